@@ -1,0 +1,41 @@
+"""A small cell for the tests of what trains and evaluates."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from vaebench.config import Cell
+from vaebench.data import Request, load
+
+
+def cell(**changes) -> Cell:
+    """Two epochs of the Gaussian on digits, with changes."""
+    small = Cell(
+        plugin="gaussian",
+        dataset="digits",
+        backbone="mlp",
+        width=16,
+        critic="none",
+        critic_weight=0.3,
+        latent=3,
+        likelihood="bernoulli",
+        binarise="dynamic",
+        image_size=None,
+        seed=0,
+        epochs=2,
+        batch_size=128,
+        lr=2e-3,
+        lr_schedule="constant",
+        kl_warmup=0,
+        evaluate="best",
+        metrics=("all",),
+        ais_images=4,
+        iw_samples=8,
+        extractor="digits",
+        data=digits().hash(),
+    )
+    return replace(small, **changes)
+
+
+def digits():
+    """The embedded data set."""
+    return load("digits", Request(Path("nowhere")))

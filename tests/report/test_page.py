@@ -1,0 +1,226 @@
+import base64
+import hashlib
+import io
+import re
+import struct
+import zlib
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+from PIL import Image
+
+from tests.report.make_run import HOSTILE, TRUTH, cell_name, fail, make_run, result, write_cell
+from vaebench import report, store
+from vaebench.report.embed import picture
+from vaebench.report.page import render
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page: elements with their attributes, and the text."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.html, self.elements, self.text, self.open = html, [], [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+    def all(self, tag):
+        return [attrs for name, attrs in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("report") / "my run", (0, 1, 2))
+
+
+@pytest.fixture(scope="module")
+def page(run):
+    return Page(report.write(run).read_text("utf-8"))
+
+
+def test_the_page_is_written_into_the_run(run, page):
+    assert (run / "report.html").exists()
+    assert page.html.startswith("<!doctype html>")
+    assert len(page.html.encode()) < 2e6
+
+
+def test_nothing_is_fetched(page):
+    for _, attrs in page.elements:
+        for name in ("src", "href", "srcset", "data", "poster", "action", "xlink:href"):
+            value = attrs.get(name) or "#"
+            assert value.startswith(("#", "data:")), value
+    assert not re.search(r"@import|url\((?!#)", page.html)
+    policy = next(a["content"] for a in page.all("meta") if "http-equiv" in a)
+    assert policy.startswith("default-src 'none'; img-src data:;")
+
+
+def test_only_the_shipped_script_may_run(page):
+    (script,) = re.findall(r"<script>(.*?)</script>", page.html, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in page.html
+
+
+def test_the_page_can_be_used_without_seeing_it(page):
+    for image in page.all("img"):
+        assert image["alt"]
+    assert sum("aria-label" in a for a in page.all("svg")) == len(page.all("svg")) >= 10
+    assert page.html.count("<caption") == len(page.all("table"))
+    assert all(a.get("scope") in ("row", "col") for a in page.all("th"))
+    assert page.all("html")[0]["lang"] == "en"
+
+
+def test_ids_are_unique_and_links_lead_somewhere(page):
+    ids = [a["id"] for _, a in page.elements if a.get("id")]
+    outside = [i for i in ids if not re.match(r"s\d+-(x|c|f)\d*|s\d+-\w+-(?!note|table|title)", i)]
+    assert len(outside) == len(set(outside))
+    for _, attrs in page.elements:
+        if (attrs.get("href") or "").startswith("#"):
+            assert attrs["href"][1:] in ids
+
+
+def test_the_reader_learns_who_wins_and_how_surely(page):
+    text = re.sub(r"\s+", " ", " ".join(page.text))
+    assert re.search(r"log p\(x\) by AIS iaf iaf is best with −22\.\d+ nats/image, 0\.\d+ ±", text)
+    assert "1 of 24 cells has no result (vmf)." in text
+    assert "vaebench run --config" in text and "my run/config.yaml'" in text
+    for name in TRUTH:
+        assert f"Originals over reconstructions by {name}" in page.html
+
+
+def test_the_plots_are_sound_and_follow_the_page_colours(page):
+    drawings = re.findall(r"<svg.*?</svg>", page.html, re.DOTALL)
+    for drawing in drawings:
+        xlink = 'xmlns:xlink="http://www.w3.org/1999/xlink"'
+        ElementTree.fromstring(drawing.replace("<svg ", f"<svg {xlink} ", 1))
+        assert "currentColor" in drawing
+        assert "#000000" not in drawing
+    words = ("Rate and distortion", "Likelihood and samples", "Validation: ELBO", "Training: KL")
+    assert all(word in page.html for word in words)
+
+
+def test_hostile_text_is_shown_as_text(tmp_path):
+    for number, name in enumerate(HOSTILE):
+        found = result("gaussian", number)
+        found["config"]["plugin"] = found["config"]["dataset"] = name
+        found["config"]["optimiser"] = name
+        found["variant"] = {"name": name, "deviations": {name: name}, "reference": name}
+        found["metrics"]["elbo"] |= {"title": name, "unit": name, "description": name}
+        found["metrics"]["elbo"]["depends"] = {name: name}
+        found["versions"] = {name: name}
+        found["date"] = name
+        folder = tmp_path / "cells" / f"c{number}"
+        store.write_json(folder / "result.json", found)
+        store.write_text(folder / "history.csv", f'epoch,"train_{number}<b>$"\n0,1\n1,2\n')
+        found |= {"status": "failed", "reason": name, "metrics": {}}
+        store.write_json(tmp_path / "cells" / f"f{number}" / "result.json", found)
+    store.write_text(tmp_path / "config.yaml", "\n".join(HOSTILE))
+    page = Page(render(tmp_path))
+    assert len(page.all("script")) == 1
+    assert {a["src"][:10] for a in page.all("img")} <= {"data:image"}
+    assert not any(key.startswith("on") for _, attrs in page.elements for key in attrs)
+    text = "".join(page.text)
+    for name in (*HOSTILE[:9], *HOSTILE[10:12]):
+        assert name in text
+    assert "\x1b" not in page.html
+
+
+def test_damaged_files_cost_only_themselves(tmp_path):
+    run = make_run(tmp_path / "run")
+    folders = sorted((run / "cells").iterdir())
+    (folders[0] / "result.json").write_text('{"schema": 1')
+    (folders[1] / "history.csv").write_text('epoch\n"')
+    (folders[2] / "history.csv").write_text("epoch,train_kl\na,b\n1,1e400\n2,-1e308\n3,nan\n")
+    (folders[3] / "samples.png").write_bytes(b"GIF89a")
+    (folders[3] / "history.csv").write_bytes(b"\xff\xfe\x00")
+    (folders[4] / "samples.png").unlink()
+    (folders[4] / "samples.png").symlink_to("/etc/hostname")
+    (folders[5] / "reconstructions.png").write_bytes(b"")
+    page = Page(render(run))
+    text = " ".join(page.text)
+    assert "result.json is truncated or damaged" in text
+    assert text.count("none to show") == 3
+    assert 'aria-label="Validation: ELBO' in page.html
+
+
+def test_a_run_of_failures_has_a_page(tmp_path):
+    fail(tmp_path, "gaussian", 0, "no luck")
+    text = " ".join(Page(render(tmp_path)).text)
+    assert "failed: no luck" in text
+    (tmp_path / "empty" / "cells").mkdir(parents=True)
+    assert "0 cells" in " ".join(Page(render(tmp_path / "empty")).text)
+
+
+def test_comparisons_stand_apart_and_are_linked(tmp_path):
+    for dataset in ("digits", "mnist"):
+        for critic in ("none", "patchgan"):
+            for name in ("gaussian", "iaf"):
+                found = result(name, 0, dataset=dataset, critic=critic)
+                found["data"]["hash"] = dataset
+                write_cell(tmp_path, found)
+    page = Page(render(tmp_path))
+    assert len([a for a in page.all("table") if a.get("class") == "sheet"]) == 4
+    titles = [f"{d} · critic {c}" for d in ("digits", "mnist") for c in ("none", "patchgan")]
+    assert all(text in page.text for text in titles)
+
+
+def test_without_known_errors_nobody_wins(tmp_path):
+    for name in ("gaussian", "iaf"):
+        found = result(name, 0)
+        for metric in found["metrics"].values():
+            metric["se"] = None
+        store.write_json(tmp_path / "cells" / cell_name(found) / "result.json", found)
+    page = Page(render(tmp_path))
+    assert "nothing says how sure that is" in " ".join(page.text)
+    assert "undecided" in " ".join(page.text)
+    assert not re.search(r'<td class="(best|tied)', page.html)
+
+
+def noise(width, height):
+    return Image.effect_noise((width, height), 90).convert("RGB")
+
+
+def put(run, image, **options):
+    file = io.BytesIO()
+    image.save(file, "PNG", **options)
+    store.write_bytes(run / "cells" / "c" / "samples.png", file.getvalue())
+
+
+def test_small_pictures_stay_exact_and_large_ones_fit_the_budget(tmp_path):
+    small = noise(40, 20)
+    put(tmp_path, small)
+    found = picture(tmp_path, "c", "samples.png", 50_000)
+    content = base64.b64decode(found.uri.removeprefix("data:image/png;base64,"))
+    assert Image.open(io.BytesIO(content)).tobytes() == small.tobytes()
+    assert (found.width, found.height) == (40, 20)
+    put(tmp_path, noise(600, 600))
+    found = picture(tmp_path, "c", "samples.png", 50_000)
+    assert found.uri.startswith("data:image/webp")
+    assert len(found.uri) < 50_000 * 4 / 3 + 100
+
+
+def test_pictures_are_decoded_not_passed_through(tmp_path):
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    info.add_text("Comment", "<script>")
+    put(tmp_path, noise(8, 8), pnginfo=info)
+    found = picture(tmp_path, "c", "samples.png", 50_000)
+    assert b"<script>" not in base64.b64decode(found.uri.partition(",")[2])
+
+
+def test_a_picture_too_large_to_decode_is_left_out(tmp_path):
+    def chunk(kind, data):
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 1, 0, 0, 0, 0)
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 9))
+    store.write_bytes(tmp_path / "cells" / "c" / "samples.png", bomb + chunk(b"IEND", b""))
+    assert picture(tmp_path, "c", "samples.png", 50_000) is None

@@ -1,0 +1,39 @@
+"""A fair test bench for variational autoencoders.
+
+The public names are loaded on first use, so that `import vaebench` stays cheap.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from vaebench.hookspecs import hookimpl as hookimpl
+    from vaebench.objectives import Draw as Draw
+    from vaebench.objectives import elbo as elbo
+    from vaebench.objectives import iwae as iwae
+    from vaebench.posterior import Gaussian as Gaussian
+    from vaebench.posterior import Posterior as Posterior
+    from vaebench.posterior import Variant as Variant
+
+_HOME = {
+    "Draw": "objectives",
+    "Gaussian": "posterior",
+    "Posterior": "posterior",
+    "Variant": "posterior",
+    "elbo": "objectives",
+    "hookimpl": "hookspecs",
+    "iwae": "objectives",
+}
+__all__ = [*_HOME, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'vaebench' has no attribute {name!r}")
+    return getattr(import_module(f"vaebench.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,165 @@
+"""Runs one cell: data, training, evaluation, and what is kept of them. Never imports the driver."""
+
+import math
+import platform
+import time
+import traceback
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from safetensors.torch import save
+
+from vaebench import data, devices, store
+from vaebench.config import Cell
+from vaebench.errors import UserError
+from vaebench.evaluation.metrics import evaluate, select
+from vaebench.evaluation.subject import Subject
+from vaebench.harness import Diverged
+from vaebench.pictures import grid
+from vaebench.plugins import catalogue
+from vaebench.train import build, fit
+from vaebench.worker import Place, Progress
+
+VERSIONS = ("vaebench", "torch", "pytorch-lightning", "torchvision", "torch-fidelity", "numpy")
+#: Pictures in a grid of samples or of reconstructions.
+SHOWN = 32
+
+
+def run(cell: Cell, place: Place, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Run a cell and write its folder; a failure is a result too, with its reason.
+
+    Returns:
+        The content of ``result.json``.
+    """
+    started = time.perf_counter()
+    record = store.failure(cell, None)
+    try:
+        record |= _finish(cell, place, folder, progress)
+        record["status"] = "done"
+    except KeyboardInterrupt:
+        raise
+    # A plugin is a stranger's code: whatever it raises costs its own cell and nothing else.
+    except BaseException as error:
+        known = isinstance(error, UserError | Diverged)
+        record["reason"] = str(error) if known else f"{type(error).__name__}: {error}"
+        store.write_text(folder / "error.txt", traceback.format_exc())
+    record["versions"] = {name: version(name) for name in VERSIONS} | {
+        "python": platform.python_version()
+    }
+    record["hardware"] = {
+        "device": devices.describe(torch.device(place.device)),
+        "machine": platform.machine(),
+        "threads": place.threads,
+    }
+    record["date"] = datetime.now(UTC).isoformat(timespec="seconds")
+    record.setdefault("timings", {})["total"] = round(time.perf_counter() - started, 2)
+    store.write_json(folder / "result.json", record)
+    return record
+
+
+def _finish(cell: Cell, place: Place, folder: Path, progress: Progress) -> dict[str, Any]:
+    device = devices.find(place.device)
+    found = catalogue()
+    variant = found.variant(cell.plugin)
+    owner = found.owner(variant.name.partition("[")[0])
+    images = data.load(cell.dataset, data.Request(place.root, place.download, cell.image_size))
+    if images.hash() != cell.data:
+        raise UserError("the data set has changed since the run was planned; start the run again")
+    torch.set_num_threads(_threads(cell, images, place.threads))
+
+    model, critic = build(cell, variant, images)
+    parameters = {
+        name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()
+    } | ({"critic": sum(p.numel() for p in critic.parameters())} if critic else {})
+    clock = time.perf_counter()
+    history, epoch = fit(
+        cell,
+        variant,
+        images,
+        model,
+        critic,
+        device,
+        lambda done: progress(("training", done, cell.epochs)),
+    )
+    trained = time.perf_counter() - clock
+    store.write_text(folder / "history.csv", pd.DataFrame(history).to_csv(index=False))
+    weights = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    store.write_bytes(folder / "model.safetensors", save(weights, {"cell": cell.id}))
+
+    model.eval().requires_grad_(False)
+    subject = Subject(
+        model=model,
+        variant=variant,
+        images=images,
+        seed=cell.seed,
+        observation=observation(cell),
+        extractor_name=cell.extractor,
+        weights=place.fid_weights,
+        download=place.download,
+        iw_samples=cell.iw_samples,
+        ais_images=cell.ais_images,
+    )
+    metrics = select(cell.metrics)
+    timings = {"train": round(trained, 2)}
+    records = evaluate(
+        subject, metrics, timings, lambda done: progress(("evaluating", done, len(metrics)))
+    )
+    per_image = {
+        name: pd.Series(values.tolist())
+        for name, one in records.items()
+        if (values := one.pop("per_image")) is not None
+    }
+    if per_image:
+        frame = pd.DataFrame(per_image)
+        store.write_text(folder / "per_image.csv", frame.to_csv(index_label="index"))
+    _pictures(subject, folder)
+    return {
+        "variant": {
+            "name": variant.name,
+            "plugin": owner.name,
+            "package": owner.package,
+            "code": owner.code,
+            "objective": getattr(variant.objective, "__name__", str(variant.objective)),
+            "samples": variant.samples,
+            "reference": variant.reference,
+            "deviations": dict(variant.deviations),
+            "penalties": list(variant.penalties),
+        },
+        "data": {
+            "hash": cell.data,
+            "train": len(images.train),
+            "validation": len(images.validation),
+            "test": len(images.test),
+            "shape": list(images.shape),
+        },
+        "metrics": records,
+        "train": {
+            "seconds": round(trained, 2),
+            "epochs": cell.epochs,
+            "best_epoch": epoch,
+            "parameters": parameters,
+        },
+        "timings": timings,
+    }
+
+
+def _threads(cell: Cell, images: data.Images, available: int) -> int:
+    """One thread where batches are so small that waiting for each other costs threads more."""
+    pixels = cell.batch_size * math.prod(images.shape[1:])
+    return available if pixels >= 2**15 else 1
+
+
+def observation(cell: Cell) -> str:
+    """Observation model and binarisation in words: what a likelihood depends on."""
+    return cell.likelihood + ("" if cell.binarise == "none" else f", {cell.binarise} binarisation")
+
+
+def _pictures(subject: Subject, folder: Path) -> None:
+    originals, copies = subject.pictures[:SHOWN], subject.reconstructions[:SHOWN]
+    store.write_bytes(folder / "reconstructions.png", grid(originals, copies))
+    if "likelihood" not in subject.variant.deviations:
+        store.write_bytes(folder / "samples.png", grid(subject.samples[: 2 * SHOWN]))

@@ -1,0 +1,184 @@
+"""The command line: parsing, exit codes and printing. Everything heavy is imported late."""
+
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vaebench import __version__
+from vaebench.config import Settings, from_dict
+from vaebench.errors import UserError, unknown
+from vaebench.spelling import seeds, split
+
+_DEFAULTS = Settings()
+
+
+class _Commands(click.Group):
+    """Suggests the command that was meant, and turns a UserError into one sentence."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and args[0] not in self.commands:
+            raise UserError(str(unknown("command", args[0], self.commands)))
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            if ctx.params.get("debug"):
+                raise
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(2)
+        except KeyboardInterrupt:
+            click.echo("Interrupted. The same command goes on where this one stopped.", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="vaebench")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def main(debug: bool) -> None:
+    """Compare variational autoencoders fairly: same networks, data and evaluation for all.
+
+    \b
+    vaebench run                                    the eight built-in variants on digits
+    vaebench run --plugins gamix,iwae --seeds 0..4  two of them, five seeds
+    vaebench list                                   what is installed
+    vaebench report results/NAME                    rebuild tables and page
+    """
+
+
+def _option(name: str, text: str, *, list_of: Any = None, **more: Any) -> Any:
+    """An option of a setting; comma-separated where the setting is an axis."""
+    default = getattr(_DEFAULTS, name)
+    if list_of is None:
+        more.setdefault("type", type(default) if default is not None else str)
+    if default is not None and default != (None,):
+        shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
+        text += f"  [default: {shown}]"
+    return click.option(
+        f"--{name.replace('_', '-')}",
+        name,
+        default=None,
+        help=text,
+        callback=None
+        if list_of is None
+        else lambda ctx, param, value: _items(value, param, list_of),
+        **more,
+    )
+
+
+def _items(value: str | None, param: click.Parameter, kind: Any) -> tuple[Any, ...] | None:
+    if value is None:
+        return None
+    try:
+        items = kind(value) if kind is seeds else [kind(item) for item in split(value)]
+    except ValueError:
+        raise UserError(
+            f"Cannot read {param.opts[0]} {value!r}; write numbers with commas between."
+        ) from None
+    if not items:
+        raise UserError(f"{param.opts[0]} is empty.")
+    return tuple(dict.fromkeys(items))
+
+
+@main.command()
+@_option("plugins", "Variants, or plugins for all of theirs; 'all' for everything.", list_of=str)
+@_option("dataset", "Data sets; folder:PATH for your own images.", list_of=str)
+@_option("seeds", "Seeds: 0,1,2 or 0..4.", list_of=seeds)
+@_option("epochs", "Passes over the training images.")
+@_option("latent", "Latent dimensions; by default the data set's.", list_of=int)
+@_option("backbone", "resnetv2 or mlp; by default the data set's.", list_of=str)
+@_option("width", "Channels or units of the backbone.", type=int)
+@_option("likelihood", "bernoulli, gaussian, laplace, logistic; gaussian[scale=0.1].", list_of=str)
+@_option("binarise", "dynamic, fixed or none.")
+@_option("critic", "patchgan, none, or both: patchgan,none.", list_of=str)
+@_option("critic_weight", "Weight of the critic's term beside nats per image.")
+@_option("batch_size", "Images in a training step.")
+@_option("lr", "Adam's learning rate.")
+@_option("lr_schedule", "constant, cosine, linear or burda.")
+@_option("kl_warmup", "Epochs over which the KL weight grows to one.")
+@_option("evaluate", "Evaluate the best validation epoch's weights, or the last ones.")
+@_option("metrics", "Metrics or groups of them; see `vaebench list`.", list_of=str)
+@_option("ais_images", "Test images for AIS.")
+@_option("iw_samples", "K of the importance-weighted bound.")
+@_option("image_size", "Side length in pixels that pictures are resized to.", type=int)
+@click.option("--config", type=Path, help="Settings from a run's config.yaml; flags override it.")
+@click.option("--out", type=Path, help="Folder of the run.  [default: results/<data set>-<hash>]")
+@click.option("--data-dir", type=Path, envvar="VAEBENCH_DATA", help="Data in torchvision's layout.")
+@click.option("--download", is_flag=True, help="Fetch data and weights that are missing.")
+@click.option("--fid-weights", type=Path, help="Weights of the Inception network.")
+@click.option("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps.  [default: auto]")
+@click.option("--jobs", type=int, help="Cells at a time.  [default: one a core, one on a GPU]")
+@click.option("--retry-failed", is_flag=True, help="Run cells again that failed before.")
+def run(config: Path | None, **options: Any) -> None:
+    """Train and evaluate every variant, and write tables and report.
+
+    \b
+    vaebench run --plugins gaussian,'gmm[components=8]' --dataset digits --seeds 0,1,2
+    """
+    from vaebench import driver
+
+    given = {f.name: options.pop(f.name) for f in fields(Settings)}
+    values = _read(config) if config else {}
+    values |= {name: value for name, value in given.items() if value is not None}
+    values = {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+    settings = from_dict(values, str(config or "the command line"))
+    sys.exit(driver.run(settings, driver.Where(**options)))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        found = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        raise UserError(f"--config {path} cannot be read: {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"--config {path} is no YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(found, dict):
+        raise UserError(f"--config {path} holds no settings; a run's config.yaml shows the form.")
+    return found
+
+
+@main.command("list")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def list_(as_json: bool) -> None:
+    """Show what is installed: variants, data sets, backbones, metrics.
+
+    \b
+    vaebench list --json
+    """
+    from vaebench import inventory
+
+    found = inventory.collect()
+    if as_json:
+        import json
+
+        click.echo(json.dumps(found, indent=1))
+    else:
+        inventory.show(found)
+
+
+@main.command()
+@click.argument("run", type=Path)
+def report(run: Path) -> None:
+    """Rebuild results.csv, table.csv, table.md and report.html of a run from its cells.
+
+    \b
+    vaebench report results/NAME
+    """
+    from rich.console import Console
+
+    from vaebench import report as page
+    from vaebench import results
+
+    results.write(run)
+    Console().print(results.terminal(run))
+    click.echo(page.write(run))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,16 @@
+"""The one exception that is written for the user's eyes."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """A request that cannot be met; its text is one sentence naming the remedy."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
+    """The error for a name that does not exist, with the closest one that does."""
+    names = sorted(known)
+    close = get_close_matches(name, names, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return UserError(f"No {kind} {name!r}.{hint} Available: {', '.join(names) or 'none'}.")

@@ -1,0 +1,30 @@
+"""Metrics: functions from images, draws or log-likelihoods to numbers with a unit.
+
+The public names are loaded on first use. What estimates likelihoods needs torch and no other part
+of vaebench: it works for any decoder.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vaebench.evaluation.ais import Estimate as Estimate
+    from vaebench.evaluation.ais import ais as ais
+    from vaebench.evaluation.bounds import importance_bound as importance_bound
+
+_HOME = {
+    "Estimate": "ais",
+    "ais": "ais",
+    "importance_bound": "bounds",
+}
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'vaebench.evaluation' has no attribute {name!r}")
+    return getattr(import_module(f"vaebench.evaluation.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,247 @@
+"""log p(x) by annealed importance sampling, for any decoder and any continuous prior."""
+
+import math
+from copy import copy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from vaebench.evaluation import annealing
+from vaebench.evaluation.joint import Joint, LogLikelihood
+from vaebench.evaluation.kernels import KERNELS, Kernel
+from vaebench.evaluation.latent_space import latent_space
+from vaebench.evaluation.plan import Plan, Settings, prepare, proposed
+from vaebench.evaluation.precision import full_precision
+from vaebench.evaluation.starts import log_mean_exp
+from vaebench.evaluation.streams import Random, seeds_of
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The log-likelihood of B images, with what is needed to believe it.
+
+    Attributes:
+        log_likelihood: Estimates of log p(x) (B,), nats, float64; exp of them is unbiased, so
+            that they are low rather than high.
+        se: Standard errors over the chains (B,), nats.
+        log_weights: Of each chain (C, B), nats.
+        ess: Effective number of chains (B,), at most C.
+        acceptance: Mean probability of acceptance (B,).
+        steps: Steps from the start to the posterior (B,).
+        evaluations: Gradients of the decoder spent on each image (B,), all of them.
+        pilot_evaluations: Of these, the ones spent on fitting the start and on the pilot (B,).
+    """
+
+    log_likelihood: Tensor
+    se: Tensor
+    log_weights: Tensor
+    ess: Tensor
+    acceptance: Tensor
+    steps: Tensor
+    evaluations: Tensor
+    pilot_evaluations: Tensor
+
+    def _reasons(self) -> dict[str, Tensor]:
+        chains = len(self.log_weights)
+        return {
+            f"fewer than a quarter of the {chains} chains are effective": self.ess < chains / 4,
+            "fewer than a fifth of the moves are accepted": self.acceptance < 0.2,
+            "the standard error is above .25 nats": self.se > 0.25,
+        }
+
+    @property
+    def trusted(self) -> Tensor:
+        """Whether effective number, acceptance and standard error speak for the estimate (B,)."""
+        return ~torch.stack(list(self._reasons().values())).any(0)
+
+    @property
+    def warnings(self) -> list[str]:
+        """A sentence for each reason not to trust some of the estimates."""
+        return [
+            f"{int(which.sum())} of {len(which)} log-likelihoods are not to be trusted: {reason}; "
+            "ask for more steps."
+            for reason, which in self._reasons().items()
+            if which.any()
+        ]
+
+
+class Task:
+    """Images whose likelihoods are asked for, and how.
+
+    Args:
+        log_likelihood: As in `ais`.
+        prior: As in `ais`.
+        batch: B.
+        settings: How the run is made.
+        seed: Seed of all random numbers.
+        memory: Bytes that one call of the decoder may keep for its gradient.
+    """
+
+    def __init__(
+        self,
+        log_likelihood: LogLikelihood,
+        prior: Distribution,
+        batch: int,
+        settings: Settings,
+        seed: int,
+        memory: float,
+    ) -> None:
+        self.prior = prior
+        self.settings = settings
+        self.seed = seed
+        self.joint = Joint(log_likelihood, latent_space(prior), batch, memory)
+        self.images = torch.arange(batch)
+        self.random = Random(seeds_of(seed, batch), self.joint.space.device)
+
+    def take(self, images: Tensor) -> "Task | None":
+        """The task for some of the images, where log_likelihood can be taken apart."""
+        if len(images) == self.joint.batch:
+            return self
+        joint = self.joint.take(images)
+        if joint is None:
+            return None
+        part = copy(self)
+        part.joint, part.images, part.random = joint, self.images[images], self.random.take(images)
+        return part
+
+    def split(self, chunk: int | None) -> list["Task"]:
+        """Tasks of at most `chunk` images where they can be taken apart, else this one."""
+        tasks = [self.take(images) for images in self.images.split(chunk or len(self.images))]
+        return [self] if None in tasks else [task for task in tasks if task is not None]
+
+    def draws(self, proposal: Distribution | str | None) -> Tensor | None:
+        """Draws of the proposal (K, B, D) in the coordinates of the annealing."""
+        if not isinstance(proposal, Distribution):
+            return None
+        return proposed(proposal, self.joint.space, self.joint.batch, self.seed)
+
+    def plan(self, draws: Tensor | None) -> Plan:
+        """Fit the start and run the pilot; `draws` (K, all images, D)."""
+        mine = None if draws is None else draws[:, self.images]
+        return prepare(self.joint, self.prior, mine, self.random, self.settings)
+
+    def estimate(self, draws: Tensor | None) -> Estimate:
+        """The whole estimate of the images of this task."""
+        plan = self.plan(draws)
+        groups = [(plan.steps == n).nonzero()[:, 0] for n in plan.steps.unique()]
+        tasks = [self.take(group) for group in groups]
+        if None in tasks:
+            groups, tasks = [torch.arange(len(self.images))], [self]
+        parts = [task.anneal(plan.take(group)) for task, group in zip(tasks, groups, strict=True)]
+        order = torch.cat(groups).argsort()
+        return Estimate(*(part[..., order] for part in _side_by_side(parts)))
+
+    def anneal(self, plan: Plan) -> Estimate:
+        """The estimating run."""
+        settings, streams = self.settings, self.random("run")
+        before = self.joint.evaluations.clone()
+        path = annealing.path_of(self.joint, plan.start)
+        state = annealing.first_state(path, plan.start, streams, settings.chains)
+        betas = plan.betas(settings.schedule)
+        log_weights, acceptance = annealing.run(
+            path,
+            state,
+            settings.kernel,
+            betas,
+            plan.schedule.log_steps(betas),
+            streams,
+            resample=settings.resample,
+        )
+        return Estimate(
+            log_mean_exp(log_weights),
+            _standard_error(log_weights),
+            log_weights,
+            annealing.effective(log_weights),
+            acceptance,
+            torch.full_like(plan.steps, len(betas) - 1),
+            plan.evaluations + self.joint.evaluations - before,
+            plan.evaluations,
+        )
+
+
+def _standard_error(log_weights: Tensor) -> Tensor:
+    """Standard error (B,) of the logarithm of the mean weight, to first order."""
+    chains = len(log_weights)
+    share = log_weights.softmax(0) * chains
+    return share.std(0) / math.sqrt(chains)
+
+
+def _side_by_side(parts: list[Estimate]) -> list[Tensor]:
+    return [torch.cat(part, -1) for part in zip(*(vars(e).values() for e in parts), strict=True)]
+
+
+def ais(
+    log_likelihood: LogLikelihood,
+    prior: Distribution,
+    *,
+    batch: int,
+    proposal: Distribution | str | None = None,
+    start: str = "laplace",
+    kernel: str | Kernel = "hmc",
+    chains: int = 16,
+    steps: int | None = None,
+    target: float = 0.04,
+    budget: int = 6000,
+    schedule: str = "speed",
+    resample: bool = False,
+    seed: int = 0,
+    chunk: int | None = None,
+    memory: float = 2**29,
+) -> Estimate:
+    """Estimate log p(x) of B images by annealing from a fitted start to the posterior.
+
+    A pilot tunes step sizes, schedule and number of steps of each image and is thrown away; the
+    estimating run adapts nothing. The same seed gives the same numbers, the global random state
+    is left alone, and the decoder runs in its own full precision (no TF32, no autocast).
+
+    Args:
+        log_likelihood: Maps z (K, B, D) to log p(x|z) (K, B), nats, differentiable; called with
+            any K >= 1 and all B images. With a method `subset(indices)` that returns the same
+            for some of the images, these can be treated apart and in chunks.
+        prior: p(z), batch shape (), event shape (D,): normal, or with a method `from_normal(u)`
+            that makes z of u ~ N(0, I), or with a density on R^D, or factorised with an inverse
+            distribution function.
+        batch: B.
+        proposal: q(z|x), batch shape (B,), event shape (D,): where to look for the posterior.
+            "prior" is short for `start="prior"`; "laplace" and None look everywhere.
+        start: Where chains begin: "laplace" at Gaussians fitted to the modes of p(x, z),
+            "laplace-diagonal" the same with diagonal covariances, "proposal" at a Gaussian with
+            the moments of the proposal, "prior" at the prior.
+        kernel: "hmc", "hais" (underdamped, one leapfrog step a move), or a Kernel.
+        chains: C, the number of chains for each image.
+        steps: Steps from start to posterior. By default what the pilot of each image deems
+            enough for the target, within the budget.
+        target: Standard error in nats that the default number of steps aims at.
+        budget: Gradients of the decoder for each image that the default number of steps respects.
+        schedule: "speed" (constant thermodynamic speed, from the pilot), "sigmoid" or "linear".
+        resample: Resample chains between temperatures when few are effective (SMC).
+        seed: Seed of all random numbers.
+        chunk: Images treated at a time, where log_likelihood offers `subset`.
+        memory: Bytes that one call of the decoder may keep for its gradient.
+
+    Raises:
+        ValueError: An argument is out of range, the prior is discrete, or log_likelihood returns
+            a wrong shape or values that are not finite.
+
+    References:
+        Neal 2001, Annealed importance sampling, Statistics and Computing 11, eq. 3-5;
+        Wu et al. 2017, On the quantitative analysis of decoder-based generative models, arXiv
+        1611.04273, sec. 3.
+    """
+    settings = Settings(
+        chains=chains,
+        steps=steps,
+        kernel=KERNELS.get(kernel, kernel) if isinstance(kernel, str) else kernel,  # type: ignore
+        start="prior" if proposal == "prior" else start,
+        target=target,
+        budget=budget,
+        schedule=schedule,
+        resample=resample,
+    )
+    everything = Task(log_likelihood, prior, batch, settings, seed, memory)
+    with full_precision(everything.joint.space.device), torch.no_grad():
+        draws = everything.draws(proposal)
+        parts = [task.estimate(draws) for task in everything.split(chunk)]
+    return Estimate(*_side_by_side(parts))

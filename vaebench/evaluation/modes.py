@@ -1,0 +1,110 @@
+"""The modes of p(x, u) as a mixture of Gaussians, so that no chain need cross between them."""
+
+import torch
+from torch import Tensor
+
+from vaebench.evaluation.joint import Joint
+from vaebench.evaluation.laplace import Fit, climb, fit
+from vaebench.evaluation.starts import GaussianMixture
+from vaebench.evaluation.streams import Random
+
+_MODES = 3
+_CLIMBERS = 4  # that go on after the first ascent
+_SHALLOW = 10.0  # nats below the best at which a mode is left out
+_LEAST = 0.02  # share of the chains under which a component is left out
+
+
+def valley(joint: Joint, one: Tensor, other: Tensor, lower: Tensor) -> Tensor:
+    """Whether log p(x, u) half-way between points (M, B, D) falls below the lower end (M, B)."""
+    middle, _ = joint(0.5 * (one + other))
+    return middle < lower - 0.1
+
+
+def ranked(values: Tensor, *parts: Tensor) -> list[Tensor]:
+    """Parts (M, B, …) sorted by falling values (M, B), for each image on its own."""
+    order = torch.nan_to_num(values, nan=-torch.inf).argsort(0, descending=True)
+    wide = [order.reshape(*order.shape, *[1] * (part.ndim - 2)).expand_as(part) for part in parts]
+    return [part.gather(0, index) for part, index in zip(parts, wide, strict=True)]
+
+
+def peaks(joint: Joint, points: Tensor, first: int, second: int) -> tuple[Tensor, Tensor]:
+    """Local maxima (M, B, D) from points (N, B, D), the best first, and which are modes (M, B).
+
+    All points climb for `first` iterations. The best and those that a valley separates from it
+    go on for `second`.
+    """
+    points, values = climb(joint, points, first, rate=0.2)
+    if len(points) > 1:
+        points, values = ranked(values, points, values)
+        apart = valley(joint, points[:1].expand_as(points[1:]), points[1:], values[1:])
+        head_start = torch.cat([torch.full_like(values[:1], torch.inf), 1e9 * apart])
+        points = ranked(values + head_start, points)[0][:_CLIMBERS]
+    points, values = climb(joint, points, second, rate=0.1)
+    points, values = ranked(values, points, values)
+    mode = values > values[0] - _SHALLOW
+    for k in range(1, len(points)):
+        apart = valley(joint, points[:k], points[k].expand_as(points[:k]), values[k].expand(k, -1))
+        mode[k] &= (apart | ~mode[:k]).all(0)
+    points, ordered = ranked(mode.double(), points, mode)
+    return points, ordered
+
+
+def _fit_some(joint: Joint, loc: Tensor, where: Tensor, random: Random, k: int, full: bool) -> Fit:
+    """A Gaussian around loc (B, D) where asked for, elsewhere one without evidence."""
+    images = where.nonzero()[:, 0]
+    part = joint.take(images)
+    if part is None:
+        found = fit(joint, loc, random(f"mode {k}"), 1, full=full)
+        return found._replace(elbo=found.elbo.where(where, -torch.inf))
+    found = fit(part, loc[images], random.take(images)(f"mode {k}"), 1, full=full)
+    joint.evaluations[images] += part.evaluations
+    eye = torch.eye(loc.shape[-1], dtype=loc.dtype, device=loc.device)
+    scale = eye.expand(len(loc), -1, -1).index_copy(0, images, found.scale)
+    none = found.elbo.new_full(where.shape, -torch.inf)
+    return Fit(loc.index_copy(0, images, found.loc), scale, none.index_copy(0, images, found.elbo))
+
+
+def laplace_start(
+    joint: Joint,
+    points: Tensor,
+    random: Random,
+    *,
+    prior_elbo: Tensor | None,
+    rounds: int = 4,
+    full: bool = True,
+    climbs: tuple[int, int] = (20, 30),
+) -> GaussianMixture:
+    """A mixture of Gaussians at the modes of p(x, u), for each image its own.
+
+    Components have weights in proportion to the square root of exp(ELBO): a mode whose evidence
+    is misjudged by a few nats still gets its chains. The prior is one of the components where it
+    is not hopeless, so that the start covers it.
+
+    Args:
+        joint: log p(x, u), B images.
+        points: Where to look (N, B, D).
+        random: Random streams.
+        prior_elbo: E[log p(x|z)] under the prior (B,), nats, where the prior of u is N(0, I).
+        rounds: Rounds of `fit` for the best mode; the others get one.
+        full: Full covariance matrices, or diagonal ones.
+        climbs: Iterations of all climbers, then of those kept.
+    """
+    points, mode = peaks(joint, points, *climbs)
+    fits = [fit(joint, points[0], random("mode 0"), rounds, full=full)]
+    for k in range(1, min(_MODES, int(mode.sum(0).max()))):
+        fits.append(_fit_some(joint, points[k], mode[k], random, k, full))
+    if prior_elbo is not None:
+        eye = torch.eye(points.shape[-1], dtype=points.dtype, device=points.device)
+        fits.append(Fit(torch.zeros_like(points[0]), eye.expand_as(fits[0].scale), prior_elbo))
+    elbo = torch.nan_to_num(torch.stack([found.elbo for found in fits]), nan=-torch.inf)
+    share = (0.5 * (elbo - elbo.amax(0).clamp_min(-1e300))).exp()
+    share[0] = share[0].where(elbo.amax(0) > -torch.inf, 1.0)
+    share = share / share.sum(0)
+    share = share * (share >= _LEAST)
+    used = [0, *(k for k in range(1, len(fits)) if share[k].any())]
+    share = share[used] / share[used].sum(0)
+    absent = share == 0
+    loc, scale = (torch.stack([fits[k][part] for k in used]) for part in (0, 1))
+    loc = torch.where(absent[..., None], loc[:1], loc)
+    scale = torch.where(absent[..., None, None], scale[:1], scale)
+    return GaussianMixture(loc, scale, share.log())

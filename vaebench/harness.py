@@ -1,0 +1,161 @@
+"""The one place where model, objective and critic meet: a LightningModule that trains any variant."""
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from vaebench.critic import critic_loss, decoder_loss
+from vaebench.model import VAE
+from vaebench.objectives import Draw, elbo, held
+from vaebench.posterior import Variant
+from vaebench.schedules import SCHEDULES
+from vaebench.seeds import seeded
+
+
+class Diverged(ArithmeticError):
+    """Training reached a value that is not a number, or infinite."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """How every variant is trained.
+
+    Attributes:
+        epochs: Passes over the training images.
+        lr: Adam's learning rate, for model and critic.
+        lr_schedule: A name in `SCHEDULES`.
+        kl_warmup: Epochs over which the KL weight grows from 0 to 1.
+        critic_weight: Weight of the critic's term beside nats per image.
+        seed: The cell's seed.
+    """
+
+    epochs: int
+    lr: float
+    lr_schedule: str
+    kl_warmup: int
+    critic_weight: float
+    seed: int
+
+
+class Harness(pl.LightningModule):
+    """Trains a variant's posterior with the shared encoder, decoder and, if given, critic.
+
+    The loss is -objective + penalties + critic_weight · critic term, a mean over the batch. Each
+    epoch ends in a row of `history`: means over the epoch, in nats per image.
+
+    Args:
+        model: The shared model around the variant's posterior.
+        variant: Objective, number of draws and penalties.
+        critic: Maps pictures to logits of being real, or None.
+        training: How to train.
+    """
+
+    def __init__(
+        self, model: VAE, variant: Variant, critic: nn.Module | None, training: Training
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.model = model
+        self.variant = variant
+        self.critic = critic
+        self.plan = training
+        self.history: list[dict[str, float]] = []
+        self._sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.device))
+        self._counts: dict[str, int] = defaultdict(int)
+
+    def configure_optimizers(self) -> list[Adam]:
+        """Adam for encoder, posterior, decoder and observation model; a second one for the critic."""
+        lr, fused = self.plan.lr, self.device.type in ("cpu", "cuda")
+        optimisers = [Adam(self.model.parameters(), lr, fused=fused)]
+        if self.critic is not None:
+            optimisers.append(Adam(self.critic.parameters(), lr, betas=(0.5, 0.999), fused=fused))
+        return optimisers
+
+    def _note(self, **values: Tensor) -> None:
+        for name, value in values.items():
+            self._sums[name] = self._sums[name] + value.detach().mean()
+            self._counts[name] += 1
+
+    def _terms(self, draw: Draw) -> tuple[Tensor, dict[str, Tensor]]:
+        value = self.variant.objective(draw)
+        if value.shape != draw.log_px.shape[1:]:
+            raise ValueError(
+                f"The objective of {self.variant.name} returned shape {tuple(value.shape)} "
+                f"instead of {tuple(draw.log_px.shape[1:])}, one value for each image."
+            )
+        return value, {name: f(draw) for name, f in self.variant.penalties.items()}
+
+    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+        """One step of the model, then one of the critic on the same pictures."""
+        picture, x = batch
+        plan = self.plan
+        optimiser, *critics = self.trainer.optimizers
+        steps = self.trainer.num_training_batches
+        factor = SCHEDULES[plan.lr_schedule](
+            (self.current_epoch + index / steps) / max(1, plan.epochs)
+        )
+        for each in (optimiser, *critics):
+            each.param_groups[0]["lr"] = plan.lr * factor
+
+        draw = self.model.draw(x, self.variant.samples)
+        if self.current_epoch < plan.kl_warmup:
+            weight = (self.current_epoch + index / steps) / plan.kl_warmup
+            draw = draw._replace(kl_weight=weight)
+        value, penalties = self._terms(draw)
+        loss = -value.mean()
+        for penalty in penalties.values():
+            loss = loss + penalty.mean()
+        if self.critic is not None:
+            fake = self.model.pictures(draw.z[0])
+            with held([self.critic]):
+                term = decoder_loss(self.critic(fake))
+            loss = loss + plan.critic_weight * term
+            self._note(train_decoder_against_critic=term)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        self._note(train_objective=value, train_log_px=draw.mean(draw.log_px))
+        self._note(**{f"train_{name}": penalty for name, penalty in penalties.items()})
+        if not math.isfinite(loss.item()):
+            raise Diverged(
+                f"the loss is {loss.item()} at step {index + 1} of epoch {self.current_epoch + 1}"
+            )
+        if self.critic is not None:
+            self._critic_step(critics[0], picture, fake.detach())
+
+    def _critic_step(self, optimiser: Any, real: Tensor, fake: Tensor) -> None:
+        assert self.critic is not None
+        loss = critic_loss(self.critic(real), self.critic(fake))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        self._note(train_critic=loss)
+
+    def on_validation_epoch_start(self) -> None:
+        """The same validation noise in every epoch and for every variant."""
+        self._seed = seeded(self.plan.seed, "validation")
+        self._seed.__enter__()
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+        """The variant's own objective and, where q has a density, the ELBO and its two terms."""
+        _, x = batch
+        draw = self.model.draw(x, self.variant.samples)
+        value, _ = self._terms(draw)
+        self._note(valid_objective=value, valid_log_px=draw.mean(draw.log_px))
+        if not {"density", "support"} & set(self.variant.deviations):
+            self._note(valid_elbo=elbo(draw), valid_kl=draw.kl)
+
+    def on_validation_epoch_end(self) -> None:
+        """Close the epoch's row of the history, and give training its own random state back."""
+        self._seed.__exit__(None, None, None)
+        row = {name: self._sums[name].item() / self._counts[name] for name in self._sums}
+        self._sums.clear()
+        self._counts.clear()
+        lr = self.trainer.optimizers[0].param_groups[0]["lr"]
+        self.history.append({"epoch": self.current_epoch + 1, "lr": lr, **row})

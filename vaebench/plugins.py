@@ -1,0 +1,185 @@
+"""Finds the installed plugins, each isolated from the others, and the variants that they add."""
+
+import hashlib
+import inspect
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+import pluggy
+
+from vaebench import hookspecs
+from vaebench.errors import UserError, unknown
+from vaebench.posterior import Variant
+from vaebench.spelling import parse, spell
+
+GROUP = "vaebench"
+#: Variant names become folder names and table cells; this is what they may hold.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One entry point: its name, the package that brings it, and its variants."""
+
+    name: str
+    package: str
+    code: str
+    variants: tuple[Variant, ...]
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All that is installed: working plugins, and for the broken ones the reason."""
+
+    plugins: Mapping[str, Plugin]
+    broken: Mapping[str, str]
+
+    def owner(self, name: str) -> Plugin:
+        """The plugin that adds the variant `name`; UserError if there is none, or several."""
+        owners = [p for p in self.plugins.values() if any(v.name == name for v in p.variants)]
+        if len(owners) > 1:
+            both = " and ".join(f"{p.name!r} ({p.package})" for p in owners)
+            raise UserError(
+                f"Variant {name!r} comes from the plugins {both}; uninstall one of them."
+            )
+        if owners:
+            return owners[0]
+        if name in self.broken:
+            raise UserError(f"Plugin {name!r} cannot be loaded: {self.broken[name]}")
+        raise unknown("variant", name, self.names())
+
+    def names(self) -> list[str]:
+        """The names of all variants, sorted."""
+        return sorted({v.name for p in self.plugins.values() for v in p.variants})
+
+    def variant(self, spelled: str) -> Variant:
+        """The variant spelled ``name`` or ``name[option=value,…]``, its options set."""
+        name, options = parse(spelled)
+        variant = next(v for v in self.owner(name).variants if v.name == name)
+        return configure(variant, options) if options else variant
+
+    def select(self, names: Iterable[str]) -> list[str]:
+        """The spelled variants that `names` stand for, in order, each once.
+
+        A plugin's name stands for all of its variants, ``all`` for every variant installed. The
+        name of a broken plugin stays in the list: its cells fail, the others run.
+        """
+        chosen: list[str] = []
+        for spelled in names:
+            name, options = parse(spelled)
+            if name == "all":
+                chosen += [*self.names(), *self.broken]
+            elif name in self.broken:
+                chosen.append(name)
+            elif not options and name in self.plugins:
+                chosen += [v.name for v in self.plugins[name].variants]
+            else:
+                chosen.append(self.variant(spelled).name)
+        return list(dict.fromkeys(chosen))
+
+
+def options(variant: Variant) -> dict[str, Any]:
+    """The options of a variant with their defaults."""
+    return {**_keywords(variant.posterior, 2), **_keywords(variant.objective, 1)} | {
+        "samples": variant.samples
+    }
+
+
+def configure(variant: Variant, chosen: Mapping[str, str]) -> Variant:
+    """The variant with options set, named ``name[option=value,…]`` in alphabetical order.
+
+    Raises:
+        UserError: An option does not exist, or its value is not of the default's type.
+    """
+    defaults = options(variant)
+    values: dict[str, Any] = {}
+    for key, text in chosen.items():
+        if key not in defaults:
+            raise unknown(f"option of variant {variant.name!r}", key, defaults)
+        values[key] = _convert(f"{variant.name}[{key}]", text, defaults[key])
+    if values.get("samples", 1) < 1:
+        raise UserError(f"{variant.name}[samples] must be 1 or more.")
+    for_posterior = {k: v for k, v in values.items() if k in _keywords(variant.posterior, 2)}
+    for_objective = {k: v for k, v in values.items() if k in _keywords(variant.objective, 1)}
+    return replace(
+        variant,
+        name=spell(variant.name, values),
+        samples=values.get("samples", variant.samples),
+        posterior=partial(variant.posterior, **for_posterior),
+        objective=partial(variant.objective, **for_objective)
+        if for_objective
+        else variant.objective,
+    )
+
+
+def _keywords(function: Any, skip: int) -> dict[str, Any]:
+    parameters = list(inspect.signature(function).parameters.values())[skip:]
+    return {p.name: p.default for p in parameters if p.default is not p.empty}
+
+
+def _convert(what: str, text: str, default: Any) -> Any:
+    if isinstance(default, bool):
+        if text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        raise UserError(f"{what} takes true or false, not {text!r}.")
+    try:
+        return type(default)(text) if default is not None else text
+    except ValueError:
+        kind = type(default).__name__
+        raise UserError(f"{what} takes a value of type {kind}, not {text!r}.") from None
+
+
+@cache
+def catalogue() -> Catalogue:
+    """Everything installed in the entry-point group ``vaebench``.
+
+    ``VAEBENCH_PLUGINS=a,b`` in the environment restricts it to those entry points.
+    """
+    only = os.environ.get("VAEBENCH_PLUGINS")
+    points = sorted(entry_points(group=GROUP), key=lambda point: point.name)
+    chosen = [p for p in points if only is None or p.name in only.split(",")]
+    plugins: dict[str, Plugin] = {}
+    broken: dict[str, str] = {}
+    for point in chosen:
+        try:
+            if point.name in plugins or point.name in broken:
+                raise UserError("two installed packages use this entry-point name")
+            plugins[point.name] = _load(point)
+        # A stranger's module may fail in any way, SystemExit included.
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            plugins.pop(point.name, None)
+            broken[point.name] = f"{type(error).__name__}: {error}"
+    return Catalogue(plugins, broken)
+
+
+def _load(point: EntryPoint) -> Plugin:
+    module = point.load()
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(hookspecs)
+    manager.register(module, point.name)
+    manager.check_pending()
+    variants = tuple(v for answer in manager.hook.vaebench_variants() for v in answer)
+    if not variants:
+        raise UserError("it adds no variants; mark vaebench_variants with @hookimpl")
+    for variant in variants:
+        if not isinstance(variant, Variant):
+            raise UserError(f"vaebench_variants returned {variant!r}, which is no Variant")
+        if not NAME.fullmatch(variant.name):
+            raise UserError(f"the variant name {variant.name!r} is not of the form {NAME.pattern}")
+    package = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown package"
+    return Plugin(point.name, package, _code(module), variants)
+
+
+def _code(module: Any) -> str:
+    """A digest of the file that the plugin is written in: its code version."""
+    file = sys.modules[getattr(module, "__module__", None) or module.__name__].__file__
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:12] if file else ""

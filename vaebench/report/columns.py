@@ -1,0 +1,130 @@
+"""Which metrics a table shows, in which order, with which name and how many digits."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import pandas as pd
+
+#: The metrics of the main table in their order, with short names.
+KEY = {
+    "log_likelihood_ais": "log p(x)",
+    "elbo": "ELBO",
+    "kl": "KL",
+    "active_units": "active",
+    "fid_*": "FID",
+    "rec_fid_*": "rec. FID",
+    "sharpness": "sharpness",
+    "mse": "MSE",
+    "seconds": "training",
+}
+_SUFFIX = 12
+_COST = {
+    "seconds": ("Training time", "s", "Wall time of training one cell, evaluation aside."),
+    "parameters": ("Parameters", "", "Numbers that are learnt, those of the critic included."),
+    "decoder_passes": ("Decoder passes", "", "Images that the decoder made in training."),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric as a column; `digits` is the number of decimals."""
+
+    name: str
+    short: str
+    title: str
+    unit: str
+    better: str | None
+    description: str
+    depends: str
+    digits: int
+    key: bool
+    notes: tuple[int, ...] = ()
+
+    @property
+    def suffix(self) -> str:
+        """The unit, where it is short enough to stand beside a number."""
+        return self.unit if len(self.unit) <= _SUFFIX else ""
+
+    @property
+    def arrow(self) -> str:
+        """Which way is better."""
+        return {"higher": "↑", "lower": "↓"}.get(self.better or "", "")
+
+    def format(self, value: float) -> str:
+        """The number as the whole column shows it."""
+        return f"{value:.2e}" if abs(value) >= 1e6 else f"{value:.{self.digits}f}"
+
+
+def make_columns(
+    done: pd.DataFrame, metrics: Mapping[str, dict[str, Any]], records: list[dict[str, Any]]
+) -> Iterator[Column]:
+    """The columns of the metrics that any of the cells tried, the key ones first."""
+    tried = [name for name in metrics if any(name in record["metrics"] for record in records)]
+    rest = [name for name in tried if not name.endswith("_real")]
+    for pattern, short in KEY.items():
+        if pattern in _COST:
+            yield _column(pattern, short, _cost(pattern), done, [], key=True)
+        matches = [name for name in rest if fnmatchcase(name, pattern)]
+        for name in matches:
+            if not any(name.startswith(f"{other}_") for other in matches):
+                rest.remove(name)
+                several = f" {name.rpartition('_')[2]}" if len(matches) > 1 else ""
+                yield _column(name, short + several, metrics[name], done, records, key=True)
+    for name in rest:
+        yield _column(name, metrics[name]["title"], metrics[name], done, records, key=False)
+    for name in _COST:
+        if name not in KEY and done[name].notna().any():
+            yield _column(name, _COST[name][0], _cost(name), done, [], key=False)
+
+
+def _cost(name: str) -> dict[str, Any]:
+    return dict(zip(("title", "unit", "description"), _COST[name], strict=True))
+
+
+def _column(
+    name: str,
+    short: str,
+    metric: Mapping[str, Any],
+    done: pd.DataFrame,
+    records: list[dict[str, Any]],
+    *,
+    key: bool,
+) -> Column:
+    depends: dict[str, dict[str, None]] = {}
+    for record in records:
+        for what, value in record["metrics"].get(name, {}).get("depends", {}).items():
+            if not isinstance(value, list | dict):
+                depends.setdefault(what.replace("_", " "), {})[str(value)] = None
+    return Column(
+        name=name,
+        short=short,
+        title=metric["title"],
+        unit=metric["unit"],
+        better=metric.get("better"),
+        description=metric["description"],
+        depends="; ".join(
+            f"{what}: {' or '.join(values)}" for what, values in depends.items() if len(values) < 4
+        ),
+        digits=_digits(done[name], done.get(f"{name}_se"), done["seed"].nunique()),
+        key=key,
+    )
+
+
+def _digits(values: pd.Series, errors: pd.Series | None, seeds: int) -> int:
+    """Decimals for two digits of the typical error (one for values below 1) and no more.
+
+    Values without an error get three digits, whole numbers none (one where seeds are averaged).
+    """
+    error = errors[errors > 0].median() if errors is not None else math.nan
+    size = values[values != 0].abs().median()
+    if math.isnan(size):
+        return 0
+    if math.isnan(error) and (values.dropna() % 1 == 0).all():
+        return int(seeds > 1)
+    decimals = 2 - math.floor(math.log10(size))
+    if not math.isnan(error):
+        decimals = min(decimals + 1, int(size >= 1) - math.floor(math.log10(error)))
+    return min(max(decimals, 0), 9)

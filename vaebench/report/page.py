@@ -1,0 +1,202 @@
+"""The report of a run as one page of HTML."""
+
+import base64
+import hashlib
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from vaebench import __version__, results, store
+from vaebench.report import plots
+from vaebench.report.columns import Column
+from vaebench.report.embed import picture
+from vaebench.report.rows import Row
+from vaebench.report.sheet import Block, Sheet, sheets
+from vaebench.report.summary import caption, headlines, remarks, sentence
+
+_HERE = Path(__file__).parent
+#: Bytes that all pictures, and all details of cells, may take.
+_PICTURES = 900_000
+_DETAILS = 400_000
+_CONFIG = 2**16
+
+
+def render(run: Path | str) -> str:
+    """The page of a run, from its cells alone.
+
+    Raises:
+        UserError: The folder is no run.
+    """
+    records = store.cells(run)
+    cells = results.frame(run, records)
+    found = sheets(cells, records)
+    look = plots.Look(sorted({row.label for s in found for b in s.blocks for row in b.rows}))
+    blocks = [(sheet, block) for sheet in found for block in sheet.blocks]
+    budget = _PICTURES // max(1, 2 * sum(len(block.rows) for _, block in blocks))
+    with plots.styled():
+        sections = [
+            _section(f"s{number}", str(run), sheet, block, look, budget)
+            for number, (sheet, block) in enumerate(blocks)
+        ]
+    script = (_HERE / "script.js").read_text("utf-8")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["minus"] = lambda text: str(text).replace("-", "\u2212")
+    return environment.get_template("page.html").render(
+        name=Path(run).resolve().name,
+        facts=_facts(cells, records),
+        command=shlex.join(["vaebench", "run", "--config", str(Path(run) / "config.yaml")]),
+        config=_config(run),
+        sections=sections,
+        broken=[record for record in records if record["status"] != "done"],
+        details=list(_details(records)),
+        installation=_installation(records),
+        version=__version__,
+        style=Markup((_HERE / "style.css").read_text("utf-8")),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+def _facts(cells: pd.DataFrame, records: list[dict[str, Any]]) -> list[str]:
+    """What was run, in a few words each."""
+    facts = [
+        _count(cells["plugin"].astype(str).nunique(), "variant"),
+        _count(cells["dataset"].astype(str).nunique(), "data set"),
+        _count(cells["seed"].astype(str).nunique(), "seed"),
+        _count(len(cells), "cell"),
+    ]
+    dates = sorted(record["date"][:10] for record in records if record["date"])
+    return facts + ([" to ".join(dict.fromkeys((dates[0], dates[-1])))] if dates else [])
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _config(run: Path | str) -> str:
+    path = store.file(run, "config.yaml", _CONFIG)
+    return store.printable(path.read_text("utf-8", errors="replace"), _CONFIG) if path else ""
+
+
+def _section(
+    name: str, run: str, sheet: Sheet, block: Block, look: plots.Look, budget: int
+) -> dict[str, Any]:
+    """What the template shows of one block of comparable rows."""
+    columns = sheet.columns
+    return {
+        "name": name,
+        "title": " · ".join(filter(None, (sheet.dataset, sheet.title(block)))),
+        "settings": _settings(block),
+        "cards": [
+            card
+            for column in headlines(sheet)
+            if (card := _card(name, column, block, look))["sentence"]
+        ],
+        "remarks": remarks(block),
+        "columns": columns,
+        "rows": block.rows,
+        "references": block.references,
+        "caption": caption(block),
+        "notes": sheet.notes,
+        "colours": {row.label: look.colour(row.label) for row in block.rows},
+        "figures": list(_figures(name, run, sheet, block, look)),
+        "gallery": [(row, *_pictures(run, row, budget)) for row in block.rows if row.entries],
+    }
+
+
+def _settings(block: Block) -> list[tuple[str, str]]:
+    return [
+        (key.replace("_", " "), str(value))
+        for key, value in block.settings.items()
+        if key not in ("plugin", "dataset") and value is not None
+    ]
+
+
+def _card(name: str, column: Column, block: Block, look: plots.Look) -> dict[str, Any]:
+    """The verdict on one metric, with the differences that it rests on."""
+    found = block.verdicts.get(column.name)
+    text = sentence(column, block)
+    drawing = None
+    if found:
+        figure = plots.differences(column, found, look)
+        words = f"Differences to {found.best} with 95 % intervals. {text}"
+        drawing = plots.svg(figure, words, f"{name}-{column.name}")
+    elif text:
+        figure = plots.values(column, block.rows, look)
+        drawing = plots.svg(figure, f"{column.title}. {text}", f"{name}-{column.name}")
+    return {
+        "title": column.title,
+        "kind": "open" if found is None else "tied" if found.ties else "best",
+        "names": [found.best, *found.ties] if found else [],
+        "sentence": text,
+        "svg": drawing,
+    }
+
+
+def _pictures(run: str, row: Row, budget: int) -> tuple[Any, Any]:
+    """Samples and reconstructions of the row's first seed that has them."""
+    kinds = ("samples.png", "reconstructions.png")
+    found = ((picture(run, cell, kind, budget) for cell in row.cells) for kind in kinds)
+    samples, reconstructions = (next(filter(None, each), None) for each in found)
+    return samples, reconstructions
+
+
+def _figures(
+    name: str, run: str, sheet: Sheet, block: Block, look: plots.Look
+) -> Iterator[dict[str, Any]]:
+    """Each plot that the block has data for: kind, heading, explanation, drawing."""
+    columns = {column.name: column for column in sheet.columns}
+    rate, distortion = columns.get("kl"), columns.get("distortion")
+    main, quality = (*headlines(sheet), None, None)[:2]
+    seconds = columns.get("seconds")
+    pairs = (
+        (rate, distortion, "Rate and distortion", "Dashed lines join points of equal ELBO."),
+        (main, quality, "Likelihood and samples", "Better is up and to the right."),
+        (seconds, main, "Cost and likelihood", "Better is up and to the left."),
+    )
+    for number, (x, y, title, text) in enumerate(pairs):
+        if x and y and x is not y:
+            figure = plots.scatter(x, y, block.rows, look, guides=x is rate)
+            if figure:
+                yield _drawn(f"{name}-x{number}", title, text, figure)
+    histories = {
+        row.label: [results.numbers(run, f"cells/{c}/history.csv", "epoch") for c in row.cells]
+        for row in block.rows
+    }
+    for number, (title, figure) in enumerate(plots.curves(histories, look)):
+        yield _drawn(f"{name}-c{number}", title, "", figure)
+
+
+def _drawn(prefix: str, title: str, text: str, figure: Any) -> dict[str, Any]:
+    drawing = plots.svg(figure, f"{title}. {text}".strip(), prefix)
+    return {"title": title, "text": text, "svg": drawing}
+
+
+def _details(records: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Every cell's record, as long as there is room."""
+    room = _DETAILS
+    for record in records:
+        text = json.dumps(record, indent=1, ensure_ascii=False)
+        room -= len(text)
+        yield {"record": record, "text": text if room > 0 else ""}
+
+
+def _installation(records: list[dict[str, Any]]) -> Mapping[str, list[str]]:
+    """Versions and hardware with each value that the cells ran with."""
+    found: dict[str, dict[str, None]] = {}
+    for record in records:
+        for key, value in (*record["versions"].items(), *record["hardware"].items()):
+            found.setdefault(str(key), {})[str(value)] = None
+    return {key: list(values) for key, values in found.items()}

@@ -1,0 +1,134 @@
+"""The rows of a table: numbers with their errors, marks and footnotes."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from vaebench.compare import Verdict, interval
+from vaebench.report.columns import Column
+
+
+class Notes:
+    """Footnotes, each text once; numbered from 1."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def __call__(self, text: str) -> int:
+        """The number of the footnote with this text."""
+        if text not in self.texts:
+            self.texts.append(text)
+        return self.texts.index(text) + 1
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A number of a table.
+
+    Attributes:
+        text: What is shown, such as ``-24.10`` or ``n/a``.
+        error: Its error, such as ``± 0.20``, or nothing.
+        value: What is sorted and drawn, None where there is none.
+        margin: Half the 95 % interval over seeds; with one seed the estimate's standard error.
+        mark: ``best``, ``tied`` with the best, or nothing.
+        notes: Numbers of footnotes.
+        detail: The same in words.
+    """
+
+    text: str
+    error: str = ""
+    value: float | None = None
+    margin: float | None = None
+    mark: str = ""
+    notes: tuple[int, ...] = ()
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A variant under one combination of settings; without `entries` where all cells failed."""
+
+    label: str
+    seeds: int
+    failed: int
+    reason: str
+    entries: dict[str, Entry]
+    notes: tuple[int, ...]
+    cells: tuple[str, ...]
+
+
+def make_row(
+    label: str,
+    part: pd.DataFrame,
+    columns: list[Column],
+    verdicts: Mapping[str, Verdict],
+    notes: Notes,
+    records: Mapping[str, dict[str, Any]],
+) -> Row:
+    """The row of the cells in `part`, which differ by nothing but their seed."""
+    done, failed = part[part["status"] == "done"], part[part["status"] != "done"]
+    cells = [records[cell] for cell in done["cell"]]
+    own: dict[int, None] = {}
+    for record in cells:
+        deviations = record["variant"].get("deviations")
+        for law, why in deviations.items() if isinstance(deviations, dict) else ():
+            own[notes(f"{label} is known to break the law “{law}”: {why}")] = None
+    reason = next(iter(failed["reason"]), "")
+    if len(failed):
+        many = f"{len(failed)} of {len(part)} seeds " if len(part) > 1 else ""
+        own[notes(f"{label}: {many}{failed.iloc[0]['status']}: {reason}")] = None
+    entries = {}
+    for column in columns if len(done) else ():
+        mark = _mark(label, verdicts.get(column.name))
+        entries[column.name] = _entry(column, done, mark, notes, cells)
+    return Row(label, len(done), len(failed), reason, entries, tuple(own), tuple(part["cell"]))
+
+
+def _mark(label: str, found: Verdict | None) -> str:
+    if found is None or label not in (found.best, *found.ties):
+        return ""
+    return "tied" if found.ties else "best"
+
+
+def _entry(
+    column: Column, done: pd.DataFrame, mark: str, notes: Notes, cells: list[dict[str, Any]]
+) -> Entry:
+    values = done[column.name].dropna()
+    found = [record["metrics"].get(column.name, {}) for record in cells]
+    if values.empty:
+        reasons = [m["reason"] for m in found if m.get("reason")] or ["not measured"]
+        return Entry(
+            "n/a", notes=(notes(f"n/a: {reasons[0]}"),), detail=f"Not available: {reasons[0]}"
+        )
+    numbers = [notes(m["warning"]) for m in found if m.get("warning")]
+    numbers = [number for number in numbers if number not in column.notes]
+    if 0 < len(values) < len(done):
+        numbers.append(notes(f"mean of the seeds that have it, {len(values)} of {len(done)}"))
+    mean, (low, high, method) = values.mean(), interval(values.to_numpy())
+    errors = done.get(f"{column.name}_se", pd.Series(dtype=float)).dropna()
+    se = math.sqrt((errors**2).mean()) if len(errors) else math.nan
+    margin = (high - low) / 2 if method else se
+    text, error = column.format(mean), ""
+    detail = [f"{column.title}: {text} {column.unit}".rstrip()]
+    if method:
+        kind = "Student t" if method == "t" else "bootstrap"
+        detail.append(
+            f"95 % interval over {len(values)} seeds "
+            f"{column.format(low)} to {column.format(high)} ({kind})"
+        )
+    if not math.isnan(se):
+        detail.append(f"standard error of the estimate {column.format(se)}")
+    if not math.isnan(margin):
+        error = f"± {column.format(margin)}"
+    return Entry(
+        text=text,
+        error=error,
+        value=float(mean),
+        margin=None if math.isnan(margin) else float(margin),
+        mark=mark,
+        notes=tuple(dict.fromkeys(numbers)),
+        detail="; ".join(detail) + ".",
+    )

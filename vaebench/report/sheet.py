@@ -1,0 +1,166 @@
+"""What a table says, ready for any way of showing it: blocks of rows that may be compared."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pandas as pd
+
+from vaebench import results, store
+from vaebench.compare import Score, Verdict, verdict
+from vaebench.report.columns import Column, make_columns
+from vaebench.report.rows import Notes, Row, make_row
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows that may be compared: all settings are equal but the variant and the seed."""
+
+    settings: dict[str, Any]
+    rows: list[Row]
+    references: dict[str, str]
+    verdicts: dict[str, Verdict]
+
+    @property
+    def seeds(self) -> int:
+        """The largest number of finished seeds of a row."""
+        return max((row.seeds for row in self.rows), default=0)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The table of one data set."""
+
+    dataset: str
+    columns: list[Column]
+    blocks: list[Block]
+    notes: list[str]
+    varying: list[str] = field(default_factory=list)
+
+    def title(self, block: Block) -> str:
+        """The settings that set a block apart from the others."""
+        return ", ".join(
+            f"{name.replace('_', ' ')} {block.settings[name]}" for name in self.varying
+        )
+
+
+def sheets(cells: pd.DataFrame, records: list[dict[str, Any]]) -> list[Sheet]:
+    """One sheet per data set, from the frame of `results.load` and the records behind it."""
+    by_cell = {record["cell"]: record for record in records}
+    datasets: dict[tuple[str, str], list[tuple[dict[str, Any], pd.DataFrame]]] = {}
+    for settings, part in results.groups(cells):
+        key = (str(settings.get("dataset")), str(part.iloc[0]["data_hash"]))
+        datasets.setdefault(key, []).append((settings, part))
+    return [
+        _sheet(dataset, groups, cells.attrs, by_cell)
+        for (dataset, _), groups in sorted(datasets.items(), key=lambda item: item[0])
+    ]
+
+
+def _sheet(
+    dataset: str,
+    groups: list[tuple[dict[str, Any], pd.DataFrame]],
+    attrs: Mapping[Any, Any],
+    records: Mapping[str, dict[str, Any]],
+) -> Sheet:
+    done = pd.concat([part for _, part in groups]).query("status == 'done'")
+    columns = list(make_columns(done, attrs["metrics"], [records[cell] for cell in done["cell"]]))
+    names = [n for n in groups[0][0] if n not in ("plugin", "dataset", "data_hash")]
+    blocks: dict[tuple[str, ...], list[tuple[dict[str, Any], pd.DataFrame]]] = {}
+    for settings, part in groups:
+        blocks.setdefault(tuple(str(settings[n]) for n in names), []).append((settings, part))
+    notes = Notes()
+    common = [_common(column, done, notes, records) for column in columns]
+    made = [_block(rows, common, notes, attrs["run"], records) for rows in blocks.values()]
+    return Sheet(dataset, common, made, notes.texts, _distinguishing(names, list(blocks)))
+
+
+def _distinguishing(names: list[str], keys: list[tuple[str, ...]]) -> list[str]:
+    """The settings that tell keys apart, leaving out those that follow from earlier ones."""
+    chosen: list[int] = []
+    for i in range(len(names)):
+        if len({tuple(key[j] for j in (*chosen, i)) for key in keys}) > len(
+            {tuple(key[j] for j in chosen) for key in keys}
+        ):
+            chosen.append(i)
+    return [names[i] for i in chosen]
+
+
+def _common(
+    column: Column, done: pd.DataFrame, notes: Notes, records: Mapping[str, dict[str, Any]]
+) -> Column:
+    """The column with a footnote for the warnings that all of its numbers share."""
+    found = [records[cell]["metrics"].get(column.name, {}) for cell in done["cell"]]
+    warnings = {metric.get("warning", "") for metric in found if metric.get("value") is not None}
+    shared = warnings.pop() if len(warnings) == 1 else ""
+    return replace(column, notes=(notes(shared),)) if shared else column
+
+
+def _block(
+    groups: list[tuple[dict[str, Any], pd.DataFrame]],
+    columns: list[Column],
+    notes: Notes,
+    run: str,
+    records: Mapping[str, dict[str, Any]],
+) -> Block:
+    done = {str(s["plugin"]): part[part["status"] == "done"] for s, part in groups}
+    images = {
+        cell: results.numbers(run, f"cells/{cell}/per_image.csv", "index")
+        for part in done.values()
+        for cell in part["cell"]
+    }
+    verdicts = {}
+    for column in columns:
+        rows = {label: _scores(part, column.name, images) for label, part in done.items()}
+        found = verdict({label: r for label, r in rows.items() if r}, column.better)
+        if found:
+            verdicts[column.name] = found
+    rank = _ranks(done, columns)
+    made = [
+        make_row(str(s["plugin"]), part, columns, verdicts, notes, records)
+        for s, part in sorted(groups, key=lambda group: rank[str(group[0]["plugin"])])
+    ]
+    cells = [records[cell] for part in done.values() for cell in part["cell"]]
+    return Block(groups[0][0], made, _references(columns, cells), verdicts)
+
+
+def _ranks(done: Mapping[str, pd.DataFrame], columns: list[Column]) -> dict[str, tuple[Any, ...]]:
+    """The order of the rows: by the first column with a direction, failed ones last."""
+    first = next((c for c in columns if c.better), None)
+    sign = -1 if first and first.better == "higher" else 1
+    ranks = {}
+    for label, part in done.items():
+        mean = part[first.name].mean() if first else 0.0
+        ranks[label] = (part.empty, math.isnan(mean), 0 if math.isnan(mean) else sign * mean, label)
+    return ranks
+
+
+def _scores(part: pd.DataFrame, name: str, images: Mapping[str, pd.DataFrame]) -> dict[int, Score]:
+    scores = {}
+    for index, cell in part.iterrows():
+        if math.isnan(cell[name]):
+            continue
+        seed = store.number(cell["seed"])
+        se = cell.get(f"{name}_se", math.nan)
+        frame = images[cell["cell"]]
+        each = frame[name].dropna() if name in frame else None
+        if each is not None and not math.isclose(each.mean(), cell[name], rel_tol=1e-3):
+            each = None
+        key = -1 - int(str(index)) if seed is None else int(seed)
+        scores[key] = Score(cell[name], None if math.isnan(se) else se, each)
+    return scores
+
+
+def _references(columns: list[Column], records: list[dict[str, Any]]) -> dict[str, str]:
+    """What real images score, by column: a metric's own ``_real``, or the floor it depends on."""
+    found = {}
+    metrics = [record["metrics"] for record in records]
+    for column in columns:
+        own = [m[f"{column.name}_real"]["value"] for m in metrics if f"{column.name}_real" in m]
+        depends = [m[column.name]["depends"] for m in metrics if column.name in m]
+        floors = [store.number(each.get("floor")) for each in depends]
+        values = [value for value in own or floors if value is not None]
+        if values:
+            found[column.name] = column.format(sum(values) / len(values))
+    return found

@@ -1,0 +1,102 @@
+"""A table in a sentence or two, claiming no more than its intervals allow."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from vaebench.compare import Difference
+from vaebench.report.columns import Column
+from vaebench.report.sheet import Block, Sheet
+
+#: The metrics that are put in words: the first one present of each line.
+_HEADLINES = (("log_likelihood_ais", "elbo"), ("fid_",))
+
+
+def summary(sheet: Sheet, block: Block) -> list[str]:
+    """Who wins on likelihood and on the quality of samples, and how far that can be trusted."""
+    found = [(column.title, sentence(column, block)) for column in headlines(sheet)]
+    return [f"{title}: {text}" for title, text in found if text] + remarks(block)
+
+
+def remarks(block: Block) -> list[str]:
+    """What holds for all metrics of a block."""
+    found = []
+    if block.seeds == 1 and sum(bool(row.entries) for row in block.rows) > 1:
+        found.append(
+            "With one seed this compares the trained models, not the methods: "
+            "another training run may come out differently."
+        )
+    missing = sum(row.failed for row in block.rows)
+    if missing:
+        cells = sum(len(row.cells) for row in block.rows)
+        names = _all([row.label for row in block.rows if row.failed])
+        verb = "has" if missing == 1 else "have"
+        found.append(f"{missing} of {cells} cells {verb} no result ({names}).")
+    return found
+
+
+def headlines(sheet: Sheet) -> list[Column]:
+    """The columns that the summary speaks of."""
+    keys = [column for column in sheet.columns if column.key]
+    found = ([c for p in prefixes for c in keys if c.name.startswith(p)] for prefixes in _HEADLINES)
+    return [columns[0] for columns in found if columns]
+
+
+def caption(block: Block) -> str:
+    """How to read the numbers of a block; empty where it has none."""
+    if not block.seeds:
+        return ""
+    error = "the standard error of the estimate on the test images"
+    if block.seeds > 1:
+        error = f"half the 95 % interval over {block.seeds} seeds (of one seed: {error})"
+    else:
+        error = f"{error}; with one seed (n = 1) there is no interval over training runs"
+    return (
+        f"± is {error}. A best value is marked where its difference to every other row is "
+        "significant at the 95 % level; “=” marks rows that cannot be told from the best."
+    )
+
+
+def sentence(column: Column, block: Block) -> str:
+    """The verdict on one metric; empty where fewer than two rows have it."""
+    entries = {row.label: row.entries.get(column.name) for row in block.rows}
+    values = {name: e.value for name, e in entries.items() if e and e.value is not None}
+    if len(values) < 2 or column.better is None:
+        return ""
+    found = block.verdicts.get(column.name)
+    best = found.best if found else _extreme(values, column.better)
+    value = f"{column.format(values[best])} {column.suffix}".strip()
+    if found is None:
+        return f"{best} has the best value ({value}), but nothing says how sure that is."
+    if not found.ties:
+        rival = min(found.differences, key=lambda name: abs(found.differences[name].mean))
+        gap = found.differences[rival]
+        return (
+            f"{best} is best with {value}, {_gap(column, gap)} better than {rival} "
+            f"(95 % interval over {gap.method})."
+        )
+    if len(found.ties) == len(values) - 1:
+        return (
+            f"{best} has the best value ({value}), but none of the others differs from it "
+            "significantly."
+        )
+    return (
+        f"{_all([best, *found.ties])} cannot be told apart (best value {value}); the others are "
+        "significantly worse."
+    )
+
+
+def _extreme(values: Mapping[str, float], better: str) -> str:
+    return (max if better == "higher" else min)(values, key=lambda name: values[name])
+
+
+def _gap(column: Column, gap: Difference) -> str:
+    """The size of a difference and its margin, with one digit of the margin or more."""
+    digits = column.digits
+    if gap.margin > 0:
+        digits = min(max(digits, -math.floor(math.log10(gap.margin))), 9)
+    return f"{abs(gap.mean):.{digits}f} ± {gap.margin:.{digits}f}"
+
+
+def _all(names: Sequence[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last

@@ -1,0 +1,147 @@
+"""Sheets as Markdown and in the terminal."""
+
+import re
+from collections.abc import Iterator
+
+from rich import box
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from vaebench.report.columns import Column
+from vaebench.report.rows import Entry, Row
+from vaebench.report.sheet import Block, Sheet
+from vaebench.report.summary import caption, summary
+
+#: Which columns go first where the terminal is too narrow for all.
+_DISPENSABLE = ("active_units", "kl", "seconds", "rec_fid_", "sharpness", "mse", "fid_", "elbo")
+#: Which columns show their errors there.
+_WITH_ERROR = ("log_likelihood_ais", "elbo", "fid_", "rec_fid_")
+
+
+def markdown(sheets: list[Sheet]) -> str:
+    """The tables in GitHub's Markdown; texts from outside stay texts."""
+    return "\n\n".join(_section(sheet) for sheet in sheets) + "\n"
+
+
+def _section(sheet: Sheet) -> str:
+    columns = [column for column in sheet.columns if column.key]
+    parts = [f"## {_escape(sheet.dataset)}"]
+    for block in sheet.blocks:
+        if sheet.varying:
+            parts.append(f"### {_escape(sheet.title(block))}")
+        parts.append("\n".join(_rows(block, columns)))
+        parts.extend(_escape(sentence) for sentence in summary(sheet, block))
+        parts.append(_escape(caption(block)))
+    parts.append("\n".join(f"{i}. {_escape(note)}" for i, note in enumerate(sheet.notes, 1)))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _rows(block: Block, columns: list[Column]) -> Iterator[str]:
+    heads = [_escape(f"{c.short} {c.arrow}".strip()) + _unit(c) + _marks(c.notes) for c in columns]
+    yield f"| variant | {' | '.join(heads)} | n |"
+    yield f"|---|{'---:|' * len(columns)}---:|"
+    for row in block.rows:
+        label = _escape(row.label) + _marks(row.notes)
+        if row.entries:
+            texts = [_entry(row.entries[c.name]) for c in columns]
+        else:
+            texts = ["failed", *[""] * (len(columns) - 1)]
+        yield f"| {label} | {' | '.join(texts)} | {row.seeds} |"
+    if any(column.name in block.references for column in columns):
+        texts = [_escape(block.references.get(column.name, "")) for column in columns]
+        yield f"| *real images* | {' | '.join(texts)} |  |"
+
+
+def _entry(entry: Entry) -> str:
+    text = _escape(f"{entry.text} {entry.error}".strip())
+    text = {"best": f"**{text}**", "tied": f"{text} ="}.get(entry.mark, text)
+    return text + _marks(entry.notes)
+
+
+def _marks(notes: tuple[int, ...]) -> str:
+    return f" <sup>{', '.join(map(str, notes))}</sup>" if notes else ""
+
+
+def _unit(column: Column) -> str:
+    return f"<br>{_escape(column.suffix)}" if column.suffix else ""
+
+
+def _escape(text: str) -> str:
+    return re.sub(r"([\\`*{}\[\]<>|#~&]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(str(text).split()))
+
+
+class Terminal:
+    """The tables of a run for rich, leaving out columns where the terminal is narrow."""
+
+    def __init__(self, sheets: list[Sheet]) -> None:
+        self.sheets = sheets
+
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Iterator[RenderableType]:
+        """Yield table, summary and footnotes of each block."""
+        for sheet in self.sheets:
+            for block in sheet.blocks:
+                yield _fitting(sheet, block, console, options)
+                for sentence in summary(sheet, block):
+                    yield Text(sentence)
+                if block.seeds:
+                    yield Text(caption(block), style="dim")
+            for number, note in enumerate(sheet.notes, 1):
+                yield Text(f"{number:>2} {note}", style="dim")
+
+
+def _fitting(sheet: Sheet, block: Block, console: Console, options: ConsoleOptions) -> Table:
+    columns = [column for column in sheet.columns if column.key]
+    for prefix in ("", *_DISPENSABLE):
+        columns = [c for c in columns if not (prefix and c.name.startswith(prefix))]
+        table = _table(sheet, block, columns)
+        if (
+            console.measure(table, options=options.update(max_width=1000)).maximum
+            <= options.max_width
+        ):
+            break
+    return table
+
+
+def _table(sheet: Sheet, block: Block, columns: list[Column]) -> Table:
+    title = " · ".join(filter(None, (sheet.dataset, sheet.title(block))))
+    table = Table(
+        box=box.SIMPLE_HEAD, title=Text(title), title_justify="left", padding=(0, 1, 0, 0)
+    )
+    table.add_column("variant", no_wrap=True)
+    for c in columns:
+        unit = c.suffix.removesuffix("/image")
+        head = f"{c.short} {c.arrow}".rstrip() + _small(c.notes) + f"\n{unit}"
+        table.add_column(Text(head.rstrip()), justify="right", no_wrap=True)
+    for row in block.rows:
+        table.add_row(*_texts(row, columns))
+    if any(column.name in block.references for column in columns):
+        table.add_row(
+            Text("real images"),
+            *(Text(block.references.get(c.name, "")) for c in columns),
+            style="italic",
+        )
+    return table
+
+
+def _texts(row: Row, columns: list[Column]) -> Iterator[Text]:
+    label = Text(row.label)
+    label.truncate(24, overflow="ellipsis")
+    yield label.append(_small(row.notes), style="dim")
+    if not row.entries:
+        yield Text("failed", style="bold red")
+    for column in columns if row.entries else ():
+        entry = row.entries[column.name]
+        style = {"best": "bold green", "tied": "green"}.get(entry.mark, "")
+        shown = entry.text
+        if entry.error and column.name.startswith(_WITH_ERROR):
+            shown += f" {entry.error}"
+        text = Text(shown + (" =" if entry.mark == "tied" else ""), style=style)
+        yield text.append(_small(entry.notes), style="dim")
+
+
+def _small(notes: tuple[int, ...]) -> str:
+    raised = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+    return " ".join(str(note).translate(raised) for note in notes)

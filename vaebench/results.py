@@ -1,0 +1,215 @@
+"""A run's cells as frames, and the tables made of them."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from vaebench import store
+from vaebench.compare import interval
+
+#: Settings that every table shows, whether they vary or not.
+SHOWN = ("plugin", "dataset", "backbone", "critic", "latent")
+#: Settings that are no part of what is compared: where and how a cell ran, not what.
+_ASIDE = ("seed", "device", "code", "data")
+_LINES = 200_000
+_FIXED = ("cell", "status", "reason", "data_hash", "seconds", "parameters", "decoder_passes")
+
+
+def load(run: Path | str) -> pd.DataFrame:
+    """The cells of a run, one row each.
+
+    Columns: ``cell``, the settings, ``status``, ``reason``, ``data_hash``, then ``<metric>`` and
+    ``<metric>_se`` for each metric of any cell, and the cost. ``attrs`` holds ``run``, the names
+    of the ``settings`` and, by name, what is known of each of the ``metrics``.
+
+    Raises:
+        UserError: The folder is no run.
+    """
+    return frame(run, store.cells(run))
+
+
+def frame(run: Path | str, records: list[dict[str, Any]]) -> pd.DataFrame:
+    """The frame of records as `store.cells` returns them."""
+    metrics: dict[str, dict[str, Any]] = {}
+    settings = dict.fromkeys((*SHOWN, "seed"))
+    for record in records:
+        settings |= dict.fromkeys(key for key in record["config"] if key not in _FIXED)
+        for name, metric in record["metrics"].items():
+            if name not in (*_FIXED, *settings):
+                metrics.setdefault(name, metric)
+    rows = [_row(record, list(settings), list(metrics)) for record in records]
+    _guess(rows, list(settings))
+    columns = [
+        *("cell", *settings, "status", "reason", "data_hash"),
+        *(column for name in metrics for column in (name, f"{name}_se")),
+        *("seconds", "parameters", "decoder_passes"),
+    ]
+    cells = pd.DataFrame(rows, columns=columns, dtype=object)
+    numeric = [c for c in columns if c not in ("cell", *settings, "status", "reason", "data_hash")]
+    cells[numeric] = cells[numeric].astype(float)
+    cells.attrs = {"run": str(run), "settings": list(settings), "metrics": metrics}
+    return cells
+
+
+def _row(record: dict[str, Any], settings: list[str], metrics: list[str]) -> dict[str, Any]:
+    row: dict[str, Any] = {name: _scalar(record["config"].get(name)) for name in settings}
+    if row["plugin"] is not None:
+        row["plugin"] = " ".join(str(row["plugin"]).split())
+    for name in metrics:
+        metric = record["metrics"].get(name, {})
+        row |= {name: metric.get("value"), f"{name}_se": metric.get("se")}
+    parts = record["train"].get("parameters")
+    counts = [store.number(n) for n in parts.values()] if isinstance(parts, dict) else []
+    return row | {
+        "cell": record["cell"],
+        "status": record["status"],
+        "reason": record["reason"],
+        "data_hash": _scalar(record["data"].get("hash")),
+        "seconds": store.number(record["train"].get("seconds")),
+        "parameters": sum(n for n in counts if n is not None) if counts else None,
+        "decoder_passes": store.number(record["train"].get("decoder_passes")),
+    }
+
+
+def _scalar(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, dict | list) else value
+
+
+def _guess(rows: list[dict[str, Any]], settings: list[str]) -> None:
+    """Name the cells whose settings are lost after their folder and the cells around them."""
+    whole = [row for row in rows if row["plugin"] is not None]
+    known = {key: {str(row[key]): row[key] for row in whole} for key in settings}
+    for row in rows:
+        if row["plugin"] is None:
+            name, _, rest = row["cell"].rpartition("-s")
+            seed = rest.partition("-")[0]
+            row["seed"] = int(seed) if seed.isdecimal() and len(seed) < 18 else None
+            row["dataset"] = next((d for d in known["dataset"] if name.endswith(f"-{d}")), None)
+            row["plugin"] = name.removesuffix(f"-{row['dataset']}") or row["cell"]
+            single = {key: next(iter(v.values())) for key, v in known.items() if len(v) == 1}
+            row |= {key: value for key, value in single.items() if row[key] is None}
+    for dataset in {str(row["dataset"]) for row in rows}:
+        same = [row for row in rows if str(row["dataset"]) == dataset]
+        hashes = {row["data_hash"] for row in same} - {None}
+        if len(hashes) == 1:
+            for row in same:
+                row["data_hash"] = next(iter(hashes))
+
+
+def numbers(run: Path | str, name: str, index: str) -> pd.DataFrame:
+    """A CSV of a run by the numbers in its column `index`, NaN where it holds no number.
+
+    Empty where the file is missing or cannot be read.
+    """
+    path = store.file(run, name)
+    if path is None:
+        return pd.DataFrame()
+    try:
+        found = pd.read_csv(path, nrows=_LINES)
+        found = found.apply(pd.to_numeric, errors="coerce").astype(float)
+        found = found.where(found.abs() < store.HUGE).dropna(subset=index).set_index(index)
+    except (KeyError, ValueError, TypeError, OSError):
+        return pd.DataFrame()
+    return found[~found.index.duplicated()]
+
+
+def groups(cells: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    """The cells that differ by nothing but their seed, with the settings they share."""
+    keys = [key for key in cells.attrs["settings"] if key not in _ASIDE]
+    found: dict[tuple[str, ...], list[Any]] = {}
+    for index in cells.index:
+        key = tuple(str(cells.at[index, name]) for name in (*keys, "data_hash"))
+        found.setdefault(key, []).append(index)
+    datasets = {(key[keys.index("dataset")], key[-1]) for key in found}
+    if len(datasets) > len({name for name, _ in datasets}):
+        keys = [*keys, "data_hash"]
+    for indices in found.values():
+        part = cells.loc[indices]
+        yield {key: part.iloc[0][key] for key in keys}, part
+
+
+def varying(cells: pd.DataFrame) -> list[str]:
+    """The settings that a table of the cells has to show: the usual ones and all that vary."""
+    keys = [key for key, _ in groups(cells)]
+    names = list(keys[0]) if keys else list(SHOWN)
+    return [n for n in names if n in SHOWN or len({str(key[n]) for key in keys}) > 1]
+
+
+def table(cells: pd.DataFrame) -> pd.DataFrame:
+    """The mean over seeds, one row for each combination of settings.
+
+    Columns: the settings that vary, ``n`` finished and ``failed`` cells, the first ``reason`` of
+    a failure, the kind of ``interval`` (t below ten seeds, bootstrap from there on), and for each
+    metric its mean, ``_se`` (the estimator's own error in one cell, not averaged over seeds, since
+    these share their test images), ``_ci_low`` and ``_ci_high`` (95 % over seeds, empty for one).
+    """
+    keys = varying(cells)
+    rows = []
+    for settings, part in groups(cells):
+        done = part[part["status"] == "done"]
+        failed = part[part["status"] != "done"]
+        row = {key: settings[key] for key in keys}
+        row |= {"n": len(done), "failed": len(failed)}
+        row["reason"] = next(iter(failed["reason"]), "")
+        row["interval"] = interval(np.zeros(len(done))).method
+        for name in cells.attrs["metrics"]:
+            scores = done[name].dropna()
+            low, high, _ = interval(scores.to_numpy())
+            errors = done[f"{name}_se"].dropna()
+            row |= {
+                name: scores.mean(),
+                f"{name}_se": float(np.sqrt((errors**2).mean())) if len(errors) else np.nan,
+                f"{name}_ci_low": low,
+                f"{name}_ci_high": high,
+            }
+        for name in ("seconds", "parameters", "decoder_passes"):
+            row[name] = done[name].mean()
+        rows.append(row)
+    means = pd.DataFrame(rows)
+    means.attrs = dict(cells.attrs)
+    return means
+
+
+def csv(rows: pd.DataFrame) -> str:
+    """The frame of `load` or `table` as CSV: what could not be computed is ``n/a``.
+
+    A text that a spreadsheet would run as a formula is quoted with an apostrophe.
+    """
+    out = rows.astype(object)
+    for name in rows.attrs["metrics"]:
+        columns = [c for c in (name, *(f"{name}_{x}" for x in _OF_METRIC)) if c in out]
+        out.loc[rows[name].isna(), columns] = "n/a"
+    return out.map(_inert).to_csv(index=False, na_rep="")
+
+
+_OF_METRIC = ("se", "ci_low", "ci_high")
+
+
+def _inert(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    text = " ".join(value.split())
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+
+
+def write(run: Path | str) -> None:
+    """Write ``results.csv``, ``table.csv`` and ``table.md`` of a run, each atomically."""
+    from vaebench.report import sheet, text
+
+    records = store.cells(run)
+    cells = frame(run, records)
+    store.write_text(Path(run) / "results.csv", csv(cells))
+    store.write_text(Path(run) / "table.csv", csv(table(cells)))
+    store.write_text(Path(run) / "table.md", text.markdown(sheet.sheets(cells, records)))
+
+
+def terminal(run: Path | str) -> Any:
+    """The tables of a run for the terminal, as something that rich prints."""
+    from vaebench.report import sheet, text
+
+    records = store.cells(run)
+    return text.Terminal(sheet.sheets(frame(run, records), records))

@@ -1,0 +1,203 @@
+"""The folder of a run: atomic writes, and reads that trust nothing they find.
+
+A run holds one folder per cell under ``cells``. Other machines, older versions and interrupted
+processes write there too, so a reader takes every file for damaged until it has been checked.
+"""
+
+import json
+import math
+import os
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from vaebench.config import Cell
+from vaebench.errors import UserError
+
+SCHEMA = 1
+#: The largest file that is read back, in bytes.
+LARGEST = 64 * 2**20
+_NAME = re.compile(r"[A-Za-z][\w.\[\]=,+-]{0,99}")
+#: Control characters, halves of surrogate pairs and marks that turn the direction of the text.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
+_LONGEST = 2000
+#: Numbers beyond it are taken for no numbers: their squares would be infinite.
+HUGE = 1e100
+_SECTIONS = ("config", "variant", "data", "metrics", "train", "timings", "versions", "hardware")
+
+
+def write_bytes(path: Path | str, content: bytes) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{uuid4().hex}.part")
+    try:
+        with part.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write UTF-8 text atomically; half a surrogate pair becomes a question mark."""
+    write_bytes(path, text.encode("utf-8", errors="replace"))
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Write standard JSON atomically; numbers that are not finite become null."""
+    text = json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def read_json(path: Path | str) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        UserError: The file is missing, too large, truncated or no JSON object.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > LARGEST:
+            raise UserError(f"{path} is larger than {LARGEST >> 20} MiB; remove it and run again.")
+        value = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}; run the cell again.") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(
+            f"{path} is truncated or no JSON; remove it and run the cell again."
+        ) from error
+    if not isinstance(value, dict):
+        raise UserError(f"{path} holds no JSON object; remove it and run the cell again.")
+    return value
+
+
+def failure(cell: Cell, reason: str | None) -> dict[str, Any]:
+    """The record of a cell that has not finished, or not yet."""
+    return {
+        "schema": SCHEMA,
+        "cell": cell.id,
+        "status": "failed",
+        "reason": reason,
+        "config": {k: v for k, v in asdict(cell).items() if k not in ("data", "code")},
+        "metrics": {},
+    }
+
+
+def file(run: Path | str, name: str, largest: int = LARGEST) -> Path | None:
+    """The path of a regular file of a run, None where it is missing, too large or elsewhere."""
+    root = Path(run).resolve()
+    try:
+        real = (root / name).resolve(strict=True)
+        if real.is_relative_to(root) and real.is_file() and real.stat().st_size <= largest:
+            return real
+    except (OSError, RuntimeError, ValueError):
+        pass
+    return None
+
+
+def cells(run: Path | str) -> list[dict[str, Any]]:
+    """The records of all cells of a run, sorted by name, each with every section present.
+
+    A cell whose ``result.json`` cannot be believed is a record with status ``failed`` and the
+    reason; one that has none yet has the status ``unfinished``.
+
+    Raises:
+        UserError: The folder is no run.
+    """
+    folder = Path(run) / "cells"
+    if not folder.is_dir():
+        raise UserError(f"No run in {run}: it holds no folder 'cells'; give the --out of a run.")
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    return [_record(Path(run), name) for name in names if name == printable(name)]
+
+
+def printable(value: Any, longest: int = _LONGEST) -> Any:
+    """The value with texts that no file, terminal or page chokes on."""
+    if isinstance(value, dict):
+        return {printable(key): printable(item, longest) for key, item in value.items()}
+    if isinstance(value, list):
+        return [printable(item, longest) for item in value]
+    return _UNPRINTABLE.sub("\ufffd", value)[:longest] if isinstance(value, str) else value
+
+
+def _record(run: Path, cell: str) -> dict[str, Any]:
+    path = run / "cells" / cell / "result.json"
+    if not os.path.lexists(path):
+        return _blank(cell, "unfinished", "no result yet: the same command goes on from here")
+    if file(run, f"cells/{cell}/result.json") is None:
+        return _blank(cell, "failed", "result.json is no readable file inside the run")
+    try:
+        return _checked(printable(read_json(path)), cell)
+    except UserError:
+        return _blank(cell, "failed", "result.json is truncated or damaged: run the cell again")
+    except (TypeError, ValueError) as error:
+        return _blank(cell, "failed", f"result.json is not what vaebench writes: {error}")
+
+
+def _blank(cell: str, status: str, reason: str) -> dict[str, Any]:
+    blank: dict[str, Any] = {name: {} for name in _SECTIONS}
+    return blank | {"cell": cell, "status": status, "reason": reason, "date": ""}
+
+
+def _checked(result: dict[str, Any], cell: str) -> dict[str, Any]:
+    """The result with the types that readers rely on; ValueError where that cannot be had."""
+    if result.get("schema") != SCHEMA:
+        raise ValueError(f"schema {result.get('schema')!r:.40}, this version reads {SCHEMA}")
+    if result.get("status") not in ("done", "failed"):
+        raise ValueError(f"status {result.get('status')!r:.40}")
+    reason = result.get("reason")
+    record = _blank(cell, result["status"], "" if reason is None else str(reason))
+    for name in _SECTIONS:
+        section = result.get(name) or {}
+        if not isinstance(section, dict):
+            raise ValueError(f"{name} is no object")
+        record[name] = section
+    record["date"] = str(result.get("date") or "")
+    for name in (*record["config"], *record["metrics"]):
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r:.60} is no name of a setting or metric")
+    for name in record["config"].keys() & record["metrics"].keys():
+        raise ValueError(f"{name!r:.60} is both a setting and a metric")
+    record["metrics"] = {name: _metric(name, m) for name, m in record["metrics"].items()}
+    return record
+
+
+def _metric(name: str, metric: Any) -> dict[str, Any]:
+    if not isinstance(metric, dict):
+        raise ValueError(f"the metric {name} is no object")
+    value, reason = number(metric.get("value")), metric.get("reason")
+    if value is None and not reason:
+        reason = "no finite number"
+    depends = metric.get("depends")
+    return {
+        "value": value,
+        "se": number(metric.get("se")),
+        "n": number(metric.get("n")),
+        "better": metric.get("better") if metric.get("better") in ("higher", "lower") else None,
+        "unit": str(metric.get("unit") or ""),
+        "title": str(metric.get("title") or name),
+        "description": str(metric.get("description") or ""),
+        "depends": depends if isinstance(depends, dict) else {},
+        "reason": str(reason) if value is None else "",
+        "warning": str(metric.get("warning") or ""),
+    }
+
+
+def number(value: Any) -> float | None:
+    """A float that can be squared, or None for everything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) < HUGE else None

@@ -1,0 +1,183 @@
+"""Laws of densities and draws: where q lives, that it integrates to one, that draws follow it."""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from vaebench.posterior import Posterior, Variant
+from vaebench.testing.probes import neighbour
+from vaebench.testing.quadrature import integral
+from vaebench.testing.references import Reference, fitted, space_of
+from vaebench.testing.report import Report, check
+from vaebench.testing.statistics import Array, labels_follow, vanishing_mean
+from vaebench.testing.subjects import (
+    SCALES,
+    accepted,
+    build,
+    exact,
+    features,
+    graded,
+    has_density,
+    need_density,
+    sample,
+    small,
+)
+
+#: A size at which a sampler that is only right in few dimensions shows itself.
+LARGER = 32
+REPLICATES = 64
+#: A reference that overlaps q less than this says too little about it.
+LEAST_OVERLAP = 0.05
+
+
+def inside(q: Distribution, z: Tensor) -> Tensor:
+    """Which z (N, B, D) lie in the support that q states (N, B)."""
+    try:
+        return q.support.check(z).expand(z.shape[:-1])  # type: ignore[union-attr]
+    except (NotImplementedError, AttributeError):
+        return torch.ones(z.shape[:-1], dtype=torch.bool)
+
+
+def law_of(q: Distribution) -> Reference:
+    """A distribution with batch shape (1,) or () as sampler (N, D) and log-density (N,)."""
+    lead = q.batch_shape
+
+    def log_prob(z: Tensor) -> Tensor:
+        z = z.reshape(len(z), *lead, -1)
+        known = inside(q, z)
+        if not known.any():
+            return torch.full((len(z),), -math.inf, dtype=z.dtype)
+        stand_in = z[known][0]
+        value = q.log_prob(torch.where(known[..., None], z, stand_in))
+        return value.masked_fill(~known, -math.inf).reshape(len(z))
+
+    return Reference(lambda count: sample(q, count).reshape(count, -1), log_prob)
+
+
+def laws(posterior: Posterior) -> list[tuple[str, Reference]]:
+    """The prior, and q for features of each scale."""
+    named = [("p", law_of(posterior.prior()))]
+    for scale, h in zip(SCALES, graded(), strict=True):
+        named.append((f"q at h of scale {scale:g}", law_of(exact(posterior, h[None]))))
+    return named
+
+
+@check(
+    "A draw of q outside the prior's support makes KL(q || p) infinite: give p the wider support, "
+    "map the draws into it, or declare the law 'support'.",
+    law="support",
+)
+def support(variant: Variant, report: Report) -> None:
+    """Draws of q lie in the prior's support, where log p(z) is finite."""
+    for size in [*small(variant), *accepted(variant, (LARGER,))]:
+        posterior = build(variant, size)
+        prior = posterior.prior()
+        with torch.no_grad():
+            z = sample(exact(posterior, graded()), 2000)
+            out = ~(inside(prior, z) & torch.isfinite(prior.log_prob(z)) & z.isfinite().all(-1))
+        report.exact(
+            not out.any(), f"D={size}: {int(out.sum())} of {out.numel()} draws outside the prior's"
+        )
+
+
+@check(
+    "Look for a constant, a Jacobian (tanh, softplus, scale) or a sum over dimensions that "
+    "log_prob leaves out; at D = 1 and 2 the integral uses log_prob alone, above also the draws.",
+    law="density",
+)
+def normalised(variant: Variant, report: Report) -> None:
+    """q and p integrate to one: by quadrature at D = 1 and 2, else by bounded weights."""
+    for size in small(variant):
+        posterior = build(variant, size)
+        if not has_density(posterior):
+            report.exact(False, "log_prob raises NotImplementedError: q has no density")
+            return
+        with torch.no_grad():
+            prior = law_of(posterior.prior())
+            space = space_of(posterior.prior())
+            for name, law in laws(posterior):
+                pilot = law.sample(4000)
+                found = integral(law, space, pilot)
+                if found is None:
+                    _by_weights(report, f"D={size}, {name}", law, fitted(space, pilot) or prior)
+                else:
+                    value, error = found
+                    report.exact(
+                        abs(value - 1) <= 1e-4 + 10 * error,
+                        f"D={size}, {name}: integral {value:.6f} ± {error:.1g}",
+                    )
+
+
+def _by_weights(report: Report, name: str, law: Reference, reference: Reference) -> None:
+    """The mean of q/m is 1 under m = (q + r)/2, and q/m is at most 2."""
+    count = REPLICATES * 128
+    means = []
+    for source in (law, reference):
+        z = source.sample(count)
+        weight = 2 * torch.sigmoid(law.log_prob(z) - reference.log_prob(z))
+        means.append(weight.reshape(REPLICATES, -1).mean(1))
+    if means[1].mean() < LEAST_OVERLAP:
+        return
+    total = (means[0] + means[1]) / 2
+    report.statistical(
+        vanishing_mean((total - 1).numpy()), f"{name}: integral {total.mean():.4f} by weights"
+    )
+
+
+@check(
+    "rsample and log_prob are not of the same distribution: compare their parameters, the branches "
+    "taken at high concentration, and approximations used in either.",
+    law="density",
+)
+def sampler(variant: Variant, report: Report) -> None:
+    """Draws follow the density everywhere: told from draws of a reference, at the stated odds."""
+    rng = np.random.default_rng(report.seed)
+    for size in [*small(variant), *accepted(variant, (LARGER,))]:
+        posterior = build(variant, size)
+        need_density(posterior)
+        with torch.no_grad():
+            space = space_of(posterior.prior())
+            for name, law in laws(posterior):
+                reference = fitted(space, law.sample(2000))
+                if reference is not None:
+                    _told_apart(report, rng, f"D={size}, {name}, against a fit", law, reference)
+            if not space:
+                wide = law_of(exact(posterior, features(1)))
+                prior = law_of(posterior.prior())
+                _told_apart(report, rng, f"D={size}, q against p", wide, prior)
+            for scale, h in zip(SCALES[1:], graded()[1:], strict=True):
+                near = neighbour(posterior, h)
+                if near is not None:
+                    law, other = (law_of(exact(posterior, x[None])) for x in (h, near))
+                    name = f"D={size}, q at h of scale {scale:g}, against a neighbour"
+                    _told_apart(report, rng, name, law, other)
+
+
+def _told_apart(
+    report: Report,
+    rng: np.random.Generator,
+    name: str,
+    law: Reference,
+    reference: Reference,
+    count: int = 8192,
+) -> None:
+    labels = (rng.random(count) < 0.5).astype(float)
+    mine = int(labels.sum())
+    z = torch.cat([law.sample(mine), reference.sample(count - mine)])
+    order = torch.randperm(count)
+    z, labels = z[order], np.repeat([1.0, 0.0], [mine, count - mine])[order.numpy()]
+    log_q, log_r = law.log_prob(z), reference.log_prob(z)
+    direction = torch.randn(z.shape[-1], dtype=z.dtype)
+    projection = (z / z.std(0).clamp_min(1e-300)) @ direction
+    odds = torch.sigmoid(log_q - log_r)
+    scores = torch.stack([log_q - log_r, projection], 1)
+    p_value = labels_follow(labels, _array(odds), _array(scores), rng)
+    held = f"{float(odds.sum()) / count:.4f} expected, {mine / count:.4f} found"
+    report.statistical(p_value, f"{name}: share of q {held}")
+
+
+def _array(x: Tensor) -> Array:
+    return x.double().numpy()

@@ -1,0 +1,224 @@
+"""Laws of gradients: what flows back through the draws is the gradient of the expectation.
+
+By the fundamental theorem of calculus: along a path from one set of features (or parameters) to
+another, the expected derivative of f(z) adds up to the change of E[f(z)]. No density is needed,
+and nothing is assumed about where q is smooth.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from vaebench.posterior import Posterior, Variant
+from vaebench.testing.objective import rows_apart
+from vaebench.testing.probes import Probes, neighbour
+from vaebench.testing.report import Report, check
+from vaebench.testing.statistics import vanishing_mean
+from vaebench.testing.subjects import (
+    DoesNotApply,
+    LinearGaussian,
+    build,
+    features,
+    has_density,
+    is_discrete,
+    one_small,
+    small,
+    table,
+)
+
+REPLICATES = 64
+#: A way to draw: q and a number of draws to z (N, B, D) and their weights (N, B).
+Way = Callable[[Distribution, int], tuple[Tensor, Tensor]]
+
+
+def _plain(q: Distribution, count: int) -> tuple[Tensor, Tensor]:
+    z = q.rsample(torch.Size((count,)))
+    return z, torch.full(z.shape[:-1], 1 / count, dtype=z.dtype)
+
+
+def _paired(q: Distribution, count: int) -> tuple[Tensor, Tensor]:
+    z, _ = q.rsample_and_log_prob(torch.Size((count,)))  # type: ignore[attr-defined]
+    return z, torch.full(z.shape[:-1], 1 / count, dtype=z.dtype)
+
+
+def _stratified(q: Distribution, count: int) -> tuple[Tensor, Tensor]:
+    z, log_weights = q.rstratified(count)  # type: ignore[attr-defined]
+    return z, log_weights.exp()
+
+
+WAYS: dict[str, Way] = {
+    "rsample": _plain,
+    "rsample_and_log_prob": _paired,
+    "rstratified": _stratified,
+}
+
+
+def ways(q: Distribution) -> dict[str, Way]:
+    """The ways to draw that q offers, by the names of their methods."""
+    return {name: way for name, way in WAYS.items() if hasattr(q, name)}
+
+
+def _slope(value: Tensor, at: Tensor) -> Tensor:
+    """The derivative of a scalar, zero where nothing connects it to `at`."""
+    if not value.requires_grad:
+        return torch.zeros_like(at)
+    (slope,) = torch.autograd.grad(value, at, retain_graph=True, allow_unused=True)
+    return torch.zeros_like(at) if slope is None else slope
+
+
+def _strata(per_replicate: int) -> Tensor:
+    """Positions in (0, 1), one in each of the strata of every replicate, flattened."""
+    start = torch.arange(per_replicate, dtype=torch.float64)
+    noise = torch.rand(REPLICATES, per_replicate, dtype=torch.float64)
+    return ((start + noise) / per_replicate).flatten()
+
+
+def _pilot(*qs: Distribution) -> Tensor:
+    with torch.no_grad():
+        return torch.cat([_plain(q, 400)[0][:, 0] for q in qs])
+
+
+def _expectation(q: Distribution, probes: Probes, replicates: int, count: int) -> Tensor:
+    """Replicates (R, J) of E[f(z)] for q with batch shape (1,), from plain draws."""
+    with torch.no_grad():
+        z, _ = _plain(q, replicates * count)
+        return probes(z[:, 0]).reshape(replicates, count, -1).mean(1)
+
+
+def _figures(values: Tensor) -> str:
+    return "(" + ", ".join(f"{float(v):+.4f}" for v in values) + ")"
+
+
+def _compare(report: Report, line: str, slope: Tensor, change: Tensor) -> None:
+    report.statistical(
+        vanishing_mean((slope - change).numpy()),
+        f"{line}: expectations change by {_figures(change.mean(0))}, "
+        f"gradients add up to {_figures(slope.mean(0))}",
+    )
+
+
+@check(
+    "The gradient through the draws is biased: a straight-through or relaxed choice, a forgotten "
+    "weight or rejection step, a detached parameter, or a wrong custom backward.",
+)
+def gradient(variant: Variant, report: Report) -> None:
+    """The derivative of E_q[f(z)] along a path of features, against its change from end to end."""
+    sizes = small(variant)
+    for size in sizes:
+        posterior = build(variant, size)
+        strata = 512 if size in sizes[:2] else 256
+        for scale in (1.0, 3.0, 10.0):
+            start = features(1, scale)
+            near = None
+            if has_density(posterior) and not is_discrete(posterior(start)):
+                near = neighbour(posterior, start[0], 0.2)
+            end = features(1, scale) if near is None else near[None]
+            probes = Probes(_pilot(*(posterior(h) for h in (start, (start + end) / 2, end))))
+            for name, way in ways(posterior(start)).items():
+                line = f"D={size}, h of scale {scale:g}, {name}"
+                t = _strata(strata).requires_grad_()
+                z, weights = way(posterior(start + t[:, None] * (end - start)), 1)
+                values = (weights[..., None] * probes(z)).sum(0)
+                slope = torch.stack([_slope(value.sum(), t) for value in values.unbind(-1)], 1)
+                first, last = (
+                    _expectation(posterior(h), probes, REPLICATES, 2 * strata) for h in (start, end)
+                )
+                slope = slope.reshape(REPLICATES, strata, -1).mean(1)
+                _compare(report, line, slope, last - first)
+
+
+@check(
+    "A parameter moves the draws otherwise than its gradient says: it is detached, or "
+    " the choice that it governs (a component, a mask) is not differentiated.",
+    law="gradient",
+)
+def parameter_gradient(variant: Variant, report: Report) -> None:
+    """The derivative of E_q[f(z)] along a path of parameters, against its change."""
+    strata, replicates, count = 4, 24, 256
+    size, h = one_small(variant), features(1)
+    posterior, other = build(variant, size), build(variant, size)
+    path = _Path(posterior, other, h)
+    path.shorten()
+    probes = Probes(_pilot(*(path(t) for t in (0.0, 0.5, 1.0))))
+    slopes = torch.zeros(replicates, strata, len(probes.centres), dtype=h.dtype)
+    for r in range(replicates):
+        for s in range(strata):
+            z, _ = _plain(path((s + torch.rand(()).item()) / strata), count)
+            for j, value in enumerate(probes(z).mean((0, 1))):
+                slopes[r, s, j] = path.derivative(value)
+    ends = (_expectation(path(t), probes, replicates, strata * 2048) for t in (0.0, 1.0))
+    first, last = ends
+    _compare(report, f"D={size}", slopes.mean(1), last - first)
+
+
+class _Path:
+    """q at fixed features, while the parameters go straight from one module's to another's."""
+
+    def __init__(self, posterior: Posterior, other: Posterior, h: Tensor) -> None:
+        self.posterior, self.h = posterior, h
+        self.parameters = [p for p in posterior.parameters() if p.requires_grad]
+        if not self.parameters:
+            raise DoesNotApply("the posterior has no parameters")
+        self.start = [p.detach().clone() for p in self.parameters]
+        pairs = zip(self.start, (p for p in other.parameters() if p.requires_grad), strict=True)
+        self.step = [p.detach() - a for a, p in pairs]
+
+    def __call__(self, t: float) -> Distribution:
+        """q at position t."""
+        with torch.no_grad():
+            for p, a, d in zip(self.parameters, self.start, self.step, strict=True):
+                p.copy_(a + t * d)
+        return self.posterior(self.h)
+
+    def shorten(self) -> None:
+        """Bring the end nearer until a fifth of q at the start overlaps q at the end."""
+        with torch.no_grad():
+            if not has_density(self.posterior) or is_discrete(self(0.0)):
+                return
+            z, _ = _plain(self(0.0), 256)
+            here = self(0.0).log_prob(z)
+            for _ in range(20):
+                odds = torch.sigmoid(self(1.0).log_prob(z) - here).nan_to_num(0.0)
+                if 2 * odds.mean() >= 0.2:
+                    break
+                self.step = [d * 0.7 for d in self.step]
+
+    def derivative(self, value: Tensor) -> float:
+        """Of a value at the last position, with respect to the position."""
+        return sum(
+            (_slope(value, p) * d).sum().item()
+            for p, d in zip(self.parameters, self.step, strict=True)
+        )
+
+
+@check(
+    "The objective's gradient is not that of its expected value: weights or a score that should "
+    "not be detached (sticking the landing inside a K-sample bound), or that should.",
+    law="gradient",
+)
+def training_gradient(variant: Variant, report: Report) -> None:
+    """The derivative of the expected objective along a path of features, against its change."""
+    size = one_small(variant)
+    posterior = build(variant, size)
+    six = LinearGaussian.random(6, size)
+    if rows_apart(variant, posterior, features(6), six).abs().max() > 1e-7:
+        raise DoesNotApply("the objective couples the inputs of a batch")
+    model = six.rows(torch.tensor([0]))
+
+    def values(h: Tensor) -> Tensor:
+        likelihood = model.rows(torch.zeros(len(h), dtype=torch.long))
+        return variant.objective(table(variant, posterior, h, likelihood))
+
+    for scale in (1.0, 3.0):
+        start, end = features(1, scale), features(1, scale)
+        t = _strata(64).requires_grad_()
+        slope = _slope(values(start + t[:, None] * (end - start)).sum(), t)
+        with torch.no_grad():
+            first, last = (
+                values(h.expand(REPLICATES * 128, -1)).reshape(REPLICATES, -1).mean(1, True)
+                for h in (start, end)
+            )
+        slope = slope.reshape(REPLICATES, -1).mean(1, True)
+        _compare(report, f"D={size}, h of scale {scale:g}, nats", slope, last - first)
