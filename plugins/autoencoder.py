@@ -28,7 +28,7 @@ class Delta(Distribution):
         """Zero, (..., D)."""
         return torch.zeros_like(self.loc)
 
-    def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
+    def rsample(self, sample_shape: list[int] | tuple[int, ...] = ()) -> Tensor:
         """The point, once for each draw."""
         return self.loc.expand(self._extended_shape(sample_shape))
 

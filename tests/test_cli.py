@@ -39,7 +39,7 @@ def vaebench_variants():
         Variant("raises", Raises),
         Variant("exits", Exits),
         Variant("quits", Quits),
-        Variant("nan", Gaussian, lambda draw: elbo(draw) * math.nan),
+        Variant("diverges", Gaussian, lambda draw: elbo(draw) * math.nan),
     ]
 """
 
@@ -158,19 +158,19 @@ def test_the_report_is_rebuilt_from_the_cells(vaebench, finished):
 
 def test_broken_variants_cost_their_own_cells_alone(vaebench):
     done = vaebench(
-        *("run", "--plugins", "mine,raises,exits,quits,nan,broken", *SMALL),
+        *("run", "--plugins", "mine,raises,exits,quits,diverges,broken", *SMALL),
         *("--out", "strange", "--metrics", "elbo,mse"),
     )
     assert done.returncode == 1, done.stderr
     frame = pd.read_csv(vaebench.home / "strange" / "results.csv").set_index("plugin")
     assert frame.status.to_dict() == {
         "mine": "done",
-        **dict.fromkeys(("raises", "exits", "quits", "nan", "broken"), "failed"),
+        **dict.fromkeys(("raises", "exits", "quits", "diverges", "broken"), "failed"),
     }
     assert "no <b>posterior</b> today" in frame.reason["raises"]
     assert "exit code 7" in frame.reason["exits"]
     assert "gone" in frame.reason["quits"]
-    assert "nan at step 1" in frame.reason["nan"]
+    assert "nan at step 1" in frame.reason["diverges"]
     assert "nothing_like_this" in frame.reason["broken"]
     assert frame.elbo["mine"] < 0
     page = (vaebench.home / "strange" / "report.html").read_text()

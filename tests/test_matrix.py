@@ -42,7 +42,7 @@ def test_a_cells_name_is_a_safe_folder():
 def test_whatever_changes_the_numbers_changes_the_name():
     base = plan(plugins=("gaussian",))[0]
     for change in (
-        {"epochs": 61},
+        {"epochs": 41},
         {"lr": 1e-3},
         {"batch_size": 32},
         {"seeds": (1,)},
@@ -81,7 +81,7 @@ def test_binarisation_follows_the_likelihood():
         ({"binarise": "dynamik"}, "Did you mean 'dynamic'"),
         ({"epochs": 0}, "--epochs"),
         ({"latent": (0,)}, "--latent"),
-        ({"kl_warmup": 60}, "--kl-warmup"),
+        ({"kl_warmup": 40}, "--kl-warmup"),
         ({"evaluate": "first"}, "--evaluate"),
         ({"lr": 0.0}, "--lr"),
         ({"plugins": ("gmm[components=x]",)}, "type int"),

@@ -117,3 +117,15 @@ def test_fixed_densities_pass_gradients_to_z_alone():
         assert found[0] is not None
         assert all(g is None for g in found[1:])
     assert all(p.requires_grad for p in [*posterior.parameters(), *decoder.parameters()])
+
+
+def test_one_draw_follows_the_weights_of_the_strata():
+    torch.manual_seed(0)
+    z = torch.arange(3.0)[:, None, None].expand(3, 5000, 1)
+    nothing = torch.zeros(3, 5000)
+    weights = torch.tensor([0.2, 0.5, 0.3])
+    table = Draw(PRIOR, PRIOR, z, nothing, nothing, nothing)
+    assert (table.one() == 0).all()
+    table = table._replace(log_weights=weights.log()[:, None].expand(3, 5000))
+    shares = torch.stack([(table.one() == k).float().mean() for k in range(3)])
+    assert (shares - weights).abs().max() < 5 * 0.5 / math.sqrt(5000)

@@ -38,7 +38,7 @@ class Settings:
     binarise: str | None = None
     width: int | None = None
     image_size: int | None = None
-    epochs: int = 60
+    epochs: int = 40
     batch_size: int = 64
     lr: float = 2e-3
     lr_schedule: str = "cosine"

@@ -112,7 +112,7 @@ class Harness(pl.LightningModule):
         for penalty in penalties.values():
             loss = loss + penalty.mean()
         if self.critic is not None:
-            fake = self.model.pictures(draw.z[0])
+            fake = self.model.pictures(draw.one())
             with held([self.critic]):
                 term = decoder_loss(self.critic(fake))
             loss = loss + plan.critic_weight * term

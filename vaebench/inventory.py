@@ -79,20 +79,19 @@ def show(found: dict[str, Any]) -> None:
         screen.print(drawn)
         screen.print()
 
+    variants = [(v, plugin) for plugin in found["plugins"] for v in plugin["variants"]]
     table(
         "Variants",
-        ["name", "plugin", "package", "objective", "options", "deviations"],
+        ["name", "plugin", "package", "options", "breaks"],
         [
             [
                 variant["name"],
                 plugin["name"],
                 plugin["package"],
-                variant["objective"],
                 ", ".join(f"{key}={value}" for key, value in variant["options"].items()),
-                "; ".join(f"{law}: {why}" for law, why in variant["deviations"].items()),
+                ", ".join(variant["deviations"]),
             ]
-            for plugin in found["plugins"]
-            for variant in plugin["variants"]
+            for variant, plugin in variants
         ],
     )
     for one in found["broken"]:

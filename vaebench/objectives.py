@@ -103,6 +103,13 @@ class Draw(NamedTuple):
             return values.mean(0)
         return (self.log_weights.exp() * values).sum(0)
 
+    def one(self) -> Tensor:
+        """One draw from q for each input, (B, D)."""
+        if self.log_weights is None:
+            return self.z[0]
+        chosen = torch.distributions.Categorical(logits=self.log_weights.detach().T).sample()
+        return self.z[chosen, torch.arange(self.z.shape[1], device=self.z.device)]
+
     @property
     def kl(self) -> Tensor:
         """KL(q(z|x) || p(z)) (B,): closed form where one is registered, else Monte Carlo."""

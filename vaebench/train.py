@@ -1,6 +1,7 @@
 """Builds a cell's networks from derived seeds and trains them with Lightning."""
 
 import logging
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -77,12 +78,13 @@ def fit(
     """
     fixed = cell.binarise == "fixed"
     batches = Batches(images.train, model.likelihood, cell.batch_size, cell.seed, fixed, device)
+    parts = math.ceil(len(images.validation) / cell.batch_size)
     held_out: Any = list(
         zip(
-            grey(images.validation.pixels, images.levels).to(device).split(cell.batch_size),
+            grey(images.validation.pixels, images.levels).to(device).tensor_split(parts),
             observed(images.validation, model.likelihood, "validation")
             .to(device)
-            .split(cell.batch_size),
+            .tensor_split(parts),
             strict=True,
         )
     )

@@ -8,13 +8,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vaebench.evaluation.ais import Estimate as Estimate
-    from vaebench.evaluation.ais import ais as ais
     from vaebench.evaluation.bounds import importance_bound as importance_bound
+    from vaebench.evaluation.evidence import Estimate as Estimate
+    from vaebench.evaluation.evidence import ais as ais
 
 _HOME = {
-    "Estimate": "ais",
-    "ais": "ais",
+    "Estimate": "evidence",
+    "ais": "evidence",
     "importance_bound": "bounds",
 }
 __all__ = list(_HOME)

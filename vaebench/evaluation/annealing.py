@@ -12,6 +12,7 @@ from vaebench.evaluation.starts import Start
 from vaebench.evaluation.streams import Streams
 
 _BLOCK = 2**22  # normal numbers that are drawn ahead
+_PILOT_CHAINS = 4  # in each group
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,30 @@ class Schedule:
         return middle.sum(0)
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What a pilot measured at T inverse temperatures.
+
+    Attributes:
+        knots: Inverse temperatures (T, B).
+        variances: Variances of the log ratio within each group of chains (T, groups, B).
+        log_steps: Logarithms of the step sizes of each group (T, groups, B).
+        part: Part of the evidence that each group found (groups, B).
+    """
+
+    knots: Tensor
+    variances: Tensor
+    log_steps: Tensor
+    part: Tensor
+
+    def schedule(self, share: Tensor) -> Schedule:
+        """The schedule for chains of which `share` (groups, B) are like each group."""
+        speed = smoothed((self.variances * share).sum(1), 5).sqrt()
+        speed = speed + 0.1 * speed.mean(0) + 1e-6
+        log_step = (self.log_steps * share).sum(1) / share.sum(0)
+        return Schedule(self.knots, speed, smoothed(log_step, 5))
+
+
 def interpolate(x: Tensor, knots: Tensor, values: Tensor) -> Tensor:
     """Piecewise linear interpolation at x (N, B) of values (T, B) at increasing knots (T, B)."""
     right = torch.searchsorted(knots.T.contiguous(), x.T.contiguous()).T
@@ -99,26 +124,36 @@ def first_state(path: Path, start: Start, streams: Streams, chains: int) -> Stat
 
 
 def pilot(
-    path: Path, start: Start, kernel: Kernel, streams: Streams, chains: int, moves: int
-) -> Schedule:
+    path: Path, start: Start, kernel: Kernel, streams: Streams, groups: int, moves: int
+) -> tuple[Measured, State, Tensor]:
     """Tune step sizes and measure the thermodynamic speed; everything else is thrown away.
 
-    One step size for each image and temperature, by stochastic approximation towards the
-    kernel's rate of acceptance. The chains go along a sigmoid schedule.
+    Chains go along a sigmoid schedule in groups, in the order in which the start gives them. Each
+    group tunes its own step size, by stochastic approximation towards the kernel's rate of
+    acceptance.
+
+    Returns:
+        What was measured, and the chains with their log-weights (C, B) at the end.
     """
+    chains = groups * _PILOT_CHAINS
     state = first_state(path, start, streams, chains)
-    features = state.v.shape[-1]
+    batch, features = state.v.shape[1:]
     knots = sigmoid_schedule(moves, state.start)
-    log_step = state.start.new_full(knots.shape[1:], 1.0).mul(features**-0.25).log()
-    speeds, log_steps = [], []
+    log_step = state.start.new_full((groups, batch), features**-0.25).log()
+    log_weights = torch.zeros_like(state.start)
+    variances, log_steps = [], []
     for k, numbers in enumerate(noise(streams, moves + 1, state.v)):
-        state, accepted = kernel.move(path, state, knots[k], log_step.exp(), numbers)
-        log_step = log_step + (accepted.mean(0) - kernel.acceptance) * max(0.3, (k + 1) ** -0.5)
-        speeds.append(state.log_ratio.var(0))
+        if k:
+            log_weights = log_weights + (knots[k] - knots[k - 1]) * state.log_ratio
+        step = log_step.exp().repeat_interleave(_PILOT_CHAINS, 0)
+        state, accepted = kernel.move(path, state, knots[k], step, numbers)
+        rate = accepted.reshape(groups, -1, batch).mean(1)
+        log_step = log_step + (rate - kernel.acceptance) * max(0.3, (k + 1) ** -0.5)
+        variances.append(state.log_ratio.reshape(groups, -1, batch).var(1))
         log_steps.append(log_step)
-    speed = smoothed(torch.stack(speeds), 5).sqrt()
-    speed = speed + 0.1 * speed.mean(0) + 1e-6
-    return Schedule(knots, speed, smoothed(torch.stack(log_steps), 5))
+    part = log_weights.reshape(groups, -1, batch).logsumexp(1).softmax(0)
+    tuned = Measured(knots, torch.stack(variances), torch.stack(log_steps), part)
+    return tuned, state, log_weights
 
 
 def smoothed(values: Tensor, width: int) -> Tensor:

@@ -1,6 +1,5 @@
 """log p(x, z) and its gradient, in the coordinates of the annealing."""
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -51,8 +50,7 @@ class Joint:
 
     def _value(self, u: Tensor) -> Tensor:
         z = self.space.to_z(u)
-        value = checked(self.log_likelihood(z), len(u), self.batch)
-        return value if self.space.log_prior is None else value + self.space.log_prior(z)
+        return checked(self.log_likelihood(z), len(u), self.batch)
 
     def _gradient(self, u: Tensor) -> tuple[Tensor, Tensor]:
         u = u.detach().requires_grad_()
@@ -82,15 +80,6 @@ class Joint:
         self.evaluations += len(u)
         with torch.inference_mode(False), torch.enable_grad():
             parts = [self._gradient(part) for part in u.split(self._slices(u))]
-        value = torch.cat([value for value, _ in parts])
-        gradient = torch.cat([gradient for _, gradient in parts])
-        if self.space.log_prior is None:
-            value = value + standard_normal(u)
-            gradient = gradient - u
-        return value, gradient
-
-
-def standard_normal(u: Tensor) -> Tensor:
-    """log N(u; 0, I) (...) in float64 for u (..., D)."""
-    square = u.double().square().sum(-1)
-    return -0.5 * (square + u.shape[-1] * math.log(2 * math.pi))
+        value, gradient = (torch.cat(part) for part in zip(*parts, strict=True))
+        prior, slope = self.space.prior(u)
+        return value + prior, gradient + slope

@@ -138,5 +138,5 @@ def _energy(state: State, beta: Tensor) -> Tensor:
 
 KERNELS = {
     "hmc": Kernel(leapfrogs=3, friction=torch.inf, acceptance=0.65),
-    "hais": Kernel(leapfrogs=1, friction=0.7, acceptance=0.9),
+    "hais": Kernel(leapfrogs=1, friction=0.7, acceptance=0.75),
 }

@@ -30,9 +30,6 @@ class Fit(NamedTuple):
 def climb(joint: Joint, u: Tensor, iterations: int, rate: float = 0.2) -> tuple[Tensor, Tensor]:
     """Climb log p(x, u) with Adam from u (M, B, D).
 
-    Where z depends on the direction of u only, the volume at each radius is counted in: the
-    density alone is highest at radius 0.
-
     Returns:
         The best points met (M, B, D) and the values there (M, B).
     """
@@ -40,10 +37,8 @@ def climb(joint: Joint, u: Tensor, iterations: int, rate: float = 0.2) -> tuple[
     best, peak = u, u.new_full(u.shape[:-1], -torch.inf, dtype=torch.float64)
     for k in range(iterations):
         value, gradient = joint(u)
-        if joint.space.radial:
-            square = u.square().sum(-1, keepdim=True)
-            value = value + 0.5 * (u.shape[-1] - 1) * square[..., 0].double().log()
-            gradient = gradient + (u.shape[-1] - 1) * u / square
+        extra, slope = joint.space.height(u)
+        value, gradient = value + extra, gradient + slope
         better = value > peak
         best, peak = torch.where(better[..., None], u, best), torch.where(better, value, peak)
         gradient = torch.nan_to_num(gradient)

@@ -5,14 +5,10 @@ import math
 import torch
 from torch import Tensor
 
-from vaebench.evaluation.ais import ais
+from vaebench.evaluation.evidence import ais
 from vaebench.evaluation.estimate import Estimate, Unavailable
 from vaebench.evaluation.subject import Subject
 from vaebench.seeds import derive
-
-
-#: Standard error in nats of each image that the length of the chains aims at.
-TARGET = 0.08
 
 
 class _LogLikelihood:
@@ -41,7 +37,6 @@ def ais_estimate(subject: Subject) -> Estimate:
             subject.p,
             batch=len(x),
             proposal=proposal,
-            target=TARGET,
             seed=derive(subject.seed, "ais"),
         )
     except ValueError as error:

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from vaebench.evaluation.joint import Joint
 from vaebench.evaluation.laplace import Fit, climb, fit
-from vaebench.evaluation.starts import GaussianMixture
+from vaebench.evaluation.starts import Start, Whitening
 from vaebench.evaluation.streams import Random
 
 _MODES = 3
@@ -69,42 +69,36 @@ def laplace_start(
     points: Tensor,
     random: Random,
     *,
-    prior_elbo: Tensor | None,
     rounds: int = 4,
     full: bool = True,
     climbs: tuple[int, int] = (20, 30),
-) -> GaussianMixture:
+) -> tuple[Start, Tensor]:
     """A mixture of Gaussians at the modes of p(x, u), for each image its own.
 
-    Components have weights in proportion to the square root of exp(ELBO): a mode whose evidence
-    is misjudged by a few nats still gets its chains. The prior is one of the components where it
-    is not hopeless, so that the start covers it.
+    Their shares are in proportion to the square root of exp(ELBO): a mode whose evidence is
+    misjudged by a few nats still gets its chains.
 
     Args:
         joint: log p(x, u), B images.
         points: Where to look (N, B, D).
         random: Random streams.
-        prior_elbo: E[log p(x|z)] under the prior (B,), nats, where the prior of u is N(0, I).
         rounds: Rounds of `fit` for the best mode; the others get one.
         full: Full covariance matrices, or diagonal ones.
         climbs: Iterations of all climbers, then of those kept.
+
+    Returns:
+        The start, and the ELBO of the best mode (B,), nats.
     """
     points, mode = peaks(joint, points, *climbs)
     fits = [fit(joint, points[0], random("mode 0"), rounds, full=full)]
     for k in range(1, min(_MODES, int(mode.sum(0).max()))):
         fits.append(_fit_some(joint, points[k], mode[k], random, k, full))
-    if prior_elbo is not None:
-        eye = torch.eye(points.shape[-1], dtype=points.dtype, device=points.device)
-        fits.append(Fit(torch.zeros_like(points[0]), eye.expand_as(fits[0].scale), prior_elbo))
     elbo = torch.nan_to_num(torch.stack([found.elbo for found in fits]), nan=-torch.inf)
-    share = (0.5 * (elbo - elbo.amax(0).clamp_min(-1e300))).exp()
-    share[0] = share[0].where(elbo.amax(0) > -torch.inf, 1.0)
+    best = elbo.amax(0).clamp_min(-1e300)
+    share = (0.5 * (elbo - best)).exp() + 1e-300
     share = share / share.sum(0)
     share = share * (share >= _LEAST)
     used = [0, *(k for k in range(1, len(fits)) if share[k].any())]
-    share = share[used] / share[used].sum(0)
-    absent = share == 0
-    loc, scale = (torch.stack([fits[k][part] for k in used]) for part in (0, 1))
-    loc = torch.where(absent[..., None], loc[:1], loc)
-    scale = torch.where(absent[..., None, None], scale[:1], scale)
-    return GaussianMixture(loc, scale, share.log())
+    share = torch.cat([share[used], torch.zeros_like(share[:1])])
+    gaussians = [Whitening(fits[k].loc, fits[k].scale) for k in used]
+    return Start(joint.space, gaussians, share / share.sum(0)), best

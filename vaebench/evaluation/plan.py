@@ -8,18 +8,29 @@ from torch.distributions import Distribution
 
 from vaebench.evaluation import annealing
 from vaebench.evaluation.annealing import Schedule
-from vaebench.evaluation.joint import Joint, standard_normal
+from vaebench.evaluation.joint import Joint
 from vaebench.evaluation.kernels import Kernel
 from vaebench.evaluation.latent_space import LatentSpace
 from vaebench.evaluation.modes import laplace_start
-from vaebench.evaluation.starts import FromPrior, Start, gaussian
+from vaebench.evaluation.starts import (
+    Start,
+    gaussian_start,
+    log_mean_exp,
+    prior_start,
+    whole_chains,
+)
 from vaebench.evaluation.streams import Random, seeded
 
 STARTS = ("laplace", "laplace-diagonal", "proposal", "prior")
 SCHEDULES = ("speed", "sigmoid", "linear")
-_PILOT_CHAINS = 4
+_HOPELESS = 100.0  # nats by which the prior's ELBO is too low for a chain to start there
+_LEAST_PRIOR = 0.125  # share of the chains that start at the prior, where any do
+_FEW = 4  # latents up to which some always do
+_UNCOVERED = 6.0  # nats above the evidence at which log p(x, u) - log q(u) shows a hole in q
+_COUNTS = 5.0  # nats below the evidence down to which a chain's weight counts
 _LEAST_STEPS = 8
-_SAFETY = 2.0  # of the variance that the pilot predicts
+_SAFETY = 1.5  # of the variance that the pilot predicts
+_FORGETFUL = 2.0  # length of a path, in whitened coordinates, that forgets its beginning
 
 
 @dataclass(frozen=True)
@@ -49,12 +60,11 @@ class Settings:
 
     @property
     def pilot_moves(self) -> int:
-        """Moves of the pilot: as many as a good start needs, more where the way is longer."""
-        if self.start == "prior":
-            return max(
-                12, (self.steps or self.budget // (self.kernel.leapfrogs * self.chains)) // 4
-            )
-        return 12
+        """Moves of the pilot: 36 leapfrogs behind a fitted start, a quarter of the run else."""
+        leapfrogs = self.kernel.leapfrogs
+        if self.start != "prior":
+            return max(12, 36 // leapfrogs)
+        return max(12, (self.steps or self.budget // (leapfrogs * self.chains)) // 4)
 
 
 @dataclass(frozen=True)
@@ -108,23 +118,6 @@ def proposed(proposal: Distribution, space: LatentSpace, batch: int, seed: int) 
     return space.from_z(z)
 
 
-def points(
-    space: LatentSpace, prior: Distribution, draws: Tensor | None, random: Random
-) -> tuple[Tensor, Tensor]:
-    """Where the search for modes begins, and draws of the prior, both (N, B, D) in u."""
-    streams = random("points")
-    if space.normal:
-        half = streams.normal(4, space.features, dtype=space.dtype)
-        wide = torch.cat([half, -half])
-    else:
-        wide = streams.draw(prior, 8)
-    if draws is not None:
-        return torch.cat([draws.mean(0, keepdim=True), draws[:3], wide[[0, 4, 1, 5]]]), wide
-    if space.radial:
-        return wide, wide
-    return torch.cat([wide.mean(0, keepdim=True), wide[:-1]]), wide
-
-
 def require_finite(joint: Joint, u: Tensor) -> Tensor:
     """log p(x, u) (K, B), or a ValueError that names the images for which it is not finite."""
     value, gradient = joint(u)
@@ -141,50 +134,77 @@ def require_finite(joint: Joint, u: Tensor) -> Tensor:
     return value
 
 
-def prepare(
-    joint: Joint, prior: Distribution, draws: Tensor | None, random: Random, settings: Settings
-) -> Plan:
-    """Fit the start of B images and run their pilot."""
-    space = joint.space
-    look, wide = points(space, prior, draws, random)
-    start: Start
+def prepare(joint: Joint, draws: Tensor | None, random: Random, settings: Settings) -> Plan:
+    """Fit the start of B images and run their pilot; `draws` (K, B, D) of the proposal in u."""
+    space, kernel = joint.space, settings.kernel
+    wide = space.draw(random("points"), 8)
+    prior_elbo = (require_finite(joint, wide) - space.log_prior(wide)).mean(0)
+    best = torch.full_like(prior_elbo, torch.inf)
     if settings.start == "prior":
-        require_finite(joint, wide[:1])
-        if space.normal:
-            eye = torch.eye(space.features, dtype=wide.dtype, device=wide.device)
-            start = gaussian(torch.zeros_like(wide[0]), eye.expand(joint.batch, -1, -1))
-        else:
-            start = FromPrior(prior, random.pooled(prior), joint.batch)
+        start = prior_start(space, space.draw(random("exact"), 64))
     elif settings.start == "proposal":
         if draws is None:
             raise ValueError("start='proposal' needs a proposal on the space of the prior.")
-        require_finite(joint, draws[:1])
-        start = gaussian(draws.mean(0), torch.diag_embed(draws.std(0)))
+        start = gaussian_start(space, draws.mean(0), torch.diag_embed(draws.std(0)))
     else:
-        value = require_finite(joint, wide)
-        start = laplace_start(
-            joint,
-            look,
-            random,
-            prior_elbo=(value - standard_normal(wide)).mean(0) if space.normal else None,
-            full=settings.start == "laplace",
-        )
-    kernel, path = settings.kernel, annealing.path_of(joint, start)
-    moves = settings.pilot_moves
-    schedule = annealing.pilot(path, start, kernel, random("pilot"), _PILOT_CHAINS, moves)
-    steps = enough(schedule.length, joint.evaluations, settings)
+        look = wide
+        if draws is not None:
+            look = torch.cat([draws.mean(0, keepdim=True), draws[:3], wide[:4]])
+        start, best = laplace_start(joint, look, random, full=settings.start == "laplace")
+    start, measured, weight = _with_pilot(joint, start, prior_elbo - best, random, settings)
+    schedule = measured.schedule(weight)
+    start = start.with_shares(whole_chains(start.share, settings.chains))
+    steps = enough(schedule, joint.evaluations, settings)
     return Plan(start, schedule, steps, joint.evaluations.clone())
 
 
-def enough(length: Tensor, spent: Tensor, settings: Settings) -> Tensor:
-    """The number of steps (B,) for thermodynamic lengths (B,).
+def _with_pilot(
+    joint: Joint, start: Start, gap: Tensor, random: Random, settings: Settings
+) -> tuple[Start, annealing.Measured, Tensor]:
+    """Run the pilot, and let chains start at the prior too where that is called for.
 
-    With moves that mix, the variance of a log-weight is length² / steps; rounded up to powers
-    of √2, so that images of one number can go together.
+    A second group of pilot chains starts at the prior unless its ELBO is hopelessly lower (`gap`
+    (B,), nats). The prior gets a share of the start in few dimensions, where this costs little;
+    where it is about as good as the Gaussians; and where one of its chains ends, with a weight
+    that counts, at a place that the Gaussians do not cover.
     """
+    kernel, moves = settings.kernel, settings.pilot_moves
+    hopeful = gap > -_HOPELESS
+    groups = 2 if hopeful.any() else 1
+    mixed = start.with_prior(0.5 * hopeful) if groups == 2 else start
+    path = annealing.path_of(joint, mixed)
+    measured, state, log_weights = annealing.pilot(
+        path, mixed, kernel, random("pilot"), groups, moves
+    )
+    if groups == 1:
+        return start, measured, torch.ones_like(measured.part)
+    ours, theirs = log_weights.chunk(2)
+    evidence = log_mean_exp(ours)
+    uncovered = state.end - start(state.v)[0] > evidence + _UNCOVERED
+    missed = (uncovered.chunk(2)[1] & (theirs > evidence - _COUNTS)).any(0)
+    share = (0.5 * gap).sigmoid()
+    called_for = missed | (share > _LEAST_PRIOR) | (joint.space.features <= _FEW)
+    share = share.maximum(2 * measured.part[1] - 1).clamp(_LEAST_PRIOR, 1 - _LEAST_PRIOR)
+    share = share * (hopeful & called_for)
+    # Chains that bring nothing home add no variance either.
+    weight = torch.stack([1 - share, share * (2 * measured.part[1]).clamp_max(1)])
+    return start.with_prior(share), measured, weight
+
+
+def enough(schedule: Schedule, spent: Tensor, settings: Settings) -> Tensor:
+    """The number of steps (B,) that the target asks for, within the budget.
+
+    With moves that forget where they came from the variance of a log-weight is length² / steps;
+    moves of a shorter path than about 2 in whitened coordinates need as many more. Rounded up to
+    powers of √2, so that images with equal numbers can go together.
+    """
+    length = schedule.length
     if settings.steps is not None:
         return torch.full_like(length, settings.steps).long()
-    left = (settings.budget - spent) // (settings.chains * settings.kernel.leapfrogs)
-    needed = _SAFETY * length.square() / (settings.chains * settings.target**2)
+    leapfrogs = settings.kernel.leapfrogs
+    path = leapfrogs * schedule.log_step.mean(0).exp()
+    independent = length.square() / (settings.chains * settings.target**2)
+    needed = _SAFETY * independent * (_FORGETFUL / path).clamp_min(1)
     rounded = 2 ** (torch.ceil(2 * needed.clamp_min(1).log2()) / 2)
-    return rounded.clamp_min(_LEAST_STEPS).minimum(left.clamp_min(_LEAST_STEPS)).ceil().long()
+    affordable = (settings.budget - spent) // (settings.chains * leapfrogs)
+    return rounded.clamp_min(_LEAST_STEPS).minimum(affordable.clamp_min(_LEAST_STEPS)).ceil().long()

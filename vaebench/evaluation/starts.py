@@ -1,14 +1,13 @@
-"""Where chains begin: densities that can be drawn from, in whitened coordinates v."""
+"""Where chains begin: Gaussians and the prior, mixed, in whitened coordinates v."""
 
 import math
-from copy import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 
-from vaebench.evaluation.joint import standard_normal
+from vaebench.evaluation.latent_space import LatentSpace, standard_normal
 from vaebench.evaluation.streams import Streams
 
 
@@ -32,6 +31,11 @@ class Whitening:
         """Coordinates v (K, B, D) to u (K, B, D)."""
         return self.center + times(self.scale, v)
 
+    def back(self, u: Tensor) -> Tensor:
+        """Coordinates u (K, B, D) to v (K, B, D)."""
+        centered = (u - self.center).movedim(0, -1)
+        return torch.linalg.solve(self.scale, centered).movedim(-1, 0)
+
     def pull(self, gradient: Tensor) -> Tensor:
         """A gradient in u to the one in v, both (K, B, D)."""
         return times(self.scale.mT, gradient)
@@ -42,104 +46,115 @@ def times(matrix: Tensor, v: Tensor) -> Tensor:
     return (v.movedim(0, 1) @ matrix.mT).movedim(0, 1)
 
 
-class GaussianMixture:
-    """A mixture of M Gaussians in u for each image, evaluated in the coordinates of its first one.
+class Start:
+    """A mixture of the prior and M Gaussians for each image, in coordinates v of the first one.
 
     Args:
-        loc: Means (M, B, D).
-        scale: Square roots of the covariances (M, B, D, D).
-        log_weights: (M, B), summing to one over M; an absent component has -inf.
+        space: Knows the prior.
+        gaussians: Whitenings, of which each makes a Gaussian of N(0, I). The first, with or without
+            a share of its own, is that of v.
+        share: (M + 1, B), summing to one over the first axis: those of the Gaussians, and of the
+            prior at the end.
     """
 
-    def __init__(self, loc: Tensor, scale: Tensor, log_weights: Tensor) -> None:
-        self.whitening = Whitening(loc[0], scale[0])
-        dtype, (first, *_), wide = loc.dtype, scale.double(), scale.double()
-        self._loc = torch.linalg.solve(first, (loc.double() - loc[0])[..., None])[..., 0].to(dtype)
-        self._scale = torch.linalg.solve(first, wide).to(dtype)
-        self._inverse = torch.linalg.solve(wide, first.expand_as(wide)).to(dtype)
-        self._log_weights = log_weights.double()
-        self._log_peak = self._log_weights - torch.linalg.slogdet(self._scale.double()).logabsdet
+    def __init__(self, space: LatentSpace, gaussians: Sequence[Whitening], share: Tensor) -> None:
+        self.space = space
+        self.gaussians = gaussians
+        self.share = share
+        self.whitening = gaussians[0]
+        self.log_volume = self.whitening.log_volume
+        self._relative = [self._of_first(gaussian) for gaussian in gaussians]
+        self._log_share = share.double().log()
 
-    def take(self, images: Tensor) -> "GaussianMixture":
+    def _of_first(self, gaussian: Whitening) -> tuple[Tensor, Tensor, Tensor]:
+        """Center and inverse scale of a Gaussian in v, and log |det| of the latter."""
+        if gaussian is self.whitening:
+            eye = torch.eye(gaussian.scale.shape[-1]).to(gaussian.scale).expand_as(gaussian.scale)
+            return torch.zeros_like(gaussian.center), eye, self.log_volume.new_zeros(())
+        wide, first = gaussian.scale.double(), self.whitening.scale.double()
+        inverse = torch.linalg.solve(wide, first).to(gaussian.scale)
+        volume = self.log_volume - gaussian.log_volume
+        return self.whitening.back(gaussian.center[None])[0], inverse, volume
+
+    def take(self, images: Tensor) -> "Start":
         """The start of some of the images."""
-        part = copy(self)
-        part.whitening = self.whitening.take(images)
-        for name in ("_loc", "_scale", "_inverse", "_log_weights", "_log_peak"):
-            setattr(part, name, getattr(self, name)[:, images])
-        return part
+        gaussians = [gaussian.take(images) for gaussian in self.gaussians]
+        return Start(self.space, gaussians, self.share[:, images])
+
+    def with_shares(self, share: Tensor) -> "Start":
+        """The same with other shares (M + 1, B)."""
+        return Start(self.space, self.gaussians, share)
+
+    def with_prior(self, share: Tensor) -> "Start":
+        """The same with the share (B,) of the prior, the Gaussians in proportion as before."""
+        others = self.share[:-1] / self.share[:-1].sum(0)
+        return self.with_shares(torch.cat([others * (1 - share), share[None]]))
 
     @property
     def single(self) -> bool:
-        """There is one Gaussian, and v is standard normal."""
-        return len(self._loc) == 1
+        """There is one Gaussian and nothing else: v is standard normal."""
+        return len(self.gaussians) == 1 and not self.share[-1].any()
 
     def sample(self, streams: Streams, chains: int) -> Tensor:
-        """Draws v (chains, B, D), with each component as often as its weight says."""
-        features = self._loc.shape[-1]
-        noise = streams.normal(chains, features, dtype=self._loc.dtype)
+        """Draws v (chains, B, D), from each component as often as its share says."""
+        noise = streams.normal(chains, self.space.features, dtype=self.space.dtype)
+        prior = self.space.draw(streams, chains)
         position = torch.arange(chains, device=noise.device)[:, None] + streams.uniform()
         if self.single:
             return noise
-        edges = self._log_weights.exp().cumsum(0)
-        which = (position[:, None] / chains >= edges[:-1]).sum(1)
-        each = torch.stack(
-            [times(s, noise) + m for m, s in zip(self._loc, self._scale, strict=True)]
-        )
-        return each.gather(0, which[None, ..., None].expand(1, *noise.shape))[0]
+        each = [self.whitening.back(gaussian(noise)) for gaussian in self.gaussians]
+        each.append(self.whitening.back(prior))
+        edges = self.share.double().cumsum(0)[:-1]
+        which = (position[:, None] / chains >= edges).sum(1)
+        return torch.stack(each).gather(0, which[None, ..., None].expand(1, *noise.shape))[0]
 
     def __call__(self, v: Tensor) -> tuple[Tensor, Tensor]:
         """log-density (K, B) in float64 and its gradient (K, B, D) at v (K, B, D)."""
         if self.single:
             return standard_normal(v), -v
-        white = torch.stack(
-            [times(i, v - m) for m, i in zip(self._loc, self._inverse, strict=True)]
-        )
-        each = standard_normal(white) + self._log_peak[:, None]
-        share = each.softmax(0).to(v.dtype)[..., None]
-        pulled = [times(i.mT, s * w) for i, s, w in zip(self._inverse, share, white, strict=True)]
-        return each.logsumexp(0), -sum(pulled, torch.zeros_like(v))
+        values, gradients = [], []
+        for center, inverse, volume in self._relative:
+            white = times(inverse, v - center)
+            values.append(standard_normal(white) + volume)
+            gradients.append(-times(inverse.mT, white))
+        if self.share[-1].any():
+            value, gradient = self.space.prior(self.whitening(v))
+            values.append(value + self.log_volume)
+            gradients.append(self.whitening.pull(gradient))
+        each = torch.stack(values) + self._log_share[: len(values), None]
+        part = each.softmax(0).to(v.dtype)[..., None]
+        return each.logsumexp(0), (part * torch.stack(gradients)).sum(0)
 
 
-class FromPrior:
-    """A prior on R^D that is not normal, as a start in z itself.
-
-    Args:
-        prior: Batch shape (), event shape (D,), with a differentiable log_prob.
-        draws: (K, D) draws, from which the scale of each coordinate is taken.
-    """
-
-    def __init__(self, prior: Distribution, draws: Tensor, batch: int) -> None:
-        self._prior = prior
-        scale = torch.diag_embed(draws.std(0).clamp_min(1e-6))
-        self.whitening = Whitening(draws.mean(0).expand(batch, -1), scale.expand(batch, -1, -1))
-
-    def take(self, images: Tensor) -> "FromPrior":
-        """The start of some of the images."""
-        part = copy(self)
-        part.whitening = self.whitening.take(images)
-        return part
-
-    def sample(self, streams: Streams, chains: int) -> Tensor:
-        """Draws v (chains, B, D)."""
-        z = streams.draw(self._prior, chains)
-        white = self.whitening
-        return times(torch.linalg.inv(white.scale), z - white.center)
-
-    def __call__(self, v: Tensor) -> tuple[Tensor, Tensor]:
-        """log-density (K, B) in float64 and its gradient (K, B, D) at v (K, B, D)."""
-        with torch.inference_mode(False), torch.enable_grad():
-            v = v.detach().requires_grad_()
-            value = self._prior.log_prob(self.whitening(v))
-            (gradient,) = torch.autograd.grad(value.sum(), v)
-        return value.detach().double() + self.whitening.log_volume, gradient
-
-
-Start = GaussianMixture | FromPrior
-
-
-def gaussian(loc: Tensor, scale: Tensor) -> GaussianMixture:
+def gaussian_start(space: LatentSpace, loc: Tensor, scale: Tensor) -> Start:
     """One Gaussian for each image, loc (B, D) and scale (B, D, D)."""
-    return GaussianMixture(loc[None], scale[None], loc.new_zeros(1, len(loc)))
+    share = loc.new_ones(2, len(loc))
+    share[1] = 0
+    return Start(space, [Whitening(loc, scale)], share)
+
+
+def prior_start(space: LatentSpace, draws: Tensor) -> Start:
+    """The prior, in coordinates scaled by its draws (K, B, D)."""
+    if type(space) is LatentSpace:
+        eye = torch.eye(space.features).to(draws).expand(draws.shape[1], -1, -1)
+        return gaussian_start(space, torch.zeros_like(draws[0]), eye)
+    spread = draws.std(0).clamp_min(1e-6)
+    share = draws.new_zeros(2, draws.shape[1])
+    share[1] = 1
+    return Start(space, [Whitening(draws.mean(0), torch.diag_embed(spread))], share)
+
+
+def whole_chains(share: Tensor, chains: int) -> Tensor:
+    """Shares (M, B) rounded so that each makes a whole number of chains, at least one.
+
+    What is left of chance in their numbers would be left in the estimate.
+    """
+    if chains < 4 * len(share):
+        return share
+    count = torch.round(share * chains).clamp_min(1) * (share > 0)
+    largest = count.argmax(0, keepdim=True)
+    spare = chains - count.sum(0, keepdim=True)
+    return count.scatter_add(0, largest, spare) / chains
 
 
 def log_mean_exp(values: Tensor) -> Tensor:

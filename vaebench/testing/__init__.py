@@ -19,6 +19,7 @@ _CHECKS = (
     robustness.sizes,
     robustness.shapes,
     density.support,
+    density.own_support,
     density.normalised,
     density.sampler,
     closed_forms.moments,

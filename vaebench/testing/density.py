@@ -84,6 +84,23 @@ def support(variant: Variant, report: Report) -> None:
 
 
 @check(
+    "Training decodes draws that q itself calls impossible, as relaxed counts are: its value is "
+    "then no bound on log p(x). Declare the law 'bound', or draw from q.",
+    law="bound",
+)
+def own_support(variant: Variant, report: Report) -> None:
+    """The draws of training lie in the support that q states."""
+    for size in small(variant):
+        q = build(variant, size)(graded())
+        with torch.no_grad():
+            z = q.rsample(torch.Size((1000,)))
+            out = ~inside(q, z)
+        report.exact(
+            not out.any(), f"D={size}: {int(out.sum())} of {out.numel()} draws outside q's"
+        )
+
+
+@check(
     "Look for a constant, a Jacobian (tanh, softplus, scale) or a sum over dimensions that "
     "log_prob leaves out; at D = 1 and 2 the integral uses log_prob alone, above also the draws.",
     law="density",

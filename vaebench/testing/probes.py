@@ -1,5 +1,7 @@
 """Test functions whose expectations a gradient must follow, and paths on which they change."""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
@@ -9,26 +11,26 @@ from vaebench.testing.subjects import exact, sample
 
 
 class Probes:
-    """Bumps exp(-|z - c|²/2w²) around a few of the pilot draws, as wide as the draws lie there.
+    """Bumps exp(-|z - c|²/2w²) around a few of the pilot draws.
 
-    They are steep only where draws are dense. Mass that moves from one mode to another moves
-    through places where nearly no draw is and the gradient is nearly infinite: of these a test
-    function must know nothing, or its mean is beyond any sample.
+    They are as wide as all draws where these form one heap, else as the heap around the centre.
+    Mass that moves from one mode to another moves through places where nearly no draw is and the
+    gradient nearly infinite: a test function must be flat there, or its mean is beyond any sample.
 
     Args:
         pilot: Draws (N, D), used for nothing else.
+        q: Their density, with batch shape (1,), if it has one.
         count: J, the number of bumps.
     """
 
-    def __init__(self, pilot: Tensor, count: int = 2) -> None:
+    def __init__(self, pilot: Tensor, q: Distribution | None, count: int = 2) -> None:
         spread = pilot.std(0) + 1e-9 * (1 + pilot.mean(0).abs())
         self.centres = pilot[torch.randperm(len(pilot))[:count]]
-        widths = []
-        for centre in self.centres:
-            distance = ((pilot - centre) / spread).square().sum(-1)
-            near = pilot[distance.argsort()[: max(2, len(pilot) // 4)]]
-            widths.append(1.5 * near.std(0) + 1e-3 * spread)
-        self.widths = torch.stack(widths)
+        heaps = [_heap(pilot, c, q) if q else _nearest(pilot, c) for c in self.centres]
+        if all(len(heap) == len(pilot) for heap in heaps):
+            self.widths = 0.9 * math.sqrt(pilot.shape[-1]) * spread
+        else:
+            self.widths = torch.stack([0.9 * heap.std(0) for heap in heaps]) + 1e-3 * spread
 
     def __call__(self, z: Tensor) -> Tensor:
         """The values (..., J) at z (..., D)."""
@@ -36,10 +38,25 @@ class Probes:
         return (-u.square().sum(-1) / 2).exp()
 
 
-def overlap(q: Distribution, other: Distribution, z: Tensor) -> Tensor:
-    """The mass (B,) that two distributions share, from draws z (N, B, D) of the first."""
-    odds = torch.sigmoid(other.log_prob(z) - q.log_prob(z))
-    return 2 * odds.nan_to_num(0.0).mean(0)
+def _nearest(pilot: Tensor, centre: Tensor) -> Tensor:
+    """The quarter of the draws that are nearest."""
+    distance = ((pilot - centre) / pilot.std(0).clamp_min(1e-12)).square().sum(-1)
+    return pilot[distance.argsort()[: max(2, len(pilot) // 4)]]
+
+
+def _heap(pilot: Tensor, centre: Tensor, q: Distribution) -> Tensor:
+    """The draws with no valley of the density between them and the centre.
+
+    It is looked for on straight lines, which on a sphere are projected back to it.
+    """
+    share = torch.linspace(0, 1, 7, dtype=pilot.dtype)[:, None, None]
+    line = centre + share * (pilot - centre)
+    if bool(((pilot.norm(dim=-1) - 1).abs() < 1e-5).all()):
+        line = line / line.norm(dim=-1, keepdim=True).clamp_min(1e-12)
+    log_q = q.log_prob(line.flatten(0, 1)[:, None]).reshape(len(share), -1)
+    lowest = torch.minimum(log_q[0], log_q[-1])
+    heap = pilot[(log_q[1:-1] >= lowest - 0.5).all(0)]
+    return heap if len(heap) >= 20 else _nearest(pilot, centre)
 
 
 def neighbour(posterior: Posterior, h: Tensor, shared: float = 0.5) -> Tensor | None:
@@ -48,6 +65,7 @@ def neighbour(posterior: Posterior, h: Tensor, shared: float = 0.5) -> Tensor | 
     others = h + steps[:, None] * h.square().mean().sqrt() * torch.randn_like(h)
     with torch.no_grad():
         z = sample(exact(posterior, h[None]), 256).expand(-1, len(steps), -1)
-        same = exact(posterior, h.expand(len(steps), -1))
-        good = overlap(same, exact(posterior, others), z) >= shared
+        here, there = exact(posterior, h.expand(len(steps), -1)), exact(posterior, others)
+        odds = torch.sigmoid(there.log_prob(z) - here.log_prob(z)).nan_to_num(0.0)
+    good = 2 * odds.mean(0) >= shared
     return others[int(good.int().argmax())] if bool(good.any()) else None

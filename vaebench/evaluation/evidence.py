@@ -88,7 +88,6 @@ class Task:
         seed: int,
         memory: float,
     ) -> None:
-        self.prior = prior
         self.settings = settings
         self.seed = seed
         self.joint = Joint(log_likelihood, latent_space(prior), batch, memory)
@@ -120,7 +119,7 @@ class Task:
     def plan(self, draws: Tensor | None) -> Plan:
         """Fit the start and run the pilot; `draws` (K, all images, D)."""
         mine = None if draws is None else draws[:, self.images]
-        return prepare(self.joint, self.prior, mine, self.random, self.settings)
+        return prepare(self.joint, mine, self.random, self.settings)
 
     def estimate(self, draws: Tensor | None) -> Estimate:
         """The whole estimate of the images of this task."""
@@ -128,8 +127,12 @@ class Task:
         groups = [(plan.steps == n).nonzero()[:, 0] for n in plan.steps.unique()]
         tasks = [self.take(group) for group in groups]
         if None in tasks:
-            groups, tasks = [torch.arange(len(self.images))], [self]
-        parts = [task.anneal(plan.take(group)) for task, group in zip(tasks, groups, strict=True)]
+            return self.anneal(plan)
+        parts = [
+            task.anneal(plan.take(group))
+            for task, group in zip(tasks, groups, strict=True)
+            if task is not None
+        ]
         order = torch.cat(groups).argsort()
         return Estimate(*(part[..., order] for part in _side_by_side(parts)))
 
@@ -179,7 +182,7 @@ def ais(
     batch: int,
     proposal: Distribution | str | None = None,
     start: str = "laplace",
-    kernel: str | Kernel = "hmc",
+    kernel: str | Kernel = "hais",
     chains: int = 16,
     steps: int | None = None,
     target: float = 0.04,
@@ -209,7 +212,7 @@ def ais(
         start: Where chains begin: "laplace" at Gaussians fitted to the modes of p(x, z),
             "laplace-diagonal" the same with diagonal covariances, "proposal" at a Gaussian with
             the moments of the proposal, "prior" at the prior.
-        kernel: "hmc", "hais" (underdamped, one leapfrog step a move), or a Kernel.
+        kernel: "hais" (underdamped, one leapfrog step a move), "hmc" (three), or a Kernel.
         chains: C, the number of chains for each image.
         steps: Steps from start to posterior. By default what the pilot of each image deems
             enough for the target, within the budget.
