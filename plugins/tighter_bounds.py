@@ -83,6 +83,13 @@ def vaebench_variants() -> list[Variant]:
     """The three bounds with eight draws each, two groups of four where they are grouped."""
     return [
         Variant("miwae", Gaussian, objective=miwae, samples=8, reference=PAPER),
-        Variant("piwae", Gaussian, objective=piwae, samples=8, reference=PAPER),
+        Variant(
+            "piwae",
+            Gaussian,
+            objective=piwae,
+            samples=8,
+            deviations={"training_gradient": "encoder and decoder follow bounds of their own"},
+            reference=PAPER,
+        ),
         Variant("ciwae", Gaussian, objective=ciwae, samples=8, reference=PAPER),
     ]

@@ -84,6 +84,7 @@ def test_a_strangers_plugin_is_found_with_its_package(installed):
         ("def (", "SyntaxError"),
         ("x = 1", "adds no variants"),
         (variants("theirs").replace("vaebench_variants", "vaebench_variant"), "vaebench_variant"),
+        ("vaebench_interface = 2" + variants("theirs"), "version 2 of the plugin interface"),
         (variants("../theirs"), "not of the form"),
         (variants("<b>"), "not of the form"),
         (variants("theirs").replace("[Variant", "['x', Variant"), "no Variant"),

@@ -9,6 +9,7 @@ import click
 
 from vaebench import __version__
 from vaebench.config import Settings, from_dict
+from vaebench.engines import local
 from vaebench.errors import UserError, unknown
 from vaebench.spelling import seeds, split
 
@@ -31,6 +32,12 @@ class _Commands(click.Group):
                 raise
             click.echo(f"Error: {error}", err=True)
             ctx.exit(2)
+        except local.WorkerError as error:
+            click.echo(
+                f"Error: a worker failed; this is a fault of vaebench or of the installation.\n{error}",
+                err=True,
+            )
+            ctx.exit(1)
         except KeyboardInterrupt:
             click.echo("Interrupted. The same command goes on where this one stopped.", err=True)
             ctx.exit(130)
@@ -46,6 +53,8 @@ def main(debug: bool) -> None:
     vaebench run                                    the eight built-in variants on digits
     vaebench run --plugins gamix,iwae --seeds 0..4  two of them, five seeds
     vaebench list                                   what is installed
+    vaebench check NAME                             is a variant's mathematics right?
+    vaebench new-plugin NAME                        start a variant of your own
     vaebench report results/NAME                    rebuild tables and page
     """
 
@@ -160,6 +169,39 @@ def list_(as_json: bool) -> None:
         click.echo(json.dumps(found, indent=1))
     else:
         inventory.show(found)
+
+
+@main.command()
+@click.argument("names", nargs=-1, required=True)
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def check(names: tuple[str, ...], as_json: bool) -> None:
+    """Examine variants: does the mathematics hold, law by law?
+
+    Exit code 0 if every law holds or is declared broken, else 1.
+
+    \b
+    vaebench check gaussian 'gmm[components=8]'
+    """
+    from vaebench import examination
+
+    sys.exit(examination.check(names, as_json))
+
+
+@main.command("new-plugin")
+@click.argument("name")
+@click.option("--out", type=Path, default=Path(), help="Where to put it.  [default: here]")
+def new_plugin(name: str, out: Path) -> None:
+    """Write a small installable package for a variant of your own.
+
+    \b
+    vaebench new-plugin student
+    """
+    from vaebench import scaffold
+
+    folder = scaffold.write(name, out)
+    click.echo(
+        f"{folder} is written. Next: cd {folder} && pip install -e . && vaebench check {name}"
+    )
 
 
 @main.command()

@@ -7,6 +7,9 @@ import pluggy
 if TYPE_CHECKING:
     from vaebench.posterior import Variant
 
+#: Major version of the plugin interface; a plugin may name its own as `vaebench_interface`.
+INTERFACE = 1
+
 hookspec = pluggy.HookspecMarker("vaebench")
 hookimpl = pluggy.HookimplMarker("vaebench")
 

@@ -163,6 +163,12 @@ def catalogue() -> Catalogue:
 
 def _load(point: EntryPoint) -> Plugin:
     module = point.load()
+    made_for = getattr(module, "vaebench_interface", hookspecs.INTERFACE)
+    if made_for != hookspecs.INTERFACE:
+        raise UserError(
+            f"it is made for version {made_for} of the plugin interface, and this vaebench has "
+            f"version {hookspecs.INTERFACE}; install versions that match"
+        )
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
     manager.register(module, point.name)

@@ -62,3 +62,24 @@ def installed() -> dict[str, Any]:
     from vaebench.inventory import collect
 
     return collect()
+
+
+def chosen(names: tuple[str, ...]) -> list[str]:
+    """The variants that names stand for; UserError for one that cannot be had."""
+    from vaebench.plugins import catalogue
+
+    found = catalogue()
+    selected = found.select(names)
+    for name in selected:
+        found.variant(name)
+    return selected
+
+
+def examine(name: str, send: Callable[[list[dict[str, Any]]], None]) -> None:
+    """Run the conformance kit on a variant and send its results."""
+    from dataclasses import asdict
+
+    from vaebench import testing
+    from vaebench.plugins import catalogue
+
+    send([asdict(result) for result in testing.run(catalogue().variant(name))])

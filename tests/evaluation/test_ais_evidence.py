@@ -115,12 +115,12 @@ def test_two_modes_are_both_found(given: str, seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_two_unlike_modes_in_two_dimensions(seed: int) -> None:
-    """One mode holds a fifth of the mass, at another place and of another width."""
+    """One mode is narrow and holds about a third of the mass of the other."""
 
     def density(x: Tensor, z: Tensor) -> Tensor:
         wide = normal_log_density(z - torch.tensor([1.5, 0.5], dtype=F64), 0.3)
-        narrow = normal_log_density(z + torch.tensor([1.0, 1.0], dtype=F64), 0.1)
-        return torch.logaddexp(wide, narrow - 2.5) + 0 * x.sum(-1)
+        narrow = normal_log_density(z + torch.tensor([1.0, 1.0], dtype=F64), 0.2)
+        return torch.logaddexp(wide, narrow - 1.0) + 0 * x.sum(-1)
 
     likelihood = LogLikelihood(torch.zeros(4, 1, dtype=F64), density)
     found = ais(likelihood, standard(2), batch=4, seed=seed, chains=64, budget=40_000)
@@ -192,7 +192,7 @@ def test_spherical_prior(concentration: float, start: str) -> None:
     log_weights = (weights / 800).log()[:, None].expand(-1, 400).reshape(-1, 1)
     truth = (likelihood(z.expand(-1, 2, -1)) + log_weights).logsumexp(0)
     found = ais(likelihood, Sphere(), batch=2, start=start, chains=64, budget=40_000)
-    agrees(found, truth, error=0.05)
+    agrees(found, truth)
 
 
 @pytest.mark.parametrize("start", ["laplace", "prior"])

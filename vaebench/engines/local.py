@@ -17,7 +17,7 @@ from typing import Any
 from vaebench.errors import UserError
 
 _CONTEXT = get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["vaebench.matrix", "vaebench.cell"])
+_CONTEXT.set_forkserver_preload(["vaebench.engines.preload"])
 
 
 class WorkerError(Exception):

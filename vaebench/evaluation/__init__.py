@@ -9,12 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vaebench.evaluation.bounds import importance_bound as importance_bound
+    from vaebench.evaluation.bracket import Bracket as Bracket
+    from vaebench.evaluation.bracket import bdmc as bdmc
+    from vaebench.evaluation.bracket import certified as certified
     from vaebench.evaluation.evidence import Estimate as Estimate
     from vaebench.evaluation.evidence import ais as ais
+    from vaebench.evaluation.kernels import Kernel as Kernel
 
 _HOME = {
+    "Bracket": "bracket",
     "Estimate": "evidence",
+    "Kernel": "kernels",
     "ais": "evidence",
+    "bdmc": "bracket",
+    "certified": "bracket",
     "importance_bound": "bounds",
 }
 __all__ = list(_HOME)

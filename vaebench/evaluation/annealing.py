@@ -65,22 +65,26 @@ class Measured:
 
     Attributes:
         knots: Inverse temperatures (T, B).
-        variances: Variances of the log ratio within each group of chains (T, groups, B).
-        log_steps: Logarithms of the step sizes of each group (T, groups, B).
-        part: Part of the evidence that each group found (groups, B).
+        variance: Variance of the log ratio (T, B).
+        log_step: Logarithm of the step size (T, B).
     """
 
     knots: Tensor
-    variances: Tensor
-    log_steps: Tensor
-    part: Tensor
+    variance: Tensor
+    log_step: Tensor
 
-    def schedule(self, share: Tensor) -> Schedule:
-        """The schedule for chains of which `share` (groups, B) are like each group."""
-        speed = smoothed((self.variances * share).sum(1), 5).sqrt()
+    def with_part(self, images: Tensor, other: "Measured", share: Tensor) -> "Measured":
+        """What it would be if in some images a share of the chains were like those of another."""
+        variance, log_step = self.variance.clone(), self.log_step.clone()
+        variance[:, images] = torch.lerp(variance[:, images], other.variance, share)
+        log_step[:, images] = torch.lerp(log_step[:, images], other.log_step, share)
+        return Measured(self.knots, variance, log_step)
+
+    def schedule(self) -> Schedule:
+        """The schedule, smoothed, with no stretch passed over at a run."""
+        speed = smoothed(self.variance, 5).sqrt()
         speed = speed + 0.1 * speed.mean(0) + 1e-6
-        log_step = (self.log_steps * share).sum(1) / share.sum(0)
-        return Schedule(self.knots, speed, smoothed(log_step, 5))
+        return Schedule(self.knots, speed, smoothed(self.log_step, 5))
 
 
 def interpolate(x: Tensor, knots: Tensor, values: Tensor) -> Tensor:
@@ -124,36 +128,30 @@ def first_state(path: Path, start: Start, streams: Streams, chains: int) -> Stat
 
 
 def pilot(
-    path: Path, start: Start, kernel: Kernel, streams: Streams, groups: int, moves: int
+    path: Path, start: Start, kernel: Kernel, streams: Streams, moves: int
 ) -> tuple[Measured, State, Tensor]:
-    """Tune step sizes and measure the thermodynamic speed; everything else is thrown away.
+    """Tune step sizes and measure the thermodynamic speed; the estimate makes no use of its chains.
 
-    Chains go along a sigmoid schedule in groups, in the order in which the start gives them. Each
-    group tunes its own step size, by stochastic approximation towards the kernel's rate of
-    acceptance.
+    Four chains go along a sigmoid schedule. The step size of each image follows the kernel's rate
+    of acceptance by stochastic approximation.
 
     Returns:
         What was measured, and the chains with their log-weights (C, B) at the end.
     """
-    chains = groups * _PILOT_CHAINS
-    state = first_state(path, start, streams, chains)
+    state = first_state(path, start, streams, _PILOT_CHAINS)
     batch, features = state.v.shape[1:]
     knots = sigmoid_schedule(moves, state.start)
-    log_step = state.start.new_full((groups, batch), features**-0.25).log()
+    log_step = state.start.new_full((batch,), features**-0.25).log()
     log_weights = torch.zeros_like(state.start)
     variances, log_steps = [], []
     for k, numbers in enumerate(noise(streams, moves + 1, state.v)):
         if k:
             log_weights = log_weights + (knots[k] - knots[k - 1]) * state.log_ratio
-        step = log_step.exp().repeat_interleave(_PILOT_CHAINS, 0)
-        state, accepted = kernel.move(path, state, knots[k], step, numbers)
-        rate = accepted.reshape(groups, -1, batch).mean(1)
-        log_step = log_step + (rate - kernel.acceptance) * max(0.3, (k + 1) ** -0.5)
-        variances.append(state.log_ratio.reshape(groups, -1, batch).var(1))
+        state, accepted = kernel.move(path, state, knots[k], log_step.exp(), numbers)
+        log_step = log_step + (accepted.mean(0) - kernel.acceptance) * max(0.3, (k + 1) ** -0.5)
+        variances.append(state.log_ratio.var(0))
         log_steps.append(log_step)
-    part = log_weights.reshape(groups, -1, batch).logsumexp(1).softmax(0)
-    tuned = Measured(knots, torch.stack(variances), torch.stack(log_steps), part)
-    return tuned, state, log_weights
+    return Measured(knots, torch.stack(variances), torch.stack(log_steps)), state, log_weights
 
 
 def smoothed(values: Tensor, width: int) -> Tensor:

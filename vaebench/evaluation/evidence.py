@@ -1,6 +1,7 @@
 """log p(x) by annealed importance sampling, for any decoder and any continuous prior."""
 
 import math
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 
@@ -10,10 +11,12 @@ from torch.distributions import Distribution
 
 from vaebench.evaluation import annealing
 from vaebench.evaluation.joint import Joint, LogLikelihood
-from vaebench.evaluation.kernels import KERNELS, Kernel
+from vaebench.evaluation.kernels import Kernel
 from vaebench.evaluation.latent_space import latent_space
-from vaebench.evaluation.plan import Plan, Settings, prepare, proposed
+from vaebench.evaluation.plan import Plan, prepare
 from vaebench.evaluation.precision import full_precision
+from vaebench.evaluation.proposal import Proposal, proposed
+from vaebench.evaluation.settings import Settings
 from vaebench.evaluation.starts import log_mean_exp
 from vaebench.evaluation.streams import Random, seeds_of
 
@@ -88,8 +91,9 @@ class Task:
         seed: int,
         memory: float,
     ) -> None:
+        if batch < 1:
+            raise ValueError(f"batch is at least 1, not {batch}.")
         self.settings = settings
-        self.seed = seed
         self.joint = Joint(log_likelihood, latent_space(prior), batch, memory)
         self.images = torch.arange(batch)
         self.random = Random(seeds_of(seed, batch), self.joint.space.device)
@@ -110,51 +114,39 @@ class Task:
         tasks = [self.take(images) for images in self.images.split(chunk or len(self.images))]
         return [self] if None in tasks else [task for task in tasks if task is not None]
 
-    def draws(self, proposal: Distribution | str | None) -> Tensor | None:
-        """Draws of the proposal (K, B, D) in the coordinates of the annealing."""
-        if not isinstance(proposal, Distribution):
-            return None
-        return proposed(proposal, self.joint.space, self.joint.batch, self.seed)
-
-    def plan(self, draws: Tensor | None) -> Plan:
-        """Fit the start and run the pilot; `draws` (K, all images, D)."""
-        mine = None if draws is None else draws[:, self.images]
+    def plan(self, proposal: Proposal | None) -> Plan:
+        """Fit the start and run the pilot; the proposal is one of all images."""
+        mine = None if proposal is None else proposal.take(self.images)
         return prepare(self.joint, mine, self.random, self.settings)
 
-    def estimate(self, draws: Tensor | None) -> Estimate:
-        """The whole estimate of the images of this task."""
-        plan = self.plan(draws)
-        groups = [(plan.steps == n).nonzero()[:, 0] for n in plan.steps.unique()]
-        tasks = [self.take(group) for group in groups]
-        if None in tasks:
-            return self.anneal(plan)
-        parts = [
-            task.anneal(plan.take(group))
-            for task, group in zip(tasks, groups, strict=True)
-            if task is not None
-        ]
-        order = torch.cat(groups).argsort()
-        return Estimate(*(part[..., order] for part in _side_by_side(parts)))
+    def by_steps(self, plan: Plan) -> list[tuple["Task", Plan, Tensor]]:
+        """Tasks of images with equal numbers of steps, their plans and their images."""
+        groups = [(plan.steps == n).nonzero()[:, 0].cpu() for n in plan.steps.unique()]
+        parts = [(self.take(group), plan.take(group), group) for group in groups]
+        whole = [(task, part, group) for task, part, group in parts if task is not None]
+        return whole if len(whole) == len(parts) else [(self, plan, self.images)]
+
+    def estimate(self, plan: Plan) -> Estimate:
+        """The estimate of all images of this task."""
+        parts = [(task.anneal(part), images) for task, part, images in self.by_steps(plan)]
+        order = torch.cat([images for _, images in parts]).argsort()
+        together = side_by_side([part for part, _ in parts])
+        return Estimate(*(values[..., order] for values in together))
 
     def anneal(self, plan: Plan) -> Estimate:
-        """The estimating run."""
+        """The estimating run, of one number of steps."""
         settings, streams = self.settings, self.random("run")
         before = self.joint.evaluations.clone()
         path = annealing.path_of(self.joint, plan.start)
         state = annealing.first_state(path, plan.start, streams, settings.chains)
         betas = plan.betas(settings.schedule)
+        log_steps = plan.schedule.log_steps(betas)
         log_weights, acceptance = annealing.run(
-            path,
-            state,
-            settings.kernel,
-            betas,
-            plan.schedule.log_steps(betas),
-            streams,
-            resample=settings.resample,
+            path, state, settings.moves, betas, log_steps, streams, resample=settings.resample
         )
         return Estimate(
             log_mean_exp(log_weights),
-            _standard_error(log_weights),
+            standard_error(log_weights),
             log_weights,
             annealing.effective(log_weights),
             acceptance,
@@ -164,14 +156,15 @@ class Task:
         )
 
 
-def _standard_error(log_weights: Tensor) -> Tensor:
+def standard_error(log_weights: Tensor) -> Tensor:
     """Standard error (B,) of the logarithm of the mean weight, to first order."""
     chains = len(log_weights)
     share = log_weights.softmax(0) * chains
     return share.std(0) / math.sqrt(chains)
 
 
-def _side_by_side(parts: list[Estimate]) -> list[Tensor]:
+def side_by_side(parts: Sequence[Estimate]) -> list[Tensor]:
+    """Each attribute of the estimates, all images after one another."""
     return [torch.cat(part, -1) for part in zip(*(vars(e).values() for e in parts), strict=True)]
 
 
@@ -185,7 +178,7 @@ def ais(
     kernel: str | Kernel = "hais",
     chains: int = 16,
     steps: int | None = None,
-    target: float = 0.04,
+    target: float = 0.05,
     budget: int = 6000,
     schedule: str = "speed",
     resample: bool = False,
@@ -233,18 +226,21 @@ def ais(
         Wu et al. 2017, On the quantitative analysis of decoder-based generative models, arXiv
         1611.04273, sec. 3.
     """
+    if isinstance(proposal, str) and proposal not in ("laplace", "prior"):
+        raise ValueError(f"proposal is a distribution, 'laplace' or 'prior', not {proposal!r}.")
     settings = Settings(
         chains=chains,
         steps=steps,
-        kernel=KERNELS.get(kernel, kernel) if isinstance(kernel, str) else kernel,  # type: ignore
+        kernel=kernel,
         start="prior" if proposal == "prior" else start,
         target=target,
         budget=budget,
         schedule=schedule,
         resample=resample,
     )
-    everything = Task(log_likelihood, prior, batch, settings, seed, memory)
-    with full_precision(everything.joint.space.device), torch.no_grad():
-        draws = everything.draws(proposal)
-        parts = [task.estimate(draws) for task in everything.split(chunk)]
-    return Estimate(*_side_by_side(parts))
+    task = Task(log_likelihood, prior, batch, settings, seed, memory)
+    space = task.joint.space
+    with torch.inference_mode(False), torch.no_grad(), full_precision(space.device):
+        q = proposed(proposal, space, batch, seed) if isinstance(proposal, Distribution) else None
+        parts = [part.estimate(part.plan(q)) for part in task.split(chunk)]
+    return Estimate(*side_by_side(parts))

@@ -78,7 +78,7 @@ class Joint:
     def __call__(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """Values (K, B) in float64 and gradients (K, B, D) at u (K, B, D)."""
         self.evaluations += len(u)
-        with torch.inference_mode(False), torch.enable_grad():
+        with torch.enable_grad():
             parts = [self._gradient(part) for part in u.split(self._slices(u))]
         value, gradient = (torch.cat(part) for part in zip(*parts, strict=True))
         prior, slope = self.space.prior(u)

@@ -38,6 +38,11 @@ class LatentSpace:
     dtype: torch.dtype
     device: torch.device
 
+    @property
+    def few(self) -> bool:
+        """So few latents that it costs little to look everywhere."""
+        return self.features <= 4
+
     def draw(self, streams: Streams, draws: int) -> Tensor:
         """Draws u (draws, B, D) of the prior."""
         return streams.normal(draws, self.features, dtype=self.dtype)
@@ -66,7 +71,7 @@ class _OtherPrior(LatentSpace):
 
     def prior(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """log-density of the prior and its gradient at u (K, B, D)."""
-        with torch.inference_mode(False), torch.enable_grad():
+        with torch.enable_grad():
             u = u.detach().requires_grad_()
             value = self.log_prior(u)
             (gradient,) = torch.autograd.grad(value.sum(), u)

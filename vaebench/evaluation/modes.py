@@ -51,7 +51,7 @@ def peaks(joint: Joint, points: Tensor, first: int, second: int) -> tuple[Tensor
 
 def _fit_some(joint: Joint, loc: Tensor, where: Tensor, random: Random, k: int, full: bool) -> Fit:
     """A Gaussian around loc (B, D) where asked for, elsewhere one without evidence."""
-    images = where.nonzero()[:, 0]
+    images = where.nonzero()[:, 0].cpu()
     part = joint.take(images)
     if part is None:
         found = fit(joint, loc, random(f"mode {k}"), 1, full=full)
@@ -59,9 +59,14 @@ def _fit_some(joint: Joint, loc: Tensor, where: Tensor, random: Random, k: int, 
     found = fit(part, loc[images], random.take(images)(f"mode {k}"), 1, full=full)
     joint.evaluations[images] += part.evaluations
     eye = torch.eye(loc.shape[-1], dtype=loc.dtype, device=loc.device)
-    scale = eye.expand(len(loc), -1, -1).index_copy(0, images, found.scale)
-    none = found.elbo.new_full(where.shape, -torch.inf)
-    return Fit(loc.index_copy(0, images, found.loc), scale, none.index_copy(0, images, found.elbo))
+    whole = Fit(
+        loc.clone(),
+        eye.repeat(len(loc), 1, 1),
+        torch.full_like(loc[:, 0], -torch.inf, dtype=torch.float64),
+    )
+    for mine, theirs in zip(whole, found, strict=True):
+        mine[images] = theirs
+    return whole
 
 
 def laplace_start(
@@ -72,7 +77,7 @@ def laplace_start(
     rounds: int = 4,
     full: bool = True,
     climbs: tuple[int, int] = (20, 30),
-) -> tuple[Start, Tensor]:
+) -> Start:
     """A mixture of Gaussians at the modes of p(x, u), for each image its own.
 
     Their shares are in proportion to the square root of exp(ELBO): a mode whose evidence is
@@ -85,20 +90,16 @@ def laplace_start(
         rounds: Rounds of `fit` for the best mode; the others get one.
         full: Full covariance matrices, or diagonal ones.
         climbs: Iterations of all climbers, then of those kept.
-
-    Returns:
-        The start, and the ELBO of the best mode (B,), nats.
     """
     points, mode = peaks(joint, points, *climbs)
     fits = [fit(joint, points[0], random("mode 0"), rounds, full=full)]
     for k in range(1, min(_MODES, int(mode.sum(0).max()))):
         fits.append(_fit_some(joint, points[k], mode[k], random, k, full))
     elbo = torch.nan_to_num(torch.stack([found.elbo for found in fits]), nan=-torch.inf)
-    best = elbo.amax(0).clamp_min(-1e300)
-    share = (0.5 * (elbo - best)).exp() + 1e-300
+    share = (0.5 * (elbo - elbo.amax(0).clamp_min(-1e300))).exp() + 1e-300
     share = share / share.sum(0)
     share = share * (share >= _LEAST)
     used = [0, *(k for k in range(1, len(fits)) if share[k].any())]
     share = torch.cat([share[used], torch.zeros_like(share[:1])])
     gaussians = [Whitening(fits[k].loc, fits[k].scale) for k in used]
-    return Start(joint.space, gaussians, share / share.sum(0)), best
+    return Start(joint.space, gaussians, share / share.sum(0))

@@ -147,14 +147,13 @@ def prior_start(space: LatentSpace, draws: Tensor) -> Start:
 def whole_chains(share: Tensor, chains: int) -> Tensor:
     """Shares (M, B) rounded so that each makes a whole number of chains, at least one.
 
-    What is left of chance in their numbers would be left in the estimate.
+    What is left of chance in their numbers would be left in the estimate. Images with too few
+    chains for that keep their shares.
     """
-    if chains < 4 * len(share):
-        return share
     count = torch.round(share * chains).clamp_min(1) * (share > 0)
     largest = count.argmax(0, keepdim=True)
-    spare = chains - count.sum(0, keepdim=True)
-    return count.scatter_add(0, largest, spare) / chains
+    count = count.scatter_add(0, largest, chains - count.sum(0, keepdim=True))
+    return torch.where(4 * (share > 0).sum(0) <= chains, count / chains, share)
 
 
 def log_mean_exp(values: Tensor) -> Tensor:

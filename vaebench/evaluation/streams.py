@@ -7,7 +7,18 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-_PURPOSES = ("points", "pilot", "run", "reverse", "exact", "mode 0", "mode 1", "mode 2")
+_PURPOSES = (
+    "points",
+    "pilot",
+    "prior pilot",
+    "run",
+    "reverse",
+    "exact",
+    "spread",
+    "mode 0",
+    "mode 1",
+    "mode 2",
+)
 _MASK = (1 << 64) - 1
 
 

@@ -14,20 +14,24 @@ class Probes:
     """Bumps exp(-|z - c|²/2w²) around a few of the pilot draws.
 
     They are as wide as all draws where these form one heap, else as the heap around the centre.
-    Mass that moves from one mode to another moves through places where nearly no draw is and the
-    gradient nearly infinite: a test function must be flat there, or its mean is beyond any sample.
 
     Args:
         pilot: Draws (N, D), used for nothing else.
         q: Their density, with batch shape (1,), if it has one.
         count: J, the number of bumps.
+
+    Attributes:
+        one_heap: Whether no valley of the density lies between the centres and any draw. Mass that
+            moves from one mode to another moves through places where nearly no draw is and the
+            gradient nearly infinite: its mean is then beyond any sample.
     """
 
     def __init__(self, pilot: Tensor, q: Distribution | None, count: int = 2) -> None:
         spread = pilot.std(0) + 1e-9 * (1 + pilot.mean(0).abs())
         self.centres = pilot[torch.randperm(len(pilot))[:count]]
         heaps = [_heap(pilot, c, q) if q else _nearest(pilot, c) for c in self.centres]
-        if all(len(heap) == len(pilot) for heap in heaps):
+        self.one_heap = q is None or all(len(heap) == len(pilot) for heap in heaps)
+        if self.one_heap and q is not None:
             self.widths = 0.9 * math.sqrt(pilot.shape[-1]) * spread
         else:
             self.widths = torch.stack([0.9 * heap.std(0) for heap in heaps]) + 1e-3 * spread

@@ -1,6 +1,7 @@
 """Integrals of a density over line, plane and circle, to rounding where it is smooth."""
 
 import math
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -14,7 +15,8 @@ CHUNK = 16384
 def integral(law: Reference, space: str, pilot: Tensor) -> tuple[float, float] | None:
     """The integral of the density with an error estimate; None where no rule here resolves it.
 
-    The trapezoidal rule on every point and on every other one: their difference is the error.
+    The error is the largest difference between the trapezoidal rules on every third point, which
+    are three on a line and nine on a plane. Kinks and jumps show in it, unlike in one halved step.
 
     Args:
         law: The density.
@@ -32,13 +34,16 @@ def integral(law: Reference, space: str, pilot: Tensor) -> tuple[float, float] |
         return None
     parts = [law.log_prob(part) for part in nodes.split(CHUNK)]
     values = (torch.cat(parts).exp() * weights).reshape(shape)
-    every_other = values[(slice(None, None, 2),) * values.dim()]
-    total, coarse = values.sum(), every_other.sum() * 2 ** values.dim()
-    error = abs(float(total - coarse))
-    return None if error > 0.01 * abs(float(total)) else (float(total), error)
+    starts = product(range(3), repeat=values.dim())
+    coarse = [
+        values[tuple(slice(i, None, 3) for i in at)].sum() * 3 ** values.dim() for at in starts
+    ]
+    error = float(max(coarse) - min(coarse))
+    total = float(values.sum())
+    return None if error > 0.03 * abs(total) else (total, error)
 
 
-def _circle(points: int = 20000) -> tuple[Tensor, Tensor]:
+def _circle(points: int = 30000) -> tuple[Tensor, Tensor]:
     angle = torch.arange(points, dtype=torch.float64) * (2 * math.pi / points)
     return torch.stack([angle.cos(), angle.sin()], 1), torch.full_like(angle, 2 * math.pi / points)
 

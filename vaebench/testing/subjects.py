@@ -27,7 +27,7 @@ def build(variant: Variant, size: int, dtype: torch.dtype = torch.float64) -> Po
     posterior = variant.posterior(size, CONTEXT).to(dtype)
     with torch.no_grad():
         for parameter in posterior.parameters():
-            fan_in = parameter.shape[-1] if parameter.dim() > 1 else 10
+            fan_in = parameter.shape[-1] if parameter.dim() > 1 else 1
             parameter.add_(torch.randn_like(parameter), alpha=0.3 / math.sqrt(fan_in))
     return posterior
 

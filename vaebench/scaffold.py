@@ -1,0 +1,46 @@
+"""Writes a small installable package for a new variant."""
+
+import re
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from vaebench import __version__
+from vaebench.errors import UserError
+from vaebench.hookspecs import INTERFACE
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+def write(name: str, parent: Path) -> Path:
+    """Write the package ``vaebench-<name>`` into a folder of that name.
+
+    Raises:
+        UserError: The name is none for a package, or the folder exists.
+    """
+    if not _NAME.fullmatch(name) or len(name) > 40:
+        raise UserError(
+            f"{name!r} is no name for a variant; take lower-case letters and digits, with - between."
+        )
+    folder = parent / f"vaebench-{name}"
+    if folder.exists():
+        raise UserError(f"{folder} exists already; choose another name, or another --out.")
+    module = f"vaebench_{name.replace('-', '_')}"
+    values = {
+        "name": name,
+        "module": module,
+        "class_": "".join(part.capitalize() for part in name.split("-")),
+        "version": __version__,
+        "interface": INTERFACE,
+    }
+    templates = files("vaebench") / "templates"
+    for template, target in {
+        "pyproject.toml.in": "pyproject.toml",
+        "README.md.in": "README.md",
+        "module.py.in": f"{module}.py",
+        "test_module.py.in": f"tests/test_{module}.py",
+    }.items():
+        path = folder / target
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(Template((templates / template).read_text("utf-8")).substitute(values))
+    return folder
