@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from vaebench.hookspecs import hookimpl as hookimpl
+    from vaebench.loading import load as load
     from vaebench.objectives import Draw as Draw
     from vaebench.objectives import elbo as elbo
     from vaebench.objectives import iwae as iwae
@@ -25,6 +26,7 @@ _HOME = {
     "elbo": "objectives",
     "hookimpl": "hookspecs",
     "iwae": "objectives",
+    "load": "loading",
 }
 __all__ = [*_HOME, "__version__"]
 

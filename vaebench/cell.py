@@ -135,6 +135,7 @@ def _finish(cell: Cell, place: Place, folder: Path, progress: Progress) -> dict[
             "validation": len(images.validation),
             "test": len(images.test),
             "shape": list(images.shape),
+            "levels": images.levels,
         },
         "metrics": records,
         "train": {

@@ -43,7 +43,7 @@ class Settings:
     lr: float = 2e-3
     lr_schedule: str = "cosine"
     kl_warmup: int = 0
-    critic_weight: float = 0.3
+    critic_weight: float = 10.0
     evaluate: str = "best"
     metrics: tuple[str, ...] = ("all",)
     ais_images: int = 64

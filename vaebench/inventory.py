@@ -73,7 +73,7 @@ def show(found: dict[str, Any]) -> None:
     def table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
         drawn = Table(title=title, title_justify="left", box=None, pad_edge=False)
         for column in columns:
-            drawn.add_column(column)
+            drawn.add_column(column, no_wrap=column == "name", overflow="fold")
         for row in rows:
             drawn.add_row(*(Text(str(item)) for item in row))
         screen.print(drawn)

@@ -157,7 +157,7 @@ def test_bernoulli_decoder_with_two_latents(start: str, kernel: str) -> None:
 class Sphere(Distribution):
     """The uniform distribution on the unit sphere in three dimensions."""
 
-    arg_constraints = {}
+    arg_constraints = {}  # noqa: RUF012
 
     def __init__(self) -> None:
         super().__init__(torch.Size(), torch.Size((3,)), validate_args=False)

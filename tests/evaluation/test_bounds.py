@@ -83,7 +83,7 @@ def test_infinite_weights_and_missing_densities_are_refused() -> None:
         importance_bound(lambda z: z[..., 0], standard(1), q, samples=0)
 
     class Point(Distribution):
-        arg_constraints = {}
+        arg_constraints = {}  # noqa: RUF012
 
         def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
             return zeros.expand(*sample_shape, 2, 1)

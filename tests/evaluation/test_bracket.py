@@ -7,6 +7,9 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from vaebench.evaluation import bdmc, certified
+from vaebench.evaluation.bracket import _Simulated
+from vaebench.evaluation.latent_space import latent_space
+from vaebench.evaluation.settings import Settings
 
 F64 = torch.float64
 
@@ -43,13 +46,10 @@ def test_reverse_is_unbiased_for_the_inverse() -> None:
     x = model.images(1)
     draws = model.posterior(x).sample(torch.Size((4000,)))[:, 0]
 
-    from vaebench.evaluation.bracket import _Simulated
-    from vaebench.evaluation.settings import Settings
-
     likelihood = model.log_likelihood(x.expand(4000, -1))
     settings = Settings(start="prior", chains=1, steps=6)
     with torch.no_grad():
-        task = _Simulated(likelihood, standard(2), 4000, settings, 0, 2**29)
+        task = _Simulated(likelihood, latent_space(standard(2)), 4000, settings, 0, 2**29)
         upper, _ = task.reverse(task.plan(None), draws)
     ratio = (model.log_evidence(x) - upper).exp()
     assert (ratio.mean() - 1).abs() < 4 * ratio.std() / 4000**0.5

@@ -226,8 +226,8 @@ def resampled(state: State, log_weights: Tensor, streams: Streams) -> tuple[Stat
     chains = len(log_weights)
     index = torch.arange(chains, device=log_weights.device)[:, None]
     position = (index + streams.uniform()) / chains
-    edges = log_weights.softmax(0).cumsum(0)
-    ancestors = (position[:, None] >= edges[None, :-1]).sum(1)
+    edges = log_weights.softmax(0).cumsum(0)[:-1].T.contiguous()
+    ancestors = torch.searchsorted(edges, position.T.contiguous(), right=True).T
     poor = effective(log_weights) < chains / 2
     mean = log_weights.logsumexp(0) - log_weights.new_tensor(float(chains)).log()
     state = state.take(torch.where(poor, ancestors, index))

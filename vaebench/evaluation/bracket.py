@@ -117,7 +117,7 @@ def bdmc(
         with seeded(seed):
             simulated = simulate(space.to_z(exact))
         log_likelihood, q = simulated if isinstance(simulated, tuple) else (simulated, None)
-        task = _Simulated(log_likelihood, prior, batch, chosen, seed, memory)
+        task = _Simulated(log_likelihood, space, batch, chosen, seed, memory)
         plan = task.plan(None if q is None else proposed(q, space, batch, seed))
         lower = task.estimate(plan)
         upper = torch.zeros_like(lower.log_likelihood)

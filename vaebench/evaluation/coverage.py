@@ -63,7 +63,8 @@ def covered(
     missed = (hole & (weights > evidence - _COUNTS)).any(0)
     as_good = (0.5 * gap).sigmoid()
     found = (log_mean_exp(weights) - evidence).sigmoid()
-    share = as_good.maximum(2 * found - 1).clamp(_LEAST, 1 - _LEAST)
+    least = (1.0 if joint.space.few else 0.5) * missed
+    share = as_good.maximum(2 * found - 1).maximum(least).clamp(_LEAST, 1 - _LEAST)
     called_for = missed | (as_good > _LEAST) | joint.space.few
     share = share * (called_for & (gap > -_HOPELESS))
     # Chains that bring nothing home add no variance either.

@@ -12,7 +12,7 @@ from torch.distributions import Distribution
 from vaebench.evaluation import annealing
 from vaebench.evaluation.joint import Joint, LogLikelihood
 from vaebench.evaluation.kernels import Kernel
-from vaebench.evaluation.latent_space import latent_space
+from vaebench.evaluation.latent_space import LatentSpace, latent_space
 from vaebench.evaluation.plan import Plan, prepare
 from vaebench.evaluation.precision import full_precision
 from vaebench.evaluation.proposal import Proposal, proposed
@@ -75,7 +75,7 @@ class Task:
 
     Args:
         log_likelihood: As in `ais`.
-        prior: As in `ais`.
+        space: The coordinates of the annealing.
         batch: B.
         settings: How the run is made.
         seed: Seed of all random numbers.
@@ -85,7 +85,7 @@ class Task:
     def __init__(
         self,
         log_likelihood: LogLikelihood,
-        prior: Distribution,
+        space: LatentSpace,
         batch: int,
         settings: Settings,
         seed: int,
@@ -94,9 +94,9 @@ class Task:
         if batch < 1:
             raise ValueError(f"batch is at least 1, not {batch}.")
         self.settings = settings
-        self.joint = Joint(log_likelihood, latent_space(prior), batch, memory)
+        self.joint = Joint(log_likelihood, space, batch, memory)
         self.images = torch.arange(batch)
-        self.random = Random(seeds_of(seed, batch), self.joint.space.device)
+        self.random = Random(seeds_of(seed, batch), space.device)
 
     def take(self, images: Tensor) -> "Task | None":
         """The task for some of the images, where log_likelihood can be taken apart."""
@@ -157,8 +157,10 @@ class Task:
 
 
 def standard_error(log_weights: Tensor) -> Tensor:
-    """Standard error (B,) of the logarithm of the mean weight, to first order."""
+    """Standard error (B,) of the logarithm of the mean weight, to first order; of one, infinite."""
     chains = len(log_weights)
+    if chains == 1:
+        return torch.full_like(log_weights[0], torch.inf)
     share = log_weights.softmax(0) * chains
     return share.std(0) / math.sqrt(chains)
 
@@ -238,9 +240,11 @@ def ais(
         schedule=schedule,
         resample=resample,
     )
-    task = Task(log_likelihood, prior, batch, settings, seed, memory)
-    space = task.joint.space
+    if chunk is not None and chunk < 1:
+        raise ValueError(f"chunk is at least 1, not {chunk}.")
+    space = latent_space(prior)
     with torch.inference_mode(False), torch.no_grad(), full_precision(space.device):
+        task = Task(log_likelihood, space, batch, settings, seed, memory)
         q = proposed(proposal, space, batch, seed) if isinstance(proposal, Distribution) else None
         parts = [part.estimate(part.plan(q)) for part in task.split(chunk)]
     return Estimate(*side_by_side(parts))

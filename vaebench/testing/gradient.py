@@ -13,7 +13,7 @@ from torch.distributions import Distribution
 
 from vaebench.posterior import Posterior, Variant
 from vaebench.testing.objective import rows_apart
-from vaebench.testing.probes import Probes, neighbour
+from vaebench.testing.probes import Probes, neighbour, widening
 from vaebench.testing.report import Report, check
 from vaebench.testing.statistics import vanishing_mean
 from vaebench.testing.subjects import (
@@ -29,6 +29,8 @@ from vaebench.testing.subjects import (
 )
 
 REPLICATES = 64
+#: Draws are made this many at a time.
+CHUNK = 4096
 #: Gradients of greater kurtosis than this have no mean that a sample could tell.
 HEAVY = 400
 #: A way to draw: q and a number of draws to z (N, B, D) and their weights (N, B).
@@ -84,6 +86,16 @@ def _slopes(value: Tensor, at: Sequence[Tensor]) -> list[Tensor]:
     return [torch.zeros_like(a) if g is None else g for a, g in zip(at, found, strict=True)]
 
 
+def _slopes_along(values: Callable[[Tensor], Tensor], positions: Tensor) -> Tensor:
+    """The derivatives (N, J) of values (N, J) with respect to their own position (N,)."""
+    found = []
+    for part in positions.split(CHUNK):
+        t = part.clone().requires_grad_()
+        columns = values(t).unbind(-1)
+        found.append(torch.stack([_slopes(column.sum(), [t])[0] for column in columns], 1))
+    return torch.cat(found)
+
+
 def _strata(per_replicate: int) -> Tensor:
     """Positions in (0, 1), one in each of the strata of every replicate, flattened."""
     start = torch.arange(per_replicate, dtype=torch.float64)
@@ -101,8 +113,9 @@ def _probes(path: Callable[[float], Distribution], density: bool) -> Probes:
 def _expectation(q: Distribution, probes: Probes, replicates: int, count: int) -> Tensor:
     """Replicates (R, J) of E[f(z)] for q with batch shape (1,), from plain draws."""
     with torch.no_grad():
-        z, _ = _plain(q, replicates * count)
-        return probes(z[:, 0]).reshape(replicates, count, -1).mean(1)
+        parts = torch.arange(replicates * count).split(CHUNK)
+        values = torch.cat([probes(_plain(q, len(part))[0][:, 0]) for part in parts])
+        return values.reshape(replicates, count, -1).mean(1)
 
 
 def _figures(values: Tensor) -> str:
@@ -138,14 +151,17 @@ def gradient(variant: Variant, report: Report) -> None:
         posterior = build(variant, size)
         for scale in (1.0, 10.0):
             strata = 512 if size in sizes[:2] else 256
-            _along(report, f"D={size}", posterior, features(1, scale), strata)
+            _along(report, f"D={size}", posterior, features(1, scale), strata, scale == 1)
 
 
-def _along(report: Report, line: str, posterior: Posterior, start: Tensor, strata: int) -> None:
+def _along(
+    report: Report, line: str, posterior: Posterior, start: Tensor, strata: int, widen: bool
+) -> None:
     density = has_density(posterior)
     counts = density and is_discrete(posterior(start))
     for _ in range(6):
-        near = neighbour(posterior, start[0], 0.2) if density else None
+        towards = widening(posterior, start[0]) if widen else None
+        near = neighbour(posterior, start[0], 0.2, towards) if density else None
         step = features(1) if near is None else near - start
 
         def path(t: float, start: Tensor = start, step: Tensor = step) -> Distribution:
@@ -160,16 +176,16 @@ def _along(report: Report, line: str, posterior: Posterior, start: Tensor, strat
         if not probes.one_heap and way is not _stratified:
             report.lines.append(f"{line}, {name}: not compared, q has separate modes")
             continue
-        t = _strata(strata).requires_grad_()
-        z, weights = way(posterior(start + t[:, None] * step), 1)
-        values = (weights[..., None] * probes(z)).sum(0)
-        slopes = torch.stack([_slopes(value.sum(), [t])[0] for value in values.unbind(-1)], 1)
+
+        def values(t: Tensor, way: Way = way, start: Tensor = start) -> Tensor:
+            z, weights = way(posterior(start + t[:, None] * step), 1)
+            return (weights[..., None] * probes(z)).sum(0)
+
+        slopes = _slopes_along(values, _strata(strata))
         first, last = (
-            _expectation(posterior(h), probes, REPLICATES, 2 * strata)
-            for h in (start, start + step)
+            _expectation(posterior(h), probes, REPLICATES, strata) for h in (start, start + step)
         )
-        where = f"{line}, |h| = {start.norm():.2g}, {name}"
-        _compare(report, where, slopes, last - first)
+        _compare(report, f"{line}, |h| = {start.norm():.2g}, {name}", slopes, last - first)
 
 
 @check(
@@ -179,7 +195,7 @@ def _along(report: Report, line: str, posterior: Posterior, start: Tensor, strat
 )
 def parameter_gradient(variant: Variant, report: Report) -> None:
     """The derivative of E_q[f(z)] along a path of parameters, against its change."""
-    strata, replicates, count = 4, 24, 1024
+    strata, replicates, count = 4, 24, 512
     size, h = one_small(variant), features(1)
     posterior, other = build(variant, size), build(variant, size)
     path = _Path(posterior, other, h)
@@ -193,7 +209,7 @@ def parameter_gradient(variant: Variant, report: Report) -> None:
             z, _ = _plain(path((s + torch.rand(()).item()) / strata), count)
             for j, value in enumerate(probes(z).mean((0, 1))):
                 slopes[r, s, j] = path.derivative(value)
-    ends = (_expectation(path(t), probes, replicates, 2 * strata * count) for t in (0.0, 1.0))
+    ends = (_expectation(path(t), probes, replicates, strata * count) for t in (0.0, 1.0))
     first, last = ends
     _compare(report, f"D={size}", slopes.flatten(0, 1), last - first)
 
@@ -247,16 +263,20 @@ def training_gradient(variant: Variant, report: Report) -> None:
         if rows_apart(variant, posterior, features(6), model).abs().max() > 1e-7:
             raise DoesNotApply("the objective couples the inputs of a batch")
 
-        def values(h: Tensor, rows: LinearGaussian = model, q: Posterior = posterior) -> Tensor:
-            same = rows.rows(torch.zeros(len(h), dtype=torch.long))
-            return variant.objective(table(variant, q, h, same))
-
         start, end = features(1, 3.0), features(1, 3.0)
-        t = _strata(256).requires_grad_()
-        (slope,) = _slopes(values(start + t[:, None] * (end - start)).sum(), [t])
+
+        def values(t: Tensor, q: Posterior = posterior, rows: LinearGaussian = model) -> Tensor:
+            same = rows.rows(torch.zeros(len(t), dtype=torch.long))
+            h = start + t[:, None] * (end - start)  # noqa: B023
+            return variant.objective(table(variant, q, h, same))[:, None]
+
+        slopes = _slopes_along(values, _strata(256))
         with torch.no_grad():
             first, last = (
-                values(h.expand(REPLICATES * 512, -1)).reshape(REPLICATES, -1).mean(1, True)
-                for h in (start, end)
+                torch.cat(
+                    [values(part) for part in torch.full((REPLICATES * 512,), at).split(CHUNK)]
+                )
+                for at in (0.0, 1.0)
             )
-        _compare(report, f"D={size}, nats", slope[:, None], last - first)
+        change = (last - first).reshape(REPLICATES, -1, 1).mean(1)
+        _compare(report, f"D={size}, nats", slopes, change)

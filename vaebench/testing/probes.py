@@ -28,7 +28,9 @@ class Probes:
 
     def __init__(self, pilot: Tensor, q: Distribution | None, count: int = 2) -> None:
         spread = pilot.std(0) + 1e-9 * (1 + pilot.mean(0).abs())
-        self.centres = pilot[torch.randperm(len(pilot))[:count]]
+        u = (pilot - pilot.mean(0)) / spread
+        middle = u.square().sum(-1).argmin()[None]
+        self.centres = pilot[torch.cat([middle, torch.randperm(len(pilot))[: count - 1]])]
         heaps = [_heap(pilot, c, q) if q else _nearest(pilot, c) for c in self.centres]
         self.one_heap = q is None or all(len(heap) == len(pilot) for heap in heaps)
         if self.one_heap and q is not None:
@@ -63,13 +65,36 @@ def _heap(pilot: Tensor, centre: Tensor, q: Distribution) -> Tensor:
     return heap if len(heap) >= 20 else _nearest(pilot, centre)
 
 
-def neighbour(posterior: Posterior, h: Tensor, shared: float = 0.5) -> Tensor | None:
-    """Features (F,) as far from h (F,) as leaves that overlap of q; None where nothing does."""
-    steps = 0.5 ** torch.arange(-1.0, 16.0, 0.5, dtype=h.dtype)
-    others = h + steps[:, None] * h.square().mean().sqrt() * torch.randn_like(h)
+def neighbour(
+    posterior: Posterior, h: Tensor, shared: float = 0.5, towards: Tensor | None = None
+) -> Tensor | None:
+    """Features (F,) as far from h (F,) as leaves that overlap of q; None where nothing does.
+
+    Args:
+        posterior: Makes q.
+        h: Where to start.
+        shared: The overlap to keep, in (0, 1).
+        towards: The direction (F,) to go; a random one if None.
+    """
+    towards = torch.randn_like(h) if towards is None else towards
+    steps = 0.6 ** torch.arange(-1.0, 20.0, dtype=h.dtype)
+    others = h + steps[:, None] * h.square().mean().sqrt() * towards
     with torch.no_grad():
-        z = sample(exact(posterior, h[None]), 256).expand(-1, len(steps), -1)
-        here, there = exact(posterior, h.expand(len(steps), -1)), exact(posterior, others)
-        odds = torch.sigmoid(there.log_prob(z) - here.log_prob(z)).nan_to_num(0.0)
+        here, there = exact(posterior, h[None]), exact(posterior, others)
+        z = sample(here, 200)
+        log_there = there.log_prob(z.expand(-1, len(steps), -1))
+        odds = torch.sigmoid(log_there - here.log_prob(z)).nan_to_num(0.0)
     good = 2 * odds.mean(0) >= shared
     return others[int(good.int().argmax())] if bool(good.any()) else None
+
+
+def widening(posterior: Posterior, h: Tensor) -> Tensor:
+    """Of sixteen directions (F,) the one along which q changes its width most, its place least."""
+    directions = torch.randn(16, len(h), dtype=h.dtype)
+    others = torch.cat([h[None], h + 0.3 * h.square().mean().sqrt() * directions])
+    with torch.no_grad():
+        z = sample(posterior(others), 1000)
+    mean, spread = z.mean(0), z.std(0) + 1e-9 * (1 + z.mean(0).abs())
+    wider = (spread[1:] / spread[0]).log().mean(-1).abs()
+    moved = ((mean[1:] - mean[0]) / spread[0]).square().mean(-1).sqrt()
+    return directions[int((wider / (moved + 0.1)).argmax())]

@@ -1,0 +1,19 @@
+"""A small run that has really been trained, for the tests of what reads and uses runs."""
+
+from pathlib import Path
+
+from tests.cells import cell
+from vaebench import cell as cells
+from vaebench import store
+from vaebench.worker import Place
+
+
+def train(run: Path, **changes) -> str:
+    """Train one small cell into a run and return its name."""
+    small = cell(metrics=("elbo", "kl", "mse"), **changes)
+    place = Place(root=Path("nowhere"), device="cpu")
+    folder = run / "cells" / small.id
+    record = cells.run(small, place, folder, lambda progress: None)
+    assert record["status"] == "done", record["reason"]
+    store.write_text(run / "config.yaml", "dataset: digits\n")
+    return small.id
