@@ -27,7 +27,7 @@ def cell(**changes) -> Cell:
         lr_schedule="constant",
         kl_warmup=0,
         evaluate="best",
-        metrics=("all",),
+        metrics=("default",),
         ais_images=4,
         iw_samples=8,
         extractor="digits",

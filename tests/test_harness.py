@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -29,8 +30,8 @@ class Wide(Posterior):
 def train(variant=GAUSSIAN, **changes):
     one = cell(**changes)
     model, critic = build(one, variant, digits())
-    history, epoch = fit(one, variant, digits(), model, critic, CPU, lambda done: None)
-    return model, critic, history, epoch
+    done = fit(one, variant, digits(), model, critic, CPU, lambda done: None)
+    return model, critic, done.history, done.epoch
 
 
 def test_every_variant_starts_from_the_same_weights():
@@ -152,7 +153,7 @@ def test_the_last_weights_on_request():
 def test_schedules_start_at_one_and_never_rise(name):
     values = [SCHEDULES[name](i / 1000) for i in range(1001)]
     assert values[0] == pytest.approx(1)
-    assert all(0 <= b <= a + 1e-12 for a, b in zip(values, values[1:], strict=False))
+    assert all(0 <= b <= a + 1e-12 for a, b in pairwise(values))
 
 
 def test_the_papers_schedule_has_eight_stages_of_growing_length():

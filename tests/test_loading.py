@@ -75,6 +75,14 @@ def test_codes_and_pictures_have_the_shapes_of_the_model(folder, run):
     assert 0 <= copies.min() <= copies.max() <= 1
 
 
+def test_a_cell_keeps_pictures_of_its_training_and_its_codes(folder, run):
+    for name, record in run.records.items():
+        found = {path.stem for path in (folder / "cells" / name).glob("*.png")}
+        kinds = {"samples", "reconstructions", "interpolations", "traversals", "film"}
+        assert found == kinds
+        assert record["train"]["film"] == [1, 2]
+
+
 @pytest.fixture
 def copy(folder, tmp_path):
     """A run that may be damaged, with its only cell's folder."""
@@ -85,6 +93,7 @@ def copy(folder, tmp_path):
 
 def _change(cell, **changes):
     record = json.loads((cell / "result.json").read_text())
+    record.pop("checksum", None)
     for section, values in changes.items():
         record[section] |= values
     (cell / "result.json").write_text(json.dumps(record))

@@ -42,15 +42,15 @@ def test_a_cells_name_is_a_safe_folder():
 def test_whatever_changes_the_numbers_changes_the_name():
     base = plan(plugins=("gaussian",))[0]
     for change in (
-        {"epochs": 41},
-        {"lr": 1e-3},
-        {"batch_size": 32},
+        {"epochs": (41,)},
+        {"lr": (1e-3,)},
+        {"batch_size": (32,)},
         {"seeds": (1,)},
-        {"critic_weight": 2.0},
+        {"critic_weight": (2.0,)},
         {"likelihood": ("gaussian",)},
-        {"binarise": "fixed"},
-        {"width": 4},
-        {"kl_warmup": 3},
+        {"binarise": ("fixed",)},
+        {"width": (4,)},
+        {"kl_warmup": (3,)},
         {"evaluate": "last"},
         {"ais_images": 3},
         {"metrics": ("elbo",)},
@@ -63,9 +63,9 @@ def test_binarisation_follows_the_likelihood():
     assert plan()[0].binarise == "dynamic"
     assert plan(likelihood=("gaussian",))[0].binarise == "none"
     with pytest.raises(UserError, match="Bernoulli"):
-        plan(binarise="none")
+        plan(binarise=("none",))
     with pytest.raises(UserError, match="grey pixels"):
-        plan(binarise="fixed", likelihood=("laplace",))
+        plan(binarise=("fixed",), likelihood=("laplace",))
 
 
 @pytest.mark.parametrize(
@@ -77,13 +77,13 @@ def test_binarisation_follows_the_likelihood():
         ({"backbone": ("resnet",)}, "Did you mean 'resnetv2'"),
         ({"critic": ("patchgam",)}, "Did you mean 'patchgan'"),
         ({"likelihood": ("bernouli",)}, "Did you mean 'bernoulli'"),
-        ({"lr_schedule": "cosin"}, "Did you mean 'cosine'"),
-        ({"binarise": "dynamik"}, "Did you mean 'dynamic'"),
-        ({"epochs": 0}, "--epochs"),
+        ({"lr_schedule": ("cosin",)}, "Did you mean 'cosine'"),
+        ({"binarise": ("dynamik",)}, "Did you mean 'dynamic'"),
+        ({"epochs": (0,)}, "--epochs"),
         ({"latent": (0,)}, "--latent"),
-        ({"kl_warmup": 40}, "--kl-warmup"),
+        ({"kl_warmup": (40,)}, "--kl-warmup"),
         ({"evaluate": "first"}, "--evaluate"),
-        ({"lr": 0.0}, "--lr"),
+        ({"lr": (0.0,)}, "--lr"),
         ({"plugins": ("gmm[components=x]",)}, "type int"),
     ],
 )
@@ -93,7 +93,7 @@ def test_what_cannot_work_is_refused_before_training(changes, message):
 
 
 def test_settings_survive_yaml():
-    settings = replace(Settings(), latent=(None, 3), seeds=(0, 1), lr=1e-3)
+    settings = replace(Settings(), latent=(None, 3), seeds=(0, 1), lr=(1e-3,))
     assert from_dict(to_dict(settings), "here") == settings
 
 

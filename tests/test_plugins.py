@@ -155,3 +155,80 @@ def test_a_catalogue_is_plain_data():
     assert found.names() == ["second", "shifted"]
     assert found.select(["p", "bad"]) == ["shifted", "second", "bad"]
     assert plugins.GROUP == "vaebench"
+
+
+FEATURES = """
+from torch import nn
+
+from vaebench import hookimpl
+
+class Halves(nn.Module):
+    def __init__(self, weight):
+        super().__init__()
+        self.register_buffer("weight", weight)
+        self.head = nn.Linear(32, 3)
+        nn.init.zeros_(self.head.weight), nn.init.zeros_(self.head.bias)
+
+    def forward(self, images):
+        return images.flatten(1)[:, ::2] * self.weight
+
+def load(weights, download):
+    import torch
+    return Halves(torch.tensor(FACTOR))
+
+@hookimpl
+def vaebench_features():
+    return {"NAME": load}
+"""
+
+
+def features(factor, name="halves"):
+    return FEATURES.replace("FACTOR", str(factor)).replace("NAME", name)
+
+
+def test_a_strangers_features_carry_a_hash_of_their_weights(installed):
+    import torch
+
+    from vaebench.evaluation.features import extractor, plugged
+
+    found = installed("fourier", features(2.0))
+    assert found.extractors() == ["halves"] and not found.plugins["fourier"].variants
+    assert "fourier" not in found.select(["all"])
+    own = extractor("halves", known=plugged(found))
+    images = torch.rand(5, 1, 8, 8)
+    torch.testing.assert_close(own(images), 2 * images.flatten(1)[:, ::2])
+    assert own.logits(own(images)).shape == (5, 3)
+    again = extractor("halves", known=plugged(found))
+    assert own.identity == again.identity != extractor("digits").identity
+    own.network.weight.mul_(2)
+    other = extractor("halves", known=plugged(installed_again(installed, features(3.0))))
+    assert other.sha256 != own.sha256
+
+
+def installed_again(installed, code):
+    catalogue.cache_clear()
+    return installed("fourier2", code)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (features(1.0, "../x"), "no name of the form"),
+        (
+            features(1.0).replace('"NAME": load', '"halves": 3').replace(": load}", ": 3}"),
+            "no name",
+        ),
+        (features(1.0).replace("hookimpl\n", "hookimpl\n") + "\nraise ValueError('late')", "late"),
+    ],
+)
+def test_broken_features_break_their_plugin_alone(installed, code, reason):
+    found = installed("fourier", code)
+    assert reason in found.broken["fourier"]
+
+
+def test_a_feature_extractor_that_is_no_module_is_explained(installed):
+    from vaebench.evaluation.features import extractor, plugged
+
+    found = installed("fourier", features(1.0).replace("Halves(torch.tensor(1.0))", "None"))
+    with pytest.raises(UserError, match=r"'halves' is no torch.nn.Module: None"):
+        extractor("halves", known=plugged(found))

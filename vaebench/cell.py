@@ -2,6 +2,7 @@
 
 import math
 import platform
+import sys
 import time
 import traceback
 from datetime import UTC, datetime
@@ -13,20 +14,17 @@ import pandas as pd
 import torch
 from safetensors.torch import save
 
-from vaebench import data, devices, store
+from vaebench import data, devices, gallery, store
 from vaebench.config import Cell
 from vaebench.errors import UserError
 from vaebench.evaluation.metrics import evaluate, select
 from vaebench.evaluation.subject import Subject
 from vaebench.harness import Diverged
-from vaebench.pictures import grid
 from vaebench.plugins import catalogue
 from vaebench.train import build, fit
 from vaebench.worker import Place, Progress
 
 VERSIONS = ("vaebench", "torch", "pytorch-lightning", "torchvision", "torch-fidelity", "numpy")
-#: Pictures in a grid of samples or of reconstructions.
-SHOWN = 32
 
 
 def run(cell: Cell, place: Place, folder: Path, progress: Progress) -> dict[str, Any]:
@@ -36,6 +34,8 @@ def run(cell: Cell, place: Place, folder: Path, progress: Progress) -> dict[str,
         The content of ``result.json``.
     """
     started = time.perf_counter()
+    progress(("starting", 0, 1))
+    store.clear(folder)
     record = store.failure(cell, None)
     try:
         record |= _finish(cell, place, folder, progress)
@@ -45,19 +45,23 @@ def run(cell: Cell, place: Place, folder: Path, progress: Progress) -> dict[str,
     # A plugin is a stranger's code: whatever it raises costs its own cell and nothing else.
     except BaseException as error:
         known = isinstance(error, UserError | Diverged)
-        record["reason"] = str(error) if known else f"{type(error).__name__}: {error}"
+        reason = str(error) if known else f"{type(error).__name__}: {error}"
+        sys.stdout.flush()
+        said = store.last_lines(folder / "log.txt")
+        record["reason"] = f"{reason}; its log ends: {said}" if said else reason
         store.write_text(folder / "error.txt", traceback.format_exc())
     record["versions"] = {name: version(name) for name in VERSIONS} | {
         "python": platform.python_version()
     }
     record["hardware"] = {
-        "device": devices.describe(torch.device(place.device)),
+        "device": devices.describe(devices.find(place.device)),
         "machine": platform.machine(),
         "threads": place.threads,
     }
     record["date"] = datetime.now(UTC).isoformat(timespec="seconds")
     record.setdefault("timings", {})["total"] = round(time.perf_counter() - started, 2)
-    store.write_json(folder / "result.json", record)
+    record = store.write_result(folder, record)
+    (folder / "checkpoint").unlink(missing_ok=True)
     return record
 
 
@@ -75,18 +79,28 @@ def _finish(cell: Cell, place: Place, folder: Path, progress: Progress) -> dict[
     parameters = {
         name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()
     } | ({"critic": sum(p.numel() for p in critic.parameters())} if critic else {})
-    clock = time.perf_counter()
-    history, epoch = fit(
+    film = gallery.Film(folder, cell.seed, cell.epochs)
+
+    def trained_for(epochs: int) -> None:
+        if "likelihood" not in variant.deviations:
+            film.take(model, epochs)
+        progress(("training", epochs, cell.epochs))
+
+    devices.forget_peak(device)
+    trained = fit(
         cell,
         variant,
         images,
         model,
         critic,
         device,
-        lambda done: progress(("training", done, cell.epochs)),
+        trained_for,
+        folder / "checkpoint",
+        place.checkpoint_every,
     )
-    trained = time.perf_counter() - clock
-    store.write_text(folder / "history.csv", pd.DataFrame(history).to_csv(index=False))
+    memory = devices.peak_memory(device)
+    history = pd.DataFrame(trained.history)
+    store.write_text(folder / "history.csv", history.to_csv(index=False))
     weights = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     store.write_bytes(folder / "model.safetensors", save(weights, {"cell": cell.id}))
 
@@ -104,7 +118,7 @@ def _finish(cell: Cell, place: Place, folder: Path, progress: Progress) -> dict[
         ais_images=cell.ais_images,
     )
     metrics = select(cell.metrics)
-    timings = {"train": round(trained, 2)}
+    timings = {"train": round(trained.seconds, 2)}
     records = evaluate(
         subject, metrics, timings, lambda done: progress(("evaluating", done, len(metrics)))
     )
@@ -116,7 +130,8 @@ def _finish(cell: Cell, place: Place, folder: Path, progress: Progress) -> dict[
     if per_image:
         frame = pd.DataFrame(per_image)
         store.write_text(folder / "per_image.csv", frame.to_csv(index_label="index"))
-    _pictures(subject, folder)
+    gallery.write(subject, folder)
+    film.write()
     return {
         "variant": {
             "name": variant.name,
@@ -139,9 +154,12 @@ def _finish(cell: Cell, place: Place, folder: Path, progress: Progress) -> dict[
         },
         "metrics": records,
         "train": {
-            "seconds": round(trained, 2),
-            "epochs": cell.epochs,
-            "best_epoch": epoch,
+            "film": film.epochs,
+            "seconds": round(trained.seconds, 2),
+            "epochs": len(trained.history),
+            "best_epoch": trained.epoch,
+            "decoder_passes": trained.decoder_passes,
+            "peak_memory": None if memory is None else round(memory, 1),
             "parameters": parameters,
         },
         "timings": timings,
@@ -157,10 +175,3 @@ def _threads(cell: Cell, images: data.Images, available: int) -> int:
 def observation(cell: Cell) -> str:
     """Observation model and binarisation in words: what a likelihood depends on."""
     return cell.likelihood + ("" if cell.binarise == "none" else f", {cell.binarise} binarisation")
-
-
-def _pictures(subject: Subject, folder: Path) -> None:
-    originals, copies = subject.pictures[:SHOWN], subject.reconstructions[:SHOWN]
-    store.write_bytes(folder / "reconstructions.png", grid(originals, copies))
-    if "likelihood" not in subject.variant.deviations:
-        store.write_bytes(folder / "samples.png", grid(subject.samples[: 2 * SHOWN]))

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from vaebench import __version__
-from vaebench.config import Settings, from_dict
+from vaebench.cli_cells import COMMANDS
+from vaebench.config import Settings, from_dict, read
 from vaebench.engines import local
 from vaebench.errors import UserError, unknown
 from vaebench.spelling import seeds, split
@@ -34,7 +35,8 @@ class _Commands(click.Group):
             ctx.exit(2)
         except local.WorkerError as error:
             click.echo(
-                f"Error: a worker failed; this is a fault of vaebench or of the installation.\n{error}",
+                "Error: a worker failed; this is a fault of vaebench or of the installation.\n"
+                f"{error}",
                 err=True,
             )
             ctx.exit(1)
@@ -56,6 +58,9 @@ def main(debug: bool) -> None:
     vaebench check NAME                             is a variant's mathematics right?
     vaebench new-plugin NAME                        start a variant of your own
     vaebench report results/NAME                    rebuild tables and page
+    vaebench compare iwae gaussian                  paired differences in the newest run
+    vaebench show CELL                              one cell in full
+    vaebench sample CELL --out grid.png             pictures from a trained cell
     """
 
 
@@ -97,23 +102,34 @@ def _items(value: str | None, param: click.Parameter, kind: Any) -> tuple[Any, .
 @_option("plugins", "Variants, or plugins for all of theirs; 'all' for everything.", list_of=str)
 @_option("dataset", "Data sets; folder:PATH for your own images.", list_of=str)
 @_option("seeds", "Seeds: 0,1,2 or 0..4.", list_of=seeds)
-@_option("epochs", "Passes over the training images.")
+@_option("epochs", "Passes over the training images.", list_of=int)
+@_option(
+    "budget",
+    "What is spent alike: epochs, decoder-passes (--epochs of one draw's), seconds.",
+    list_of=str,
+)
+@_option("seconds", "Training time of each cell under --budget seconds.", type=float)
 @_option("latent", "Latent dimensions; by default the data set's.", list_of=int)
 @_option("backbone", "resnetv2 or mlp; by default the data set's.", list_of=str)
-@_option("width", "Channels or units of the backbone.", type=int)
+@_option("width", "Channels or units of the backbone.", list_of=int)
 @_option("likelihood", "bernoulli, gaussian, laplace, logistic; gaussian[scale=0.1].", list_of=str)
-@_option("binarise", "dynamic, fixed or none.")
+@_option("binarise", "dynamic, fixed or none.", list_of=str)
 @_option("critic", "patchgan, none, or both: patchgan,none.", list_of=str)
-@_option("critic_weight", "Weight of the critic's term beside nats per image.")
-@_option("batch_size", "Images in a training step.")
-@_option("lr", "Adam's learning rate.")
-@_option("lr_schedule", "constant, cosine, linear or burda.")
-@_option("kl_warmup", "Epochs over which the KL weight grows to one.")
+@_option("critic_weight", "Weight of the critic's term beside nats per image.", list_of=float)
+@_option("batch_size", "Images in a training step.", list_of=int)
+@_option("lr", "Adam's learning rate.", list_of=float)
+@_option("lr_schedule", "constant, cosine, linear or burda.", list_of=str)
+@_option("kl_warmup", "Epochs over which the KL weight grows to one.", list_of=int)
 @_option("evaluate", "Evaluate the best validation epoch's weights, or the last ones.")
-@_option("metrics", "Metrics or groups of them; see `vaebench list`.", list_of=str)
+@_option(
+    "metrics",
+    "Metrics, groups of them, default or all; see `vaebench list --metrics`.",
+    list_of=str,
+)
+@_option("extractor", "Feature network of FID and its kin; by default the data set's.")
 @_option("ais_images", "Test images for AIS.")
 @_option("iw_samples", "K of the importance-weighted bound.")
-@_option("image_size", "Side length in pixels that pictures are resized to.", type=int)
+@_option("image_size", "Side length in pixels that pictures are resized to.", list_of=int)
 @click.option("--config", type=Path, help="Settings from a run's config.yaml; flags override it.")
 @click.option("--out", type=Path, help="Folder of the run.  [default: results/<data set>-<hash>]")
 @click.option("--data-dir", type=Path, envvar="VAEBENCH_DATA", help="Data in torchvision's layout.")
@@ -122,6 +138,17 @@ def _items(value: str | None, param: click.Parameter, kind: Any) -> tuple[Any, .
 @click.option("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps.  [default: auto]")
 @click.option("--jobs", type=int, help="Cells at a time.  [default: one a core, one on a GPU]")
 @click.option("--retry-failed", is_flag=True, help="Run cells again that failed before.")
+@click.option("--dry-run", is_flag=True, help="Print the cells and how long they may take.")
+@click.option("--cell-timeout", type=float, help="Seconds after which a cell has failed.")
+@click.option("--cell-memory", type=float, help="GiB of memory that a cell may have on the host.")
+@click.option(
+    "--checkpoint-every", type=float, default=60.0, help="Seconds of training.  [default: 60]"
+)
+@click.option("--engine", default="local", help="local or ray.  [default: local]")
+@click.option("--address", help="Ray cluster to use; without it one is started here.")
+@click.option("--gpus-per-cell", type=float, default=0.0, help="With Ray: 0.25 packs four a GPU.")
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing but the path of the report.")
+@click.option("--json", "as_json", is_flag=True, help="Print the records of all cells as JSON.")
 def run(config: Path | None, **options: Any) -> None:
     """Train and evaluate every variant, and write tables and report.
 
@@ -131,31 +158,50 @@ def run(config: Path | None, **options: Any) -> None:
     from vaebench import driver
 
     given = {f.name: options.pop(f.name) for f in fields(Settings)}
-    values = _read(config) if config else {}
-    values |= {name: value for name, value in given.items() if value is not None}
-    values = {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
-    settings = from_dict(values, str(config or "the command line"))
+    values, lines = read(config) if config else ({}, {})
+    for name, value in given.items():
+        if value is not None:
+            values[name] = list(value) if isinstance(value, tuple) else value
+            lines.pop(name, None)
+    settings = from_dict(values, str(config or "the command line"), lines)
     sys.exit(driver.run(settings, driver.Where(**options)))
 
 
-def _read(path: Path) -> dict[str, Any]:
-    import yaml
+@main.command()
+@click.argument("run", type=Path)
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def status(run: Path, as_json: bool) -> None:
+    """Show which cells of a run are finished, running, failed and missing.
 
-    try:
-        found = yaml.safe_load(path.read_text("utf-8"))
-    except OSError as error:
-        raise UserError(f"--config {path} cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"--config {path} is no YAML: {' '.join(str(error).split())}.") from error
-    if not isinstance(found, dict):
-        raise UserError(f"--config {path} holds no settings; a run's config.yaml shows the form.")
-    return found
+    \b
+    vaebench status results/NAME
+    """
+    from vaebench import status as state
+
+    state.show(run, as_json)
+
+
+@main.command()
+@click.argument("runs", nargs=-1, required=True, type=Path)
+@click.option("--out", type=Path, required=True, help="Folder of the joined run.")
+def merge(runs: tuple[Path, ...], out: Path) -> None:
+    """Join runs that were made on different machines, and write their tables and report.
+
+    \b
+    vaebench merge results/here results/there --out results/both
+    """
+    from vaebench import driver
+    from vaebench.merge import merge as join
+
+    join(runs, out)
+    driver.tables(out)
 
 
 @main.command("list")
+@click.option("--metrics", is_flag=True, help="The metrics alone, each explained.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
-def list_(as_json: bool) -> None:
-    """Show what is installed: variants, data sets, backbones, metrics.
+def list_(metrics: bool, as_json: bool) -> None:
+    """Show what is installed: variants, data sets, backbones, feature extractors, metrics.
 
     \b
     vaebench list --json
@@ -163,6 +209,8 @@ def list_(as_json: bool) -> None:
     from vaebench import inventory
 
     found = inventory.collect()
+    if metrics:
+        found = {"metrics": found["metrics"]}
     if as_json:
         import json
 
@@ -207,7 +255,7 @@ def new_plugin(name: str, out: Path) -> None:
 @main.command()
 @click.argument("run", type=Path)
 def report(run: Path) -> None:
-    """Rebuild results.csv, table.csv, table.md and report.html of a run from its cells.
+    """Rebuild a run's tables (CSV, Markdown, LaTeX, Parquet) and page from its cells.
 
     \b
     vaebench report results/NAME
@@ -220,6 +268,10 @@ def report(run: Path) -> None:
     results.write(run)
     Console().print(results.terminal(run))
     click.echo(page.write(run))
+
+
+for _command in COMMANDS:
+    main.add_command(_command)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """The device to compute on."""
 
+from pathlib import Path
+
 import torch
 
 from vaebench.errors import UserError
@@ -21,6 +23,32 @@ def find(name: str) -> torch.device:
         raise UserError(
             f"--device {name} cannot be used here ({str(error).splitlines()[0]}); take auto or cpu."
         ) from error
+
+
+def forget_peak(device: torch.device) -> None:
+    """Begin to measure `peak_memory` anew."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    else:
+        try:
+            Path("/proc/self/clear_refs").write_text("5")
+        except OSError:
+            pass
+
+
+def peak_memory(device: torch.device) -> float | None:
+    """The most memory held since `forget_peak`, in MiB; None where that cannot be known.
+
+    On a CPU it is that of the whole process, which holds torch itself.
+    """
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    found = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
+    return int(found[0]) / 2**10 if device.type == "cpu" and found else None
 
 
 def describe(device: torch.device) -> str:

@@ -1,7 +1,9 @@
-"""Drives a run: plans it, runs what is missing, shows progress, writes tables and page. No torch."""
+"""Drives a run: plans it, runs what is missing, writes tables and page. No torch."""
 
 import fcntl
+import json
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,13 +13,15 @@ from typing import Any
 
 import yaml
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from vaebench import store
-from vaebench.config import Cell, Settings, digest, to_dict
-from vaebench.engines import local
-from vaebench.errors import UserError
-from vaebench.worker import Place, plan, work
+from vaebench.config import Cell, Settings, digest, from_dict, to_dict
+from vaebench.display import Display
+from vaebench.engines import Engine, Limits, local
+from vaebench.errors import UserError, unknown
+from vaebench.worker import Place, Plan, plan
+
+ENGINES = ("local", "ray")
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,30 @@ class Where:
     device: str = "auto"
     jobs: int | None = None
     retry_failed: bool = False
+    dry_run: bool = False
+    quiet: bool = False
+    as_json: bool = False
+    cell_timeout: float | None = None
+    cell_memory: float | None = None
+    checkpoint_every: float = 60.0
+    engine: str = "local"
+    address: str | None = None
+    gpus_per_cell: float = 0.0
+
+    def check(self) -> None:
+        """Raise UserError for values that cannot work."""
+        if self.jobs is not None and self.jobs < 1:
+            raise UserError("--jobs must be 1 or more.")
+        for name in ("cell_timeout", "cell_memory"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise UserError(f"--{name.replace('_', '-')} must be positive.")
+        if not (self.checkpoint_every >= 0 and self.gpus_per_cell >= 0):
+            raise UserError("--checkpoint-every and --gpus-per-cell must not be negative.")
+        if self.engine not in ENGINES:
+            raise unknown("engine", self.engine, ENGINES)
+        if self.engine == "local" and (self.address or self.gpus_per_cell):
+            raise UserError("--address and --gpus-per-cell need --engine ray.")
 
 
 def run(settings: Settings, where: Where) -> int:
@@ -40,29 +68,62 @@ def run(settings: Settings, where: Where) -> int:
         0 if all cells are finished, 1 if some failed.
 
     Raises:
-        UserError: The request cannot be met; nothing has been trained.
+        UserError: The request cannot be met, or the folder cannot be written.
     """
-    screen = Console(stderr=True)
-    if where.jobs is not None and where.jobs < 1:
-        raise UserError("--jobs must be 1 or more.")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    screen = Console(stderr=True, quiet=where.quiet)
+    where.check()
     place = Place(
         root=where.data_dir or Path("data"),
         device=where.device,
         download=where.download,
         fid_weights=where.fid_weights,
+        checkpoint_every=where.checkpoint_every,
     )
     with screen.status("Reading plugins and data"):
         planned = local.call(plan, settings, place)
-    wanted = to_dict(planned.settings)
-    name = "-".join(planned.settings.dataset).replace("/", "_").replace(":", "_")[:60]
-    folder = where.out or Path("results") / f"{name}-{digest(wanted)}"
-    with _held(folder):
-        _claim(folder, wanted)
-        todo = [cell for cell in planned.cells if _missing(folder, cell, where.retry_failed)]
-        if todo:
+    folder = where.out or _default_folder(planned.settings)
+    if where.dry_run:
+        from vaebench import status
+
+        status.preview(folder, planned.cells)
+        return 0
+    try:
+        with _held(folder):
+            return _run(folder, planned, place, where, screen)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or folder} cannot be written ({error.strerror}); finished cells are "
+            "kept: mend it and run the same command again."
+        ) from error
+
+
+def _default_folder(settings: Settings) -> Path:
+    name = "-".join(settings.dataset).replace("/", "_").replace(":", "_")[:60]
+    return Path("results") / f"{name}-{digest(to_dict(settings))}"
+
+
+def _run(folder: Path, planned: Plan, place: Place, where: Where, screen: Console) -> int:
+    claim(folder, planned.settings)
+    store.write_plan(folder, planned.cells)
+    todo = [cell for cell in planned.cells if _missing(folder, cell, where.retry_failed, screen)]
+    if todo:
+        if where.engine == "local":
             place = replace(place, device=planned.device)
-            _run_cells(todo, folder, place, where.jobs, screen)
-        return _finish(folder, planned.cells)
+        jobs = min(where.jobs or (_cores() if place.device == "cpu" else 1), len(todo))
+        place = replace(place, threads=max(1, _cores() // jobs))
+        _run_cells(todo, folder, place, _engine(where, jobs), screen)
+    tables(folder, where.quiet, where.as_json)
+    return _outcome(folder, planned.cells)
+
+
+def _engine(where: Where, jobs: int) -> Engine:
+    limits = Limits(where.cell_timeout, where.cell_memory)
+    if where.engine == "local":
+        return local.Local(jobs, limits)
+    from vaebench.engines.ray import Ray
+
+    return Ray(where.address, where.gpus_per_cell, limits)
 
 
 @contextmanager
@@ -85,19 +146,20 @@ def _held(folder: Path) -> Iterator[None]:
         yield
 
 
-def _claim(folder: Path, wanted: dict[str, Any]) -> None:
+def claim(folder: Path, settings: Settings) -> None:
     """Make the folder this experiment's; UserError if it is another's."""
     config = folder / "config.yaml"
+    wanted = to_dict(settings)
     if config.exists():
+        found: dict[str, Any] = {}
         try:
-            found = yaml.safe_load(config.read_text("utf-8"))
-        except (OSError, yaml.YAMLError, UnicodeDecodeError):
-            found = None
+            found = to_dict(from_dict(yaml.safe_load(config.read_text("utf-8")), str(config)))
+        except (OSError, yaml.YAMLError, UnicodeDecodeError, UserError):
+            pass
         if found != wanted:
-            found = found if isinstance(found, dict) else {}
-            keys = [k for k in {**wanted, **found} if wanted.get(k) != found.get(k)]
+            keys = [k for k in wanted if wanted[k] != found.get(k)]
             raise UserError(
-                f"{folder} holds another experiment (other {', '.join(map(str, keys))}); choose "
+                f"{folder} holds another experiment (other {', '.join(keys)}); choose "
                 "another --out, or delete the folder."
             )
     elif any(path.name != ".lock" for path in folder.iterdir()):
@@ -106,34 +168,35 @@ def _claim(folder: Path, wanted: dict[str, Any]) -> None:
         store.write_text(config, yaml.safe_dump(wanted, sort_keys=False, allow_unicode=True))
 
 
-def _missing(folder: Path, cell: Cell, retry_failed: bool) -> bool:
-    path = folder / "cells" / cell.id / "result.json"
-    try:
-        status = store.read_json(path).get("status")
-    except UserError:
+def _missing(folder: Path, cell: Cell, retry_failed: bool, screen: Console) -> bool:
+    path = folder / "cells" / cell.id
+    if path.is_symlink() or path.parent.is_symlink():
+        raise UserError(f"{path} leads out of the run; remove the link.")
+    if not (path / "result.json").exists():
         return True
-    return status != "done" and (retry_failed or status != "failed")
+    if flaw := store.flaw(path):
+        screen.print(f"{cell.id}: {flaw}; computing the cell again", markup=False, soft_wrap=True)
+        return True
+    status = store.read_json(path / "result.json").get("status")
+    return status != "done" and retry_failed
 
 
 def _run_cells(
-    todo: list[Cell], folder: Path, place: Place, jobs: int | None, screen: Console
+    todo: list[Cell], folder: Path, place: Place, engine: Engine, screen: Console
 ) -> None:
-    cores = _cores()
-    jobs = min(jobs or (cores if place.device == "cpu" else 1), len(todo))
-    place = replace(place, threads=max(1, cores // jobs))
     folders = [folder / "cells" / cell.id for cell in todo]
-    tasks = [(cell, place, where) for cell, where in zip(todo, folders, strict=True)]
-    logs = [where / "log.txt" for where in folders]
-    with _Display(screen, todo) as display:
-        for event in local.run(work, tasks, logs, jobs):
+    running: dict[int, str] = {}
+    with Display(screen, todo) as display:
+        for event in engine.run(todo, place, folders):
             if event.exitcode is None:
                 display.progress(event.task, *event.message)
-                continue
-            result = folders[event.task] / "result.json"
-            if event.exitcode != 0:
-                reason = _last_words(event.exitcode, logs[event.task])
-                store.write_json(result, store.failure(todo[event.task], reason))
-            display.done(event.task, store.read_json(result))
+                if event.task in running:
+                    continue
+                running[event.task] = todo[event.task].id
+            else:
+                display.done(event.task, store.read_json(folders[event.task] / "result.json"))
+                running.pop(event.task, None)
+            store.write_json(folder / "running.json", {"cells": list(running.values())})
 
 
 def _cores() -> int:
@@ -142,65 +205,23 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _last_words(exitcode: int, log: Path) -> str:
-    lines = log.read_text("utf-8", "replace").strip().splitlines() if log.exists() else []
-    why = " (killed, perhaps for want of memory)" if exitcode == -9 else ""
-    return ": ".join([f"its process ended with exit code {exitcode}{why}", *lines[-1:]])
-
-
-class _Display:
-    """A bar for the run and one for each running cell; in a log, a line for each finished cell."""
-
-    def __init__(self, screen: Console, cells: list[Cell]) -> None:
-        self.screen = screen
-        self.cells = cells
-        self.bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[stage]}"),
-            TimeElapsedColumn(),
-            console=screen,
-            transient=True,
-            disable=not screen.is_terminal,
-        )
-        self.whole = self.bars.add_task("cells", total=len(cells), stage="")
-        self.running: dict[int, TaskID] = {}
-
-    def __enter__(self) -> "_Display":
-        self.bars.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.bars.stop()
-
-    def progress(self, task: int, stage: str, done: int, total: int) -> None:
-        if task not in self.running:
-            cell = self.cells[task]
-            text = f"{cell.plugin} on {cell.dataset}, seed {cell.seed}".replace("[", r"\[")
-            self.running[task] = self.bars.add_task(text, total=total, stage=stage)
-        self.bars.update(self.running[task], completed=done, total=total, stage=stage)
-
-    def done(self, task: int, record: dict[str, Any]) -> None:
-        if task in self.running:
-            self.bars.remove_task(self.running[task])
-        self.bars.advance(self.whole)
-        seconds = record.get("timings", {}).get("total")
-        text = f"{record['status']:6} {record['cell']}"
-        text += f"  {seconds:.0f} s" if seconds is not None else ""
-        text += f"  {record['reason']}" if record.get("reason") else ""
-        self.bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def _finish(folder: Path, cells: tuple[Cell, ...]) -> int:
+def tables(folder: Path, quiet: bool = False, as_json: bool = False) -> None:
+    """Write tables and page of a run and show them."""
     from vaebench import report, results
 
     results.write(folder)
     page = report.write(folder)
-    out = Console()
-    out.print(results.terminal(folder))
-    print(f"Report: {page}")
+    if as_json:
+        print(json.dumps(store.cells(folder), indent=1))
+    elif quiet:
+        print(page)
+    else:
+        Console().print(results.terminal(folder))
+        print(f"Report: {page}")
     sys.stdout.flush()
-    statuses = [
-        store.read_json(folder / "cells" / cell.id / "result.json").get("status") for cell in cells
-    ]
-    return 0 if all(status == "done" for status in statuses) else 1
+
+
+def _outcome(folder: Path, cells: tuple[Cell, ...]) -> int:
+    """0 if all cells are done, else 1."""
+    results = (folder / "cells" / cell.id / "result.json" for cell in cells)
+    return 0 if all(store.read_json(path).get("status") == "done" for path in results) else 1

@@ -1,6 +1,7 @@
-"""The one place where model, objective and critic meet: a LightningModule that trains any variant."""
+"""The one place where model, objective and critic meet: a LightningModule for any variant."""
 
 import math
+import time
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
@@ -27,12 +28,15 @@ class Training:
     """How every variant is trained.
 
     Attributes:
-        epochs: Passes over the training images.
+        epochs: Passes over the training images; what `budget` grants is counted in them.
         lr: Adam's learning rate, for model and critic.
         lr_schedule: A name in `SCHEDULES`.
         kl_warmup: Epochs over which the KL weight grows from 0 to 1.
         critic_weight: Weight of the critic's term beside nats per image.
         seed: The cell's seed.
+        budget: What ends training: ``epochs``; ``decoder-passes``, once the decoder has made as
+            many images as in that many epochs with one draw for each image; or ``seconds``.
+        seconds: The budget of training time.
     """
 
     epochs: int
@@ -41,6 +45,8 @@ class Training:
     kl_warmup: int
     critic_weight: float
     seed: int
+    budget: str = "epochs"
+    seconds: float | None = None
 
 
 class Harness(pl.LightningModule):
@@ -54,6 +60,12 @@ class Harness(pl.LightningModule):
         variant: Objective, number of draws and penalties.
         critic: Maps pictures to logits of being real, or None.
         training: How to train.
+
+    Attributes:
+        history: A row for each epoch.
+        decoder_passes: Images that the decoder has made in training, for the critic included.
+        seconds: Time spent in training steps.
+        warming: Whether the last step still had a smaller KL weight.
     """
 
     def __init__(
@@ -66,11 +78,14 @@ class Harness(pl.LightningModule):
         self.critic = critic
         self.plan = training
         self.history: list[dict[str, float]] = []
+        self.decoder_passes = 0
+        self.seconds = 0.0
+        self.warming = False
         self._sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.device))
         self._counts: dict[str, int] = defaultdict(int)
 
     def configure_optimizers(self) -> list[Adam]:
-        """Adam for encoder, posterior, decoder and observation model; a second one for the critic."""
+        """Adam for the model with its likelihood; a second one for the critic."""
         lr, fused = self.plan.lr, self.device.type in ("cpu", "cuda")
         optimisers = [Adam(self.model.parameters(), lr, fused=fused)]
         if self.critic is not None:
@@ -91,22 +106,48 @@ class Harness(pl.LightningModule):
             )
         return value, {name: f(draw) for name, f in self.variant.penalties.items()}
 
+    def on_fit_start(self) -> None:
+        """Count what the decoder makes."""
+
+        def count(decoder: nn.Module, given: tuple[Tensor, ...], made: Any) -> None:
+            if decoder.training:
+                self.decoder_passes += len(given[0])
+
+        self._counter = self.model.decoder.register_forward_hook(count)
+
+    def on_fit_end(self) -> None:
+        """Count no longer."""
+        self._counter.remove()
+
+    def _spent(self, index: int, size: int) -> float:
+        """How much of the budget is spent before step `index` of an epoch, in epochs."""
+        plan, steps = self.plan, self.trainer.num_training_batches
+        if plan.budget == "decoder-passes":
+            return self.decoder_passes / (steps * size * (1 if self.critic is None else 2))
+        if plan.seconds is not None:
+            return plan.epochs * self.seconds / plan.seconds
+        return self.current_epoch + index / steps
+
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         """One step of the model, then one of the critic on the same pictures."""
-        picture, x = batch
+        clock = time.perf_counter()
+        self._step(*batch, index)
+        self.seconds += time.perf_counter() - clock
+        if self._spent(index + 1, len(batch[0])) >= self.plan.epochs:
+            self.trainer.should_stop = True
+
+    def _step(self, picture: Tensor, x: Tensor, index: int) -> None:
         plan = self.plan
         optimiser, *critics = self.trainer.optimizers
-        steps = self.trainer.num_training_batches
-        factor = SCHEDULES[plan.lr_schedule](
-            (self.current_epoch + index / steps) / max(1, plan.epochs)
-        )
+        spent = self._spent(index, len(x))
+        factor = SCHEDULES[plan.lr_schedule](min(1.0, spent / plan.epochs))
         for each in (optimiser, *critics):
             each.param_groups[0]["lr"] = plan.lr * factor
 
         draw = self.model.draw(x, self.variant.samples)
-        if self.current_epoch < plan.kl_warmup:
-            weight = (self.current_epoch + index / steps) / plan.kl_warmup
-            draw = draw._replace(kl_weight=weight)
+        self.warming = spent < plan.kl_warmup
+        if self.warming:
+            draw = draw._replace(kl_weight=spent / plan.kl_warmup)
         value, penalties = self._terms(draw)
         loss = -value.mean()
         for penalty in penalties.values():
@@ -159,3 +200,21 @@ class Harness(pl.LightningModule):
         self._counts.clear()
         lr = self.trainer.optimizers[0].param_groups[0]["lr"]
         self.history.append({"epoch": self.current_epoch + 1, "lr": lr, **row})
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what Lightning does not know of."""
+        checkpoint["harness"] = {
+            "history": self.history,
+            "decoder_passes": self.decoder_passes,
+            "seconds": self.seconds,
+            "sums": dict(self._sums),
+            "counts": dict(self._counts),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take it up again."""
+        saved = checkpoint["harness"]
+        self.history = saved["history"]
+        self.decoder_passes, self.seconds = saved["decoder_passes"], saved["seconds"]
+        self._sums.update({k: v.to(self.device) for k, v in saved["sums"].items()})
+        self._counts.update(saved["counts"])

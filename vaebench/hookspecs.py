@@ -1,10 +1,14 @@
 """What a plugin may implement: the whole surface, on one page."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pluggy
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from vaebench.posterior import Variant
 
 #: Major version of the plugin interface; a plugin may name its own as `vaebench_interface`.
@@ -17,3 +21,14 @@ hookimpl = pluggy.HookimplMarker("vaebench")
 @hookspec
 def vaebench_variants() -> "list[Variant]":  # type: ignore[empty-body]
     """Return the variants that this plugin adds, one for each row of the table."""
+
+
+@hookspec
+def vaebench_features() -> "dict[str, Callable[[Path | None, bool], nn.Module]]":  # type: ignore[empty-body]
+    """Return feature extractors by name, for distances such as `fid_<name>`.
+
+    Each is a function of the path given as ``--fid-weights`` (or None) and of whether weights may
+    be downloaded. It returns a module that maps images (B, C, H, W) in [0, 1] to features (B, F);
+    if that has an attribute ``head``, a module from features to class logits, samples are also
+    counted by class. Numbers carry a hash of the module's state and of the plugin's code.
+    """

@@ -1,5 +1,6 @@
 """What is installed, as plain data and as tables for the terminal."""
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 
@@ -7,6 +8,7 @@ def collect() -> dict[str, Any]:
     """Plugins with their variants, data sets, backbones and metrics."""
     from vaebench.backbones import BACKBONES
     from vaebench.data import SOURCES
+    from vaebench.evaluation.features import EXTRACTORS
     from vaebench.evaluation.metrics import METRICS
     from vaebench.likelihoods import LIKELIHOODS
     from vaebench.plugins import catalogue, options
@@ -49,6 +51,14 @@ def collect() -> dict[str, Any]:
         "likelihoods": [
             {"name": name, "observes": kind.noise + " pixels"} for name, kind in LIKELIHOODS.items()
         ],
+        "features": [
+            *({"name": name, "from": "vaebench"} for name in EXTRACTORS),
+            *(
+                {"name": name, "from": plugin.package}
+                for plugin in found.plugins.values()
+                for name in plugin.features
+            ),
+        ],
         "metrics": [
             {
                 "name": metric.name,
@@ -56,6 +66,7 @@ def collect() -> dict[str, Any]:
                 "unit": metric.unit,
                 "better": metric.better,
                 "description": metric.description,
+                "default": not metric.costly,
             }
             for metric in METRICS
         ],
@@ -63,7 +74,7 @@ def collect() -> dict[str, Any]:
 
 
 def show(found: dict[str, Any]) -> None:
-    """Print the inventory as tables."""
+    """Print the inventory, or the parts of it that there are, as tables."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -76,51 +87,44 @@ def show(found: dict[str, Any]) -> None:
             drawn.add_column(column, no_wrap=column == "name", overflow="fold")
         for row in rows:
             drawn.add_row(*(Text(str(item)) for item in row))
-        screen.print(drawn)
-        screen.print()
+        if rows:
+            screen.print(drawn)
+            screen.print()
 
-    variants = [(v, plugin) for plugin in found["plugins"] for v in plugin["variants"]]
-    table(
-        "Variants",
-        ["name", "plugin", "package", "options", "breaks"],
-        [
-            [
+    table("Variants", ["name", "plugin", "package", "options", "breaks"], list(_variants(found)))
+    for one in found.get("broken", ()):
+        screen.print(Text(f"broken: {one['name']} ({one['reason']})", style="red"))
+    for title, (key, columns, row) in _TABLES.items():
+        table(title, columns, [row(one) for one in found.get(key, ())])
+
+
+def _variants(found: dict[str, Any]) -> Iterator[list[str]]:
+    for plugin in found.get("plugins", ()):
+        for variant in plugin["variants"]:
+            yield [
                 variant["name"],
                 plugin["name"],
                 plugin["package"],
                 ", ".join(f"{key}={value}" for key, value in variant["options"].items()),
                 ", ".join(variant["deviations"]),
             ]
-            for variant, plugin in variants
-        ],
-    )
-    for one in found["broken"]:
-        screen.print(Text(f"broken: {one['name']} ({one['reason']})", style="red"))
-    table(
-        "Data sets",
-        ["name", "what", "split", "likelihood", "backbone"],
-        [
-            [
-                one["name"],
-                one["title"],
-                one["split"],
-                one["likelihood"] + (f", {one['binarise']}" if one["binarise"] != "none" else ""),
-                one["backbone"],
-            ]
-            for one in found["datasets"]
-        ],
-    )
-    table("Backbones", ["name", "what"], [[b["name"], b["title"]] for b in found["backbones"]])
-    table(
-        "Likelihoods",
-        ["name", "observes"],
-        [[m["name"], m["observes"]] for m in found["likelihoods"]],
-    )
-    table(
-        "Metrics",
-        ["name", "group", "unit", "better", "what"],
-        [
-            [m["name"], m["group"], m["unit"], m["better"] or "-", m["description"]]
-            for m in found["metrics"]
-        ],
-    )
+
+
+def _dataset(one: dict[str, Any]) -> list[str]:
+    observed = "" if one["binarise"] == "none" else f", {one['binarise']}"
+    return [one["name"], one["title"], one["split"], one["likelihood"] + observed, one["backbone"]]
+
+
+def _metric(one: dict[str, Any]) -> list[str]:
+    asked = "" if one["default"] else " Only when asked for."
+    better = {"higher": "higher", "lower": "lower"}.get(one["better"], "neither")
+    return [one["name"], one["group"], one["unit"], better, one["description"] + asked]
+
+
+_TABLES: dict[str, tuple[str, list[str], Callable[[dict[str, Any]], list[str]]]] = {
+    "Data sets": ("datasets", ["name", "what", "split", "likelihood", "backbone"], _dataset),
+    "Backbones": ("backbones", ["name", "what"], lambda one: [one["name"], one["title"]]),
+    "Likelihoods": ("likelihoods", ["name", "observes"], lambda o: [o["name"], o["observes"]]),
+    "Feature extractors": ("features", ["name", "from"], lambda one: [one["name"], one["from"]]),
+    "Metrics": ("metrics", ["name", "group", "unit", "better", "what"], _metric),
+}

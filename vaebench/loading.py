@@ -10,6 +10,8 @@ from vaebench import results, store
 from vaebench.errors import UserError, unknown
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from vaebench.model import VAE
 
 
@@ -63,19 +65,13 @@ class Run:
     def _long(self, name: str, index: str, kind: str) -> pd.DataFrame:
         """One CSV of every cell as one long frame, empty values left out."""
         identity = ["cell", "plugin", "dataset", "seed"]
-        parts = [
-            results.numbers(self.folder, f"cells/{row[0]}/{name}", index)
-            .rename_axis(columns=kind)
-            .stack()
-            .dropna()
-            .rename("value")
-            .reset_index()
-            .assign(**dict(zip(identity, row, strict=True)))
-            for row in self.cells[identity].itertuples(index=False, name=None)
-            if store.file(self.folder, f"cells/{row[0]}/{name}") is not None
-        ]
         columns = [*identity, index, kind, "value"]
-        parts = [part.astype({index: int})[columns] for part in parts if len(part)]
+        parts = []
+        for _, row in self.cells.iterrows():
+            wide = results.numbers(self.folder, f"cells/{row['cell']}/{name}", index)
+            if len(wide):
+                part = wide.reset_index().melt(index, var_name=kind).dropna().astype({index: int})
+                parts.append(part.assign(**{key: row[key] for key in identity})[columns])
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
     def find(self, cell: str) -> str:
@@ -107,3 +103,36 @@ class Run:
         from vaebench.trained import restore
 
         return restore(self.folder, self.records[self.find(cell)]).model
+
+    def plot_curves(self, term: str) -> "Axes":
+        """A term of the history over epochs: mean of each variant's seeds, with their range.
+
+        Args:
+            term: Such as ``valid_elbo`` or ``train_kl``.
+
+        Raises:
+            UserError: No cell has that term.
+        """
+        from vaebench.report import figures
+
+        return figures.curves(self, term)
+
+    def plot_scatter(self, x: str, y: str) -> "Axes":
+        """One metric against another, a point with its intervals for each variant.
+
+        Raises:
+            UserError: Fewer than two variants have both, or they may not be compared.
+        """
+        from vaebench.report import figures
+
+        return figures.scatter(self, x, y)
+
+    def plot_differences(self, metric: str) -> "Axes":
+        """The difference of each variant to the best one, with its 95 % interval.
+
+        Raises:
+            UserError: There is no such metric, or nothing to tell the variants apart by.
+        """
+        from vaebench.report import figures
+
+        return figures.differences(self, metric)

@@ -1,6 +1,5 @@
 """From settings to cells: every choice resolved and checked before any training."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -10,6 +9,7 @@ from vaebench.config import Cell, Settings
 from vaebench.critic import CRITICS
 from vaebench.data import Images, Request, load, source
 from vaebench.errors import UserError, unknown
+from vaebench.evaluation.features import EXTRACTORS
 from vaebench.evaluation.metrics import select
 from vaebench.likelihoods import likelihood
 from vaebench.plugins import Catalogue, catalogue
@@ -18,6 +18,12 @@ from vaebench.spelling import expand, parse
 from vaebench.worker import Place
 
 BINARISE = ("dynamic", "fixed", "none")
+#: The settings that cells are combined from, the last ones varying fastest.
+AXES = (
+    *("dataset", "image_size", "backbone", "width", "likelihood", "binarise", "critic"),
+    *("critic_weight", "latent", "batch_size", "lr", "lr_schedule", "epochs", "kl_warmup"),
+    *("budget", "plugins", "seeds"),
+)
 
 
 def cells(settings: Settings, place: Place) -> tuple[Settings, tuple[Cell, ...]]:
@@ -36,77 +42,63 @@ def cells(settings: Settings, place: Place) -> tuple[Settings, tuple[Cell, ...]]
     if not settings.plugins:
         raise UserError("No variants to compare; see `vaebench list`.")
     select(settings.metrics)
-    if settings.lr_schedule not in SCHEDULES:
-        raise unknown("learning-rate schedule", settings.lr_schedule, SCHEDULES)
+    known = {*EXTRACTORS, *found.extractors()}
+    if settings.extractor is not None and settings.extractor not in known:
+        raise unknown("feature extractor", settings.extractor, known)
+    for schedule in settings.lr_schedule:
+        if schedule not in SCHEDULES:
+            raise unknown("learning-rate schedule", schedule, SCHEDULES)
     for critic in settings.critic:
         if critic not in CRITICS:
             raise unknown("critic", critic, CRITICS)
     datasets = {
-        name: load(name, Request(place.root, place.download, settings.image_size))
-        for name in settings.dataset
+        (name, size): load(name, Request(place.root, place.download, size))
+        for name, size in product(settings.dataset, settings.image_size)
     }
-    axes: Iterable[tuple[Any, ...]] = product(
-        settings.dataset,
-        settings.backbone,
-        settings.likelihood,
-        settings.critic,
-        settings.latent,
-        settings.plugins,
-        settings.seeds,
-    )
-    hashes = {name: images.hash() for name, images in datasets.items()}
-    return settings, tuple(
-        _cell(settings, datasets[dataset], hashes[dataset], found, dataset, *rest)
-        for dataset, *rest in axes
-    )
+    hashes = {key: images.hash() for key, images in datasets.items()}
+    resolved = []
+    for values in product(*(getattr(settings, name) for name in AXES)):
+        choice = dict(zip(AXES, values, strict=True))
+        key = choice["dataset"], choice["image_size"]
+        resolved.append(_cell(settings, choice, datasets[key], hashes[key], found))
+    return settings, tuple(dict.fromkeys(resolved))
 
 
 def _cell(
-    settings: Settings,
-    images: Images,
-    digest: str,
-    found: Catalogue,
-    dataset: str,
-    backbone_name: str | None,
-    spelled: str | None,
-    critic: str,
-    latent: int | None,
-    plugin: str,
-    seed: int,
+    settings: Settings, choice: dict[str, Any], images: Images, digest: str, found: Catalogue
 ) -> Cell:
-    defaults = source(dataset)
-    chosen = backbone(backbone_name or defaults.backbone)
-    spelled = spelled or defaults.likelihood
-    width = settings.width or chosen.width(images.shape)
-    latent = latent or defaults.latent
+    defaults = source(choice["dataset"])
+    chosen = backbone(choice["backbone"] or defaults.backbone)
+    spelled = choice["likelihood"] or defaults.likelihood
     likelihood(spelled, images.levels)
-    binarise = _binarise(settings.binarise, spelled, defaults.binarise)
     chosen.check(images.shape)
-    name = parse(plugin)[0]
+    name = parse(choice["plugins"])[0]
     return Cell(
-        plugin=plugin,
-        dataset=dataset,
-        backbone=backbone_name or defaults.backbone,
-        width=width,
-        critic=critic,
-        critic_weight=settings.critic_weight if critic != "none" else 0.0,
-        latent=latent,
+        plugin=choice["plugins"],
+        dataset=choice["dataset"],
+        backbone=choice["backbone"] or defaults.backbone,
+        width=choice["width"] or chosen.width(images.shape),
+        critic=choice["critic"],
+        critic_weight=choice["critic_weight"] if choice["critic"] != "none" else 0.0,
+        latent=choice["latent"] or defaults.latent,
         likelihood=spelled,
-        binarise=binarise,
-        image_size=settings.image_size,
-        seed=seed,
-        epochs=settings.epochs,
-        batch_size=settings.batch_size,
-        lr=settings.lr,
-        lr_schedule=settings.lr_schedule,
-        kl_warmup=settings.kl_warmup,
+        binarise=_binarise(choice["binarise"], spelled, defaults.binarise),
+        image_size=choice["image_size"],
+        seed=choice["seeds"],
+        epochs=choice["epochs"],
+        batch_size=choice["batch_size"],
+        lr=choice["lr"],
+        lr_schedule=choice["lr_schedule"],
+        kl_warmup=choice["kl_warmup"],
         evaluate=settings.evaluate,
         metrics=settings.metrics,
         ais_images=settings.ais_images,
         iw_samples=settings.iw_samples,
-        extractor=defaults.extractor,
+        extractor=settings.extractor or defaults.extractor,
         data=digest,
         code="" if name in found.broken else found.owner(name).code,
+        budget=choice["budget"],
+        seconds=settings.seconds if choice["budget"] == "seconds" else None,
     )
 
 

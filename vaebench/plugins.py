@@ -5,8 +5,8 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -26,12 +26,13 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 @dataclass(frozen=True)
 class Plugin:
-    """One entry point: its name, the package that brings it, and its variants."""
+    """One entry point: its name, the package that brings it, its variants and extractors."""
 
     name: str
     package: str
     code: str
     variants: tuple[Variant, ...]
+    features: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,10 @@ class Catalogue:
     def names(self) -> list[str]:
         """The names of all variants, sorted."""
         return sorted({v.name for p in self.plugins.values() for v in p.variants})
+
+    def extractors(self) -> list[str]:
+        """The names of all feature extractors that plugins add, sorted."""
+        return sorted({name for p in self.plugins.values() for name in p.features})
 
     def variant(self, spelled: str) -> Variant:
         """The variant spelled ``name`` or ``name[option=value,…]``, its options set."""
@@ -174,15 +179,24 @@ def _load(point: EntryPoint) -> Plugin:
     manager.register(module, point.name)
     manager.check_pending()
     variants = tuple(v for answer in manager.hook.vaebench_variants() for v in answer)
-    if not variants:
+    features = {
+        name: make for answer in manager.hook.vaebench_features() for name, make in answer.items()
+    }
+    if not variants and not features:
         raise UserError("it adds no variants; mark vaebench_variants with @hookimpl")
     for variant in variants:
         if not isinstance(variant, Variant):
             raise UserError(f"vaebench_variants returned {variant!r}, which is no Variant")
         if not NAME.fullmatch(variant.name):
             raise UserError(f"the variant name {variant.name!r} is not of the form {NAME.pattern}")
+    for name, make in features.items():
+        if not (isinstance(name, str) and NAME.fullmatch(name) and callable(make)):
+            raise UserError(
+                f"vaebench_features returned {name!r}: {make!r}, which is no name of the form "
+                f"{NAME.pattern} with a function that loads the network"
+            )
     package = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown package"
-    return Plugin(point.name, package, _code(module), variants)
+    return Plugin(point.name, package, _code(module), variants, features)
 
 
 def _code(module: Any) -> str:

@@ -72,7 +72,7 @@ class Variant:
 
     Attributes:
         name: The name on the command line and in tables.
-        posterior: Factory (features D, context F, **options) -> Posterior.
+        posterior: Factory ``(features D, context F, **options) -> Posterior``.
         objective: Maps a Draw to (B,) nats, to be maximised. Its keyword parameters, like the
             factory's, are options of the variant.
         samples: K, the number of draws in training.

@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_object_dtype
 
 from vaebench import store
 from vaebench.compare import interval
@@ -16,7 +19,9 @@ SHOWN = ("plugin", "dataset", "backbone", "critic", "latent")
 #: Settings that are no part of what is compared: where and how a cell ran, not what.
 _ASIDE = ("seed", "device", "code", "data")
 _LINES = 200_000
-_FIXED = ("cell", "status", "reason", "data_hash", "seconds", "parameters", "decoder_passes")
+#: What training cost.
+COST = ("seconds", "seconds_per_epoch", "parameters", "decoder_passes", "peak_memory")
+_FIXED = ("cell", "status", "reason", "data_hash", *COST)
 
 
 def load(run: Path | str) -> pd.DataFrame:
@@ -46,7 +51,7 @@ def frame(run: Path | str, records: list[dict[str, Any]]) -> pd.DataFrame:
     columns = [
         *("cell", *settings, "status", "reason", "data_hash"),
         *(column for name in metrics for column in (name, f"{name}_se")),
-        *("seconds", "parameters", "decoder_passes"),
+        *COST,
     ]
     cells = pd.DataFrame(rows, columns=columns, dtype=object)
     numeric = [c for c in columns if c not in ("cell", *settings, "status", "reason", "data_hash")]
@@ -64,14 +69,17 @@ def _row(record: dict[str, Any], settings: list[str], metrics: list[str]) -> dic
         row |= {name: metric.get("value"), f"{name}_se": metric.get("se")}
     parts = record["train"].get("parameters")
     counts = [store.number(n) for n in parts.values()] if isinstance(parts, dict) else []
+    seconds, epochs = (store.number(record["train"].get(key)) for key in ("seconds", "epochs"))
     return row | {
         "cell": record["cell"],
         "status": record["status"],
         "reason": record["reason"],
         "data_hash": _scalar(record["data"].get("hash")),
-        "seconds": store.number(record["train"].get("seconds")),
+        "seconds": seconds,
+        "seconds_per_epoch": seconds / epochs if seconds is not None and epochs else None,
         "parameters": sum(n for n in counts if n is not None) if counts else None,
         "decoder_passes": store.number(record["train"].get("decoder_passes")),
+        "peak_memory": store.number(record["train"].get("peak_memory")),
     }
 
 
@@ -121,9 +129,9 @@ def groups(cells: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]
     """The cells that differ by nothing but their seed, with the settings they share."""
     keys = [key for key in cells.attrs["settings"] if key not in _ASIDE]
     found: dict[tuple[str, ...], list[Any]] = {}
-    for index in cells.index:
-        key = tuple(str(cells.at[index, name]) for name in (*keys, "data_hash"))
-        found.setdefault(key, []).append(index)
+    columns = [cells[name].map(str).tolist() for name in (*keys, "data_hash")]
+    for index, *key in zip(cells.index, *columns, strict=True):
+        found.setdefault(tuple(key), []).append(index)
     datasets = {(key[keys.index("dataset")], key[-1]) for key in found}
     if len(datasets) > len({name for name, _ in datasets}):
         keys = [*keys, "data_hash"]
@@ -166,7 +174,7 @@ def table(cells: pd.DataFrame) -> pd.DataFrame:
                 f"{name}_ci_low": low,
                 f"{name}_ci_high": high,
             }
-        for name in ("seconds", "parameters", "decoder_passes"):
+        for name in COST:
             row[name] = done[name].mean()
         rows.append(row)
     means = pd.DataFrame(rows)
@@ -197,14 +205,33 @@ def _inert(value: Any) -> Any:
 
 
 def write(run: Path | str) -> None:
-    """Write ``results.csv``, ``table.csv`` and ``table.md`` of a run, each atomically."""
-    from vaebench.report import sheet, text
+    """Write a run's tables, each atomically.
+
+    ``results.csv`` holds a row per cell, ``table.csv``, ``table.md`` and ``table.tex`` one per
+    variant; where pyarrow is installed, ``results.parquet`` holds the cells with their types.
+    """
+    from vaebench.report import latex, sheet, text
 
     records = store.cells(run)
     cells = frame(run, records)
+    sheets = sheet.sheets(cells, records)
     store.write_text(Path(run) / "results.csv", csv(cells))
     store.write_text(Path(run) / "table.csv", csv(table(cells)))
-    store.write_text(Path(run) / "table.md", text.markdown(sheet.sheets(cells, records)))
+    store.write_text(Path(run) / "table.md", text.markdown(sheets))
+    store.write_text(Path(run) / "table.tex", latex.latex(sheets))
+    if find_spec("pyarrow"):
+        store.write_bytes(Path(run) / "results.parquet", parquet(cells))
+
+
+def parquet(cells: pd.DataFrame) -> bytes:
+    """The frame of `load` as Parquet: settings that are all numbers stay numbers, others texts."""
+    out = cells.infer_objects()
+    for name in [c for c in out if is_object_dtype(out[c])]:
+        out[name] = out[name].map(str, na_action="ignore")
+    out.attrs = {}
+    buffer = BytesIO()
+    out.to_parquet(buffer, index=False)
+    return buffer.getvalue()
 
 
 def terminal(run: Path | str) -> Any:

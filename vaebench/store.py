@@ -4,10 +4,12 @@ A run holds one folder per cell under ``cells``. Other machines, older versions 
 processes write there too, so a reader takes every file for damaged until it has been checked.
 """
 
+import hashlib
 import json
 import math
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from vaebench.errors import UserError
 SCHEMA = 1
 #: The largest file that is read back, in bytes.
 LARGEST = 64 * 2**20
+#: Files of a cell that its result says nothing about.
+UNSEALED = ("result.json", "log.txt", "checkpoint")
 _NAME = re.compile(r"[A-Za-z][\w.\[\]=,+-]{0,99}")
 #: Control characters, halves of surrogate pairs and marks that turn the direction of the text.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
@@ -84,6 +88,11 @@ def read_json(path: Path | str) -> dict[str, Any]:
     return value
 
 
+def write_plan(folder: Path, cells: Iterable[Cell]) -> None:
+    """Write the cells that the run consists of, finished or not, as ``plan.json``."""
+    write_json(folder / "plan.json", {"cells": {cell.id: asdict(cell) for cell in cells}})
+
+
 def failure(cell: Cell, reason: str | None) -> dict[str, Any]:
     """The record of a cell that has not finished, or not yet."""
     return {
@@ -94,6 +103,81 @@ def failure(cell: Cell, reason: str | None) -> dict[str, Any]:
         "config": {k: v for k, v in asdict(cell).items() if k not in ("data", "code")},
         "metrics": {},
     }
+
+
+def write_result(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """Write a cell's ``result.json`` with checksums of itself and of the files beside it.
+
+    Returns:
+        The record as a reader will find it.
+    """
+    record = {key: value for key, value in record.items() if key != "checksum"}
+    record["files"] = {
+        path.name: _sha256(path)
+        for path in sorted(folder.glob("[!.]*"))
+        if path.is_file() and path.name not in UNSEALED
+    }
+    text = json.dumps(_finite(record), allow_nan=False).encode("utf-8", "replace")
+    record = json.loads(text)
+    record["checksum"] = _checksum(record)
+    write_json(folder / "result.json", record)
+    return record
+
+
+def flaw(folder: Path) -> str | None:
+    """What is wrong with a cell's files, None where result and files are as they were written."""
+    try:
+        record = read_json(folder / "result.json")
+    except UserError as error:
+        return str(error)
+    if record.get("checksum") != _checksum(record) or not isinstance(record.get("files"), dict):
+        return "result.json was altered"
+    for name, digest in record["files"].items():
+        path = folder / name
+        if path.parent != folder or path.is_symlink() or not path.is_file():
+            return f"{name} is missing"
+        if _sha256(path) != digest:
+            return f"{name} was altered"
+    return None
+
+
+def _checksum(record: dict[str, Any]) -> str:
+    rest = {key: value for key, value in record.items() if key != "checksum"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def last_lines(log: Path, count: int = 3) -> str:
+    """The last lines of a log in one line, each shortened; empty where there are none."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 4096))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    lines = [line.strip()[:200] for line in text.splitlines() if line.strip()]
+    return printable(" | ".join(lines[-count:]))
+
+
+def tail(run: Path | str, cell: str, lines: int = 20) -> str:
+    """The end of what a failed cell left behind: its traceback, or else its log."""
+    for name in ("error.txt", "log.txt"):
+        path = file(run, f"cells/{cell}/{name}")
+        text = path.read_text("utf-8", "replace").strip() if path else ""
+        if text:
+            return "\n".join(printable(line) for line in text.split("\n")[-lines:])
+    return ""
+
+
+def clear(folder: Path) -> None:
+    """Remove what an earlier attempt left in a cell's folder, but not its checkpoint."""
+    for path in folder.glob("*"):
+        if path.name not in UNSEALED and not path.is_dir():
+            path.unlink()
 
 
 def file(run: Path | str, name: str, largest: int = LARGEST) -> Path | None:
@@ -140,7 +224,10 @@ def _record(run: Path, cell: str) -> dict[str, Any]:
     if file(run, f"cells/{cell}/result.json") is None:
         return _blank(cell, "failed", "result.json is no readable file inside the run")
     try:
-        return _checked(printable(read_json(path)), cell)
+        found = read_json(path)
+        if "checksum" in found and found["checksum"] != _checksum(found):
+            return _blank(cell, "failed", "result.json was altered: run the cell again")
+        return _checked(printable(found), cell)
     except UserError:
         return _blank(cell, "failed", "result.json is truncated or damaged: run the cell again")
     except (TypeError, ValueError) as error:
@@ -191,6 +278,7 @@ def _metric(name: str, metric: Any) -> dict[str, Any]:
         "title": str(metric.get("title") or name),
         "description": str(metric.get("description") or ""),
         "depends": depends if isinstance(depends, dict) else {},
+        "detail": detail if isinstance(detail := metric.get("detail"), dict) else {},
         "reason": str(reason) if value is None else "",
         "warning": str(metric.get("warning") or ""),
     }

@@ -4,6 +4,9 @@ import logging
 import math
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -14,6 +17,7 @@ from torch.utils.data import DataLoader
 from vaebench import critic as critics
 from vaebench.backbones import backbone
 from vaebench.batches import Batches, observed
+from vaebench.checkpoint import Keeper, Safe
 from vaebench.config import Cell
 from vaebench.data import Images
 from vaebench.harness import Diverged, Harness, Training
@@ -41,6 +45,23 @@ def build(cell: Cell, variant: Variant, images: Images) -> tuple[VAE, nn.Module 
     return model, critic
 
 
+@dataclass(frozen=True)
+class Trained:
+    """What came of a training.
+
+    Attributes:
+        history: A row for each epoch.
+        epoch: The number of the epoch whose weights were kept.
+        decoder_passes: Images that the decoder made.
+        seconds: Time that training took, validation included.
+    """
+
+    history: list[dict[str, float]]
+    epoch: int
+    decoder_passes: int
+    seconds: float
+
+
 class _Best(pl.Callback):
     """Keeps the weights of the epoch with the best validation objective, after any warm-up."""
 
@@ -53,10 +74,19 @@ class _Best(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, harness: pl.LightningModule) -> None:
         assert isinstance(harness, Harness)
         value = harness.history[-1]["valid_objective"]
-        if value > self.value and len(harness.history) > harness.plan.kl_warmup:
+        if value > self.value and not harness.warming:
             self.epoch, self.value = len(harness.history), value
             self.weights = {k: v.detach().clone() for k, v in harness.model.state_dict().items()}
         self.report(len(harness.history))
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best epoch so far."""
+        return {"epoch": self.epoch, "value": self.value, "weights": self.weights}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take it up again."""
+        self.epoch, self.value = state_dict["epoch"], state_dict["value"]
+        self.weights = state_dict["weights"]
 
 
 def fit(
@@ -67,11 +97,21 @@ def fit(
     critic: nn.Module | None,
     device: torch.device,
     report: Report,
-) -> tuple[list[dict[str, float]], int]:
+    checkpoint: Path | None = None,
+    every: float = 60.0,
+) -> Trained:
     """Train, and leave in `model` the weights to evaluate.
 
-    Returns:
-        The history, a row an epoch, and the number of the epoch whose weights are in `model`.
+    Args:
+        cell: What to train.
+        variant: Its posterior and objective.
+        images: Its data.
+        model: The model as `build` made it.
+        critic: The critic as `build` made it.
+        device: Where to compute.
+        report: Told how many epochs are done.
+        checkpoint: A file to go on from if it fits, and to be able to go on from later.
+        every: Seconds between two writings of that file.
 
     Raises:
         Diverged: The loss, or every validation value, is not a finite number.
@@ -99,15 +139,19 @@ def fit(
             kl_warmup=cell.kl_warmup,
             critic_weight=cell.critic_weight,
             seed=cell.seed,
+            budget=cell.budget,
+            seconds=cell.seconds,
         ),
     )
-    best = _Best(report)
+    best, keeper = _Best(report), Keeper(checkpoint, every)
+    safe = Safe(f"{cell.id} {version('vaebench')} {torch.__version__} {pl.__version__}")
+    resume = checkpoint if checkpoint and safe.holds(checkpoint) else None
     with warnings.catch_warnings(), seeded(cell.seed, "training noise"):
         # Lightning advises on loaders, loggers and devices that are chosen here on purpose.
         warnings.filterwarnings("ignore", module="pytorch_lightning|lightning")
         logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
         trainer = pl.Trainer(
-            max_epochs=cell.epochs,
+            max_epochs=cell.epochs if cell.budget == "epochs" else -1,
             accelerator={"cuda": "gpu"}.get(device.type, device.type),
             devices=1,
             logger=False,
@@ -115,15 +159,23 @@ def fit(
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
-            callbacks=[best],
+            callbacks=[best, keeper],
+            plugins=[safe],
         )
-        trainer.fit(harness, batches, DataLoader(held_out, batch_size=None))
+        trainer.fit(
+            harness,
+            batches,
+            DataLoader(held_out, batch_size=None),
+            ckpt_path=resume,
+            weights_only=True,
+        )
     if trainer.interrupted:
         raise KeyboardInterrupt
     model.to(device)
-    if cell.evaluate == "last":
-        return harness.history, cell.epochs
-    if not best.weights:
-        raise Diverged("no epoch had a finite validation objective after the warm-up")
-    model.load_state_dict(best.weights)
-    return harness.history, best.epoch
+    epoch = len(harness.history)
+    if cell.evaluate != "last":
+        if not best.weights:
+            raise Diverged("no epoch had a finite validation objective after the warm-up")
+        model.load_state_dict(best.weights)
+        epoch = best.epoch
+    return Trained(harness.history, epoch, harness.decoder_passes, keeper.seconds)

@@ -1,4 +1,4 @@
-"""A cell's trained model, rebuilt from its record and its safetensors, and what can be done with it."""
+"""A cell's trained model, rebuilt from its record and its weights, and what it is good for."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -115,8 +115,12 @@ def _described(record: dict[str, Any]) -> tuple[Cell, tuple[int, int, int], int]
     known |= {"code": record["variant"].get("code", "")}
     shape, levels = record["data"].get("shape"), record["data"].get("levels")
     try:
-        values = {f.name: known[f.name] for f in fields(Cell) if f.name in known}
-        cell = Cell(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        values: dict[str, Any] = {
+            f.name: tuple(value) if isinstance(value := known[f.name], list) else value
+            for f in fields(Cell)
+            if f.name in known
+        }
+        cell = Cell(**values)
         whole = [*shape, levels, cell.latent, cell.width, cell.seed]
         good = len(whole) == 7 and all(type(number) is int and number >= 0 for number in whole)
         texts = (cell.plugin, cell.backbone, cell.likelihood, cell.critic)
@@ -127,7 +131,7 @@ def _described(record: dict[str, Any]) -> tuple[Cell, tuple[int, int, int], int]
         good = False
     if not good:
         raise UserError(
-            f"{record['cell']} does not say how its model is built, perhaps since an older vaebench "
+            f"{record['cell']} does not say how its model is built, perhaps since an older version "
             "wrote it; delete its folder and run the same command again."
         )
     return cell, (shape[0], shape[1], shape[2]), levels

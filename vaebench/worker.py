@@ -22,6 +22,7 @@ class Place:
         download: Whether data and weights may be fetched.
         fid_weights: Path of the feature extractor's weights, if it does not ship with them.
         threads: Threads for torch on a CPU.
+        checkpoint_every: Seconds between two checkpoints of a cell's training.
     """
 
     root: Path
@@ -29,6 +30,7 @@ class Place:
     download: bool = False
     fid_weights: Path | None = None
     threads: int = 1
+    checkpoint_every: float = 60.0
 
 
 @dataclass(frozen=True)

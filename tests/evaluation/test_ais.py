@@ -2,19 +2,17 @@
 
 import pytest
 import torch
-from models import LinearGaussian, LogLikelihood, normal_log_density, standard
 from torch import Tensor, nn
 from torch.distributions import (
-    Beta,
     Distribution,
     Independent,
     MultivariateNormal,
     Normal,
-    OneHotCategorical,
     TransformedDistribution,
 )
 from torch.distributions.transforms import ExpTransform
 
+from tests.evaluation.models import LinearGaussian, LogLikelihood, normal_log_density, standard
 from vaebench.evaluation import ais
 from vaebench.evaluation.evidence import Estimate
 
@@ -242,64 +240,3 @@ def test_compact_proposal(curved: LogLikelihood) -> None:
     assert found.trusted.all()
     literal = ais(curved, standard(8), batch=6, proposal=Box(), start="proposal", steps=200)
     assert not literal.trusted.any() and literal.warnings
-
-
-def linear(x: Tensor) -> LogLikelihood:
-    return LogLikelihood(x, lambda x, z: normal_log_density(x - z, 1.0))
-
-
-ZERO = torch.zeros(3, 2, dtype=F64)
-NAN_IMAGE = torch.tensor([[0.0, 0.0], [0.0, torch.nan], [0.0, 0.0]], dtype=F64)
-
-
-@pytest.mark.parametrize(
-    ("likelihood", "words"),
-    [
-        (lambda z: linear(ZERO)(z) * torch.nan, "not finite for image 0, 1, 2"),
-        (linear(NAN_IMAGE), "not finite for image 1:"),
-        (lambda z: linear(ZERO)(z) + torch.inf, "not finite"),
-        (lambda z: linear(ZERO)(z) - torch.inf, "not finite"),
-        (lambda z: linear(ZERO)(z)[..., None], r"returned shape \(.*, 3, 1\)"),
-        (lambda z: linear(ZERO)(z).sum(-1), r"it has to be \(.*, 3\)"),
-        (lambda z: linear(ZERO)(z).detach(), "no gradient"),
-    ],
-)
-def test_bad_decoders(likelihood, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        ais(likelihood, standard(2), batch=3)
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        {"steps": 0},
-        {"chains": 0},
-        {"kernel": "nuts"},
-        {"start": "nowhere"},
-        {"start": "proposal"},
-        {"schedule": "random"},
-        {"target": 0.0},
-        {"budget": 0},
-        {"proposal": "encoder"},
-        {"batch": 0},
-        {"chunk": 0},
-        {"proposal": standard(2)},
-        {"proposal": Independent(Normal(ZERO * torch.nan, ZERO + 1, validate_args=False), 1)},
-    ],
-)
-def test_bad_arguments(arguments: dict) -> None:
-    with pytest.raises(ValueError):
-        ais(linear(ZERO), standard(2), **{"batch": 3, **arguments})
-
-
-@pytest.mark.parametrize(
-    ("prior", "words"),
-    [
-        (OneHotCategorical(torch.ones(2)), "importance_bound"),
-        (Independent(Beta(torch.ones(2), torch.ones(2)), 1), "from_normal"),
-        (Normal(torch.zeros(2), torch.ones(2)), "batch shape"),
-    ],
-)
-def test_priors_that_cannot_be_annealed(prior: Distribution, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        ais(linear(ZERO), prior, batch=3)

@@ -5,13 +5,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from models import (
-    LinearGaussian,
-    LogLikelihood,
-    evidence_on_grid,
-    normal_log_density,
-    standard,
-)
 from torch import Tensor
 from torch.distributions import (
     Categorical,
@@ -23,6 +16,13 @@ from torch.distributions import (
 )
 from torch.nn.functional import softplus
 
+from tests.evaluation.models import (
+    LinearGaussian,
+    LogLikelihood,
+    evidence_on_grid,
+    normal_log_density,
+    standard,
+)
 from vaebench.evaluation import ais
 
 F64 = torch.float64

@@ -4,10 +4,10 @@ import math
 
 import pytest
 import torch
-from models import LinearGaussian, LogLikelihood, normal_log_density, standard
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal, OneHotCategorical
 
+from tests.evaluation.models import LinearGaussian, LogLikelihood, normal_log_density, standard
 from vaebench.evaluation import importance_bound
 
 F64 = torch.float64

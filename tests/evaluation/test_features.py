@@ -41,7 +41,7 @@ def test_shipped_weights_load_and_say_where_they_come_from(name, size, dimension
     assert about["name"] == name and {"data", "recipe", "seed"} <= set(about)
     shipped = extractor(name)
     features = shipped(torch.rand(5, 1, size, size))
-    assert shipped.dimension == dimension and features.shape == (5, dimension)
+    assert features.shape == (5, dimension)
     assert features.dtype == torch.float32 and not features.requires_grad
     assert shipped.logits(features).shape == (5, 10)
 
@@ -93,7 +93,7 @@ def test_features_see_blur_noise_and_missing_digits_and_little_else(test_split):
 def test_chunks_do_not_matter_and_images_are_clamped():
     digits = extractor("digits")
     images = torch.randn(7, 1, 8, 8) + 0.5
-    small = Extractor("digits", "", 32, digits.network, digits.head, digits.shape, chunk=2)
+    small = Extractor("digits", "", digits.network, digits.head, digits.shape, chunk=2)
     torch.testing.assert_close(small(images), digits(images.clamp(0, 1)))
 
 
@@ -115,7 +115,7 @@ def test_an_unknown_name_gets_the_closest():
 
 def test_strangers_bring_their_own():
     def pixels(weights, download):
-        return Extractor("pixels", "0" * 64, 64, nn.Flatten())
+        return Extractor("pixels", "0" * 64, nn.Flatten())
 
     own = extractor("pixels", known={**EXTRACTORS, "pixels": pixels})
     images = torch.rand(3, 1, 8, 8)
@@ -196,3 +196,15 @@ def test_inception_features_are_those_of_torch_fidelity(tmp_path, monkeypatch):
     torch.testing.assert_close(ours(grey), theirs(pixels)[0])
     assert ours(torch.rand(1, 3, 8, 8)).shape == (1, 2048)
     assert ours.sha256 != extractor("digits").sha256
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (nn.Linear(7, 2), r"'own' fails on images of shape \(1, 8, 8\) \(.*mat1"),
+        (nn.Identity(), r"'own' returns features of shape \(3, 1, 8, 8\), not \(N, F\)"),
+    ],
+)
+def test_a_strangers_network_that_fails_is_named(network, message):
+    with pytest.raises(UserError, match=message):
+        Extractor("own", "", network)(torch.rand(3, 1, 8, 8))

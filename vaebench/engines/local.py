@@ -3,18 +3,26 @@
 The driver itself never loads torch: it stays small, and no plugin's code runs in it.
 """
 
+import math
 import os
+import resource
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from vaebench import store
+from vaebench.config import Cell
+from vaebench.engines import Event, Limits
 from vaebench.errors import UserError
+from vaebench.worker import Place, work
 
 _CONTEXT = get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["vaebench.engines.preload"])
@@ -22,15 +30,6 @@ _CONTEXT.set_forkserver_preload(["vaebench.engines.preload"])
 
 class WorkerError(Exception):
     """A function failed in a worker in a way that is no UserError; the text is its traceback."""
-
-
-@dataclass(frozen=True)
-class Event:
-    """News of one task: a progress message, or its end with the exit code of its process."""
-
-    task: int
-    message: Any = None
-    exitcode: int | None = None
 
 
 def call(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -69,8 +68,26 @@ def _answer(connection: Connection, function: Callable[..., Any], arguments: Any
         connection.send(("crash", traceback.format_exc()))
 
 
+@dataclass
+class _Running:
+    task: int
+    process: Any
+    connection: Connection
+    deadline: float
+
+    @property
+    def handles(self) -> tuple[Any, ...]:
+        """What becomes ready when there is news; a process that forked may leave its pipe open."""
+        mine = () if self.connection.closed else (self.connection,)
+        return *mine, self.process.sentinel
+
+
 def run(
-    function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], logs: Sequence[Path], jobs: int
+    function: Callable[..., Any],
+    tasks: Sequence[tuple[Any, ...]],
+    logs: Sequence[Path],
+    jobs: int,
+    limits: Limits = Limits(),  # noqa: B008
 ) -> Iterator[Event]:
     """Call `function(*task, report)` for every task, `jobs` at a time, each in its own process.
 
@@ -79,40 +96,102 @@ def run(
         tasks: The other arguments.
         logs: Files that take up what each process prints.
         jobs: How many run at once.
+        limits: What each process may use.
 
     Yields:
         Progress messages as they come, and one event with an exit code for each task.
     """
     waiting = list(range(len(tasks)))[::-1]
-    running: dict[Any, tuple[int, Any]] = {}
+    running: list[_Running] = []
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
                 task = waiting.pop()
-                mine, theirs = _CONTEXT.Pipe(duplex=False)
-                process = _CONTEXT.Process(
-                    target=_work, args=(theirs, logs[task], function, tasks[task]), daemon=True
-                )
-                process.start()
-                theirs.close()
-                running[mine] = task, process
-            for connection in wait(list(running)):
-                task, process = running[connection]
-                try:
-                    yield Event(task, connection.recv())  # type: ignore[union-attr]
-                except EOFError:
-                    process.join()
-                    del running[connection]
-                    yield Event(task, exitcode=process.exitcode)
+                running.append(_start(function, tasks[task], task, logs[task], limits))
+            first = min(one.deadline for one in running)
+            ready = wait(
+                [handle for one in running for handle in one.handles],
+                None if first == math.inf else max(0.0, first - time.monotonic()),
+            )
+            for one in list(running):
+                late = time.monotonic() > one.deadline
+                if late:
+                    one.process.kill()
+                    one.process.join()
+                elif not any(handle in ready for handle in one.handles):
+                    continue
+                yield from _messages(one)
+                if not one.process.is_alive():
+                    one.process.join()
+                    one.connection.close()
+                    running.remove(one)
+                    reason = f"it took longer than {limits.seconds:g} s" if late else ""
+                    yield Event(one.task, exitcode=one.process.exitcode, reason=reason)
     finally:
-        for _, process in running.values():
-            process.terminate()
-        for _, process in running.values():
-            process.join()
+        for one in running:
+            one.process.kill()
+        for one in running:
+            one.process.join()
+
+
+def _start(
+    function: Callable[..., Any], arguments: tuple[Any, ...], task: int, log: Path, limits: Limits
+) -> _Running:
+    mine, theirs = _CONTEXT.Pipe(duplex=False)
+    process = _CONTEXT.Process(
+        target=_work, args=(theirs, log, limits.gigabytes, function, arguments), daemon=True
+    )
+    process.start()
+    theirs.close()
+    deadline = math.inf if limits.seconds is None else time.monotonic() + limits.seconds
+    return _Running(task, process, mine, deadline)
+
+
+def _messages(one: _Running) -> Iterator[Event]:
+    try:
+        while not one.connection.closed and one.connection.poll():
+            yield Event(one.task, one.connection.recv())
+    except (EOFError, OSError):
+        one.connection.close()
+
+
+@dataclass(frozen=True)
+class Local:
+    """Cells as processes of this machine.
+
+    Attributes:
+        jobs: How many run at once.
+        limits: What each may use.
+    """
+
+    jobs: int
+    limits: Limits = field(default_factory=Limits)
+
+    def run(self, cells: Sequence[Cell], place: Place, folders: Sequence[Path]) -> Iterator[Event]:
+        """Run cells; a process that dies leaves the record of a failure."""
+        tasks = [(cell, place, folder) for cell, folder in zip(cells, folders, strict=True)]
+        logs = [folder / "log.txt" for folder in folders]
+        for event in run(work, tasks, logs, self.jobs, self.limits):
+            if event.exitcode:
+                reason = event.reason or _death(event.exitcode)
+                said = store.last_lines(logs[event.task])
+                reason = f"{reason}; its log ends: {said}" if said else reason
+                failure = store.failure(cells[event.task], reason)
+                store.write_result(folders[event.task], failure)
+            yield event
+
+
+def _death(exitcode: int) -> str:
+    why = " (killed, perhaps for want of memory)" if exitcode == -signal.SIGKILL else ""
+    return f"its process ended with exit code {exitcode}{why}"
 
 
 def _work(
-    connection: Connection, log: Path, function: Callable[..., Any], task: tuple[Any, ...]
+    connection: Connection,
+    log: Path,
+    gigabytes: float | None,
+    function: Callable[..., Any],
+    task: tuple[Any, ...],
 ) -> None:
     _follow_driver()
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -121,7 +200,17 @@ def _work(
         sys.stderr.flush()
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
+    _limit_memory(gigabytes)
     function(*task, connection.send)
+
+
+def _limit_memory(gigabytes: float | None) -> None:
+    """Be the first to go when memory runs out, and have no more than was granted."""
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    if gigabytes is not None:
+        size = int(gigabytes * 2**30)
+        resource.setrlimit(resource.RLIMIT_DATA, (size, size))
 
 
 def _follow_driver() -> None:

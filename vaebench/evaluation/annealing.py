@@ -10,9 +10,10 @@ from vaebench.evaluation.joint import Joint
 from vaebench.evaluation.kernels import Kernel, Noise, Path, State
 from vaebench.evaluation.starts import Start
 from vaebench.evaluation.streams import Streams
+from vaebench.evaluation.weights import effective, log_mean_exp
 
-_BLOCK = 2**22  # normal numbers that are drawn ahead
-_PILOT_CHAINS = 4  # in each group
+_BLOCK = 16  # moves whose noise is drawn ahead, never a matter of how many images there are
+_PILOT_CHAINS = 4
 
 
 @dataclass(frozen=True)
@@ -99,9 +100,8 @@ def interpolate(x: Tensor, knots: Tensor, values: Tensor) -> Tensor:
 def noise(streams: Streams, moves: int, like: Tensor) -> Iterator[Noise]:
     """The random numbers of each of the moves of chains like (C, B, D)."""
     chains, _, features = like.shape
-    block = max(1, _BLOCK // like.numel())
-    for begin in range(0, moves, block):
-        count = min(block, moves - begin)
+    for begin in range(0, moves, _BLOCK):
+        count = min(_BLOCK, moves - begin)
         normal = streams.normal(count, chains, features, dtype=like.dtype)
         uniform = streams.uniform(count, chains, 2)
         for k in range(count):
@@ -149,7 +149,7 @@ def pilot(
             log_weights = log_weights + (knots[k] - knots[k - 1]) * state.log_ratio
         state, accepted = kernel.move(path, state, knots[k], log_step.exp(), numbers)
         log_step = log_step + (accepted.mean(0) - kernel.acceptance) * max(0.3, (k + 1) ** -0.5)
-        variances.append(state.log_ratio.var(0))
+        variances.append(state.log_ratio.var(0).nan_to_num(0))
         log_steps.append(log_step)
     return Measured(knots, torch.stack(variances), torch.stack(log_steps)), state, log_weights
 
@@ -211,12 +211,6 @@ def run(
     return log_weights, rate / max(1, len(log_steps))
 
 
-def effective(log_weights: Tensor) -> Tensor:
-    """Effective number (B,) of the chains with log-weights (C, B)."""
-    share = log_weights.softmax(0)
-    return 1 / share.square().sum(0)
-
-
 def resampled(state: State, log_weights: Tensor, streams: Streams) -> tuple[State, Tensor]:
     """Systematic resampling of the images whose effective number is below half of the chains.
 
@@ -229,6 +223,6 @@ def resampled(state: State, log_weights: Tensor, streams: Streams) -> tuple[Stat
     edges = log_weights.softmax(0).cumsum(0)[:-1].T.contiguous()
     ancestors = torch.searchsorted(edges, position.T.contiguous(), right=True).T
     poor = effective(log_weights) < chains / 2
-    mean = log_weights.logsumexp(0) - log_weights.new_tensor(float(chains)).log()
+    mean = log_mean_exp(log_weights)
     state = state.take(torch.where(poor, ancestors, index))
     return state, torch.where(poor, mean, log_weights)

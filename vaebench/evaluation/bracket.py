@@ -10,15 +10,15 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vaebench.evaluation import annealing
-from vaebench.evaluation.evidence import Estimate, Task, standard_error
+from vaebench.evaluation.evidence import Estimate, Task
 from vaebench.evaluation.joint import LogLikelihood
 from vaebench.evaluation.latent_space import latent_space
 from vaebench.evaluation.plan import Plan
 from vaebench.evaluation.precision import full_precision
 from vaebench.evaluation.proposal import proposed
 from vaebench.evaluation.settings import Settings
-from vaebench.evaluation.starts import log_mean_exp
 from vaebench.evaluation.streams import Random, seeded, seeds_of
+from vaebench.evaluation.weights import log_mean_exp, standard_error
 
 Simulator = Callable[[Tensor], LogLikelihood | tuple[LogLikelihood, Distribution]]
 
@@ -83,7 +83,7 @@ def bdmc(
     *,
     batch: int,
     seed: int = 0,
-    memory: float = 2**29,
+    memory: float | None = None,
     **settings: Any,
 ) -> Bracket:
     """Bracket log p(x) of B simulated images by bidirectional Monte Carlo.

@@ -7,8 +7,9 @@ from vaebench.evaluation import annealing
 from vaebench.evaluation.annealing import Measured
 from vaebench.evaluation.joint import Joint
 from vaebench.evaluation.kernels import Kernel
-from vaebench.evaluation.starts import Start, log_mean_exp
+from vaebench.evaluation.starts import Start
 from vaebench.evaluation.streams import Random
+from vaebench.evaluation.weights import log_mean_exp
 
 _HOPELESS = 100.0  # nats by which the prior's ELBO is too low for a chain to start there
 _LEAST = 0.125  # share of the chains that start at the prior, where any do

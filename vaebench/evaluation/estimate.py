@@ -22,6 +22,7 @@ class Estimate:
         depends: What the number depends on.
         per_image: Values (N,) of the first N test images, for paired comparisons.
         warning: Why the number deserves caution, or nothing.
+        detail: What else was seen on the way, as plain data: numbers, lists, histograms.
     """
 
     value: float
@@ -30,11 +31,32 @@ class Estimate:
     depends: dict[str, Any] = field(default_factory=dict)
     per_image: Tensor | None = None
     warning: str | None = None
+    detail: dict[str, Any] = field(default_factory=dict)
 
 
-def mean(values: Tensor, warning: str | None = None, **depends: Any) -> Estimate:
+def mean(
+    values: Tensor,
+    warning: str | None = None,
+    detail: dict[str, Any] | None = None,
+    **depends: Any,
+) -> Estimate:
     """The mean of per-image values (N,) with its standard error over images."""
     values = values.detach().double().cpu()
     n = len(values)
     se = values.std().item() / math.sqrt(n) if n > 1 else None
-    return Estimate(values.mean().item(), n, se, depends, values, warning)
+    return Estimate(values.mean().item(), n, se, depends, values, warning, detail or {})
+
+
+def histogram(values: Tensor, bins: int = 20) -> dict[str, list[float]]:
+    """Counts (bins,) and edges (bins + 1,) of values, as plain data."""
+    values = values.detach().double().cpu().flatten()
+    counts, edges = values.histogram(bins)
+    return {"counts": counts.tolist(), "edges": edges.tolist()}
+
+
+def quantiles(values: Tensor) -> dict[str, float]:
+    """The 5, 25, 50, 75 and 95 % quantiles of values, by name."""
+    levels = (5, 25, 50, 75, 95)
+    ordered = values.detach().double().cpu().flatten().sort().values
+    ranks = [round(level / 100 * (len(ordered) - 1)) for level in levels]
+    return {f"q{level:02}": ordered[rank].item() for level, rank in zip(levels, ranks, strict=True)}

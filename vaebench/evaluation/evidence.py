@@ -1,6 +1,5 @@
 """log p(x) by annealed importance sampling, for any decoder and any continuous prior."""
 
-import math
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -17,8 +16,8 @@ from vaebench.evaluation.plan import Plan, prepare
 from vaebench.evaluation.precision import full_precision
 from vaebench.evaluation.proposal import Proposal, proposed
 from vaebench.evaluation.settings import Settings
-from vaebench.evaluation.starts import log_mean_exp
 from vaebench.evaluation.streams import Random, seeds_of
+from vaebench.evaluation.weights import effective, log_mean_exp, standard_error
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class Estimate:
         """A sentence for each reason not to trust some of the estimates."""
         return [
             f"{int(which.sum())} of {len(which)} log-likelihoods are not to be trusted: {reason}; "
-            "ask for more steps."
+            "ask for more steps or a larger budget."
             for reason, which in self._reasons().items()
             if which.any()
         ]
@@ -79,7 +78,8 @@ class Task:
         batch: B.
         settings: How the run is made.
         seed: Seed of all random numbers.
-        memory: Bytes that one call of the decoder may keep for its gradient.
+        memory: Bytes that one call of the decoder may keep for its gradient; by default what
+            suits the device.
     """
 
     def __init__(
@@ -89,13 +89,12 @@ class Task:
         batch: int,
         settings: Settings,
         seed: int,
-        memory: float,
+        memory: float | None,
     ) -> None:
         if batch < 1:
             raise ValueError(f"batch is at least 1, not {batch}.")
         self.settings = settings
         self.joint = Joint(log_likelihood, space, batch, memory)
-        self.images = torch.arange(batch)
         self.random = Random(seeds_of(seed, batch), space.device)
 
     def take(self, images: Tensor) -> "Task | None":
@@ -106,17 +105,18 @@ class Task:
         if joint is None:
             return None
         part = copy(self)
-        part.joint, part.images, part.random = joint, self.images[images], self.random.take(images)
+        part.joint, part.random = joint, self.random.take(images)
         return part
 
     def split(self, chunk: int | None) -> list["Task"]:
         """Tasks of at most `chunk` images where they can be taken apart, else this one."""
-        tasks = [self.take(images) for images in self.images.split(chunk or len(self.images))]
+        images = torch.arange(self.joint.batch)
+        tasks = [self.take(part) for part in images.split(chunk or len(images))]
         return [self] if None in tasks else [task for task in tasks if task is not None]
 
     def plan(self, proposal: Proposal | None) -> Plan:
         """Fit the start and run the pilot; the proposal is one of all images."""
-        mine = None if proposal is None else proposal.take(self.images)
+        mine = None if proposal is None else proposal.take(self.joint.images)
         return prepare(self.joint, mine, self.random, self.settings)
 
     def by_steps(self, plan: Plan) -> list[tuple["Task", Plan, Tensor]]:
@@ -124,7 +124,7 @@ class Task:
         groups = [(plan.steps == n).nonzero()[:, 0].cpu() for n in plan.steps.unique()]
         parts = [(self.take(group), plan.take(group), group) for group in groups]
         whole = [(task, part, group) for task, part, group in parts if task is not None]
-        return whole if len(whole) == len(parts) else [(self, plan, self.images)]
+        return whole if len(whole) == len(parts) else [(self, plan, torch.arange(self.joint.batch))]
 
     def estimate(self, plan: Plan) -> Estimate:
         """The estimate of all images of this task."""
@@ -144,25 +144,21 @@ class Task:
         log_weights, acceptance = annealing.run(
             path, state, settings.moves, betas, log_steps, streams, resample=settings.resample
         )
+        estimate = log_mean_exp(log_weights)
+        lost = (~estimate.isfinite()).nonzero()[:, 0].cpu()
+        if len(lost):
+            which = ", ".join(map(str, self.joint.images[lost[:3]].tolist()))
+            raise ValueError(f"No chain ends with a finite likelihood for image {which}.")
         return Estimate(
-            log_mean_exp(log_weights),
+            estimate,
             standard_error(log_weights),
             log_weights,
-            annealing.effective(log_weights),
+            effective(log_weights),
             acceptance,
             torch.full_like(plan.steps, len(betas) - 1),
             plan.evaluations + self.joint.evaluations - before,
             plan.evaluations,
         )
-
-
-def standard_error(log_weights: Tensor) -> Tensor:
-    """Standard error (B,) of the logarithm of the mean weight, to first order; of one, infinite."""
-    chains = len(log_weights)
-    if chains == 1:
-        return torch.full_like(log_weights[0], torch.inf)
-    share = log_weights.softmax(0) * chains
-    return share.std(0) / math.sqrt(chains)
 
 
 def side_by_side(parts: Sequence[Estimate]) -> list[Tensor]:
@@ -186,7 +182,7 @@ def ais(
     resample: bool = False,
     seed: int = 0,
     chunk: int | None = None,
-    memory: float = 2**29,
+    memory: float | None = None,
 ) -> Estimate:
     """Estimate log p(x) of B images by annealing from a fitted start to the posterior.
 
@@ -217,7 +213,8 @@ def ais(
         resample: Resample chains between temperatures when few are effective (SMC).
         seed: Seed of all random numbers.
         chunk: Images treated at a time, where log_likelihood offers `subset`.
-        memory: Bytes that one call of the decoder may keep for its gradient.
+        memory: Bytes that one call of the decoder may keep for its gradient; by default what
+            suits the device.
 
     Raises:
         ValueError: An argument is out of range, the prior is discrete, or log_likelihood returns

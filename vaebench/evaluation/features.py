@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from vaebench.errors import UserError, unknown
 from vaebench.evaluation import classifier, inception
 from vaebench.evaluation.precision import full_precision
+from vaebench.plugins import Catalogue
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,6 @@ class Extractor:
     Attributes:
         name: The name in the metric: `fid_<name>`.
         sha256: Hash of the weights, hexadecimal.
-        dimension: F, the number of features.
         network: Maps a chunk of images (B, C, H, W) in [0, 1] to features (B, F).
         head: Maps features (B, F) to class logits (B, classes), for a classifier.
         shape: The only shape (C, H, W) that the network reads; None if it reads every one.
@@ -33,7 +33,6 @@ class Extractor:
 
     name: str
     sha256: str
-    dimension: int
     network: nn.Module
     head: nn.Module | None = None
     shape: tuple[int, int, int] | None = None
@@ -52,7 +51,7 @@ class Extractor:
 
         Raises:
             ValueError: The images are not floating-point numbers, or not four-dimensional.
-            UserError: The extractor does not read images of this shape.
+            UserError: The extractor does not read images of this shape, or fails on them.
         """
         if images.ndim != 4 or not images.is_floating_point():
             raise ValueError(
@@ -61,15 +60,29 @@ class Extractor:
         if self.shape is not None and tuple(images.shape[1:]) != self.shape:
             raise UserError(
                 f"The extractor {self.name!r} reads images of shape {self.shape}, not "
-                f"{tuple(images.shape[1:])}: choose one made for this data set, or 'inception'."
+                f"{tuple(images.shape[1:])}: choose one made for this data set with --extractor."
             )
         network = self.network.to(images.device)
-        with full_precision(images.device):
-            parts = [
-                network(chunk.float().clamp(0, 1)).float().cpu()
-                for chunk in images.split(self.chunk)
-            ]
-        return torch.cat(parts)
+        try:
+            with full_precision(images.device):
+                parts = [
+                    network(chunk.float().clamp(0, 1)).float().cpu()
+                    for chunk in images.split(self.chunk)
+                ]
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            raise UserError(
+                f"The extractor {self.name!r} fails on images of shape {tuple(images.shape[1:])} "
+                f"({str(error).splitlines()[0]}): choose another with --extractor."
+            ) from error
+        features = torch.cat(parts)
+        if features.ndim != 2:
+            raise UserError(
+                f"The extractor {self.name!r} returns features of shape {tuple(features.shape)}, "
+                "not (N, F): choose another with --extractor."
+            )
+        if not features.isfinite().all():
+            raise UserError(f"The extractor {self.name!r} finds features that are not finite.")
+        return features
 
     @torch.no_grad()
     def logits(self, features: Tensor) -> Tensor:
@@ -97,8 +110,7 @@ def shipped(name: str) -> Loader:
         path = Path(__file__).parent / "weights" / f"{name}.safetensors"
         network, _ = classifier.load(path)
         shape = (1, network.size, network.size)
-        dimension = network.head.in_features
-        return Extractor(name, digest(path), dimension, network, network.head, shape)
+        return Extractor(name, digest(path), network, network.head, shape)
 
     return load
 
@@ -107,7 +119,7 @@ def natural(weights: Path | None = None, download: bool = False) -> Extractor:
     """Inception-v3 of the usual FID, with the weights at a path or in torch's cache."""
     path = inception.find(weights, download)
     network = inception.Inception(path)
-    return Extractor("inception", digest(path), 2048, network, chunk=32)
+    return Extractor("inception", digest(path), network, chunk=32)
 
 
 def digest(path: Path) -> str:
@@ -121,6 +133,32 @@ EXTRACTORS: Mapping[str, Loader] = {
     "mnist": shipped("mnist"),
     "inception": natural,
 }
+
+
+def plugged(found: Catalogue) -> dict[str, Loader]:
+    """The loaders of the extractors that plugins add, by name."""
+    return {
+        name: _stranger(name, plugin.code, make)
+        for plugin in found.plugins.values()
+        for name, make in plugin.features.items()
+    }
+
+
+def _stranger(name: str, code: str, make: Callable[[Path | None, bool], nn.Module]) -> Loader:
+    def load(weights: Path | None = None, download: bool = False) -> Extractor:
+        network = make(weights, download)
+        if not isinstance(network, nn.Module):
+            raise UserError(
+                f"The feature extractor {name!r} is no torch.nn.Module: {network!r:.80}."
+            )
+        network = network.eval().requires_grad_(False)
+        identity = sha256(code.encode())
+        for key, value in sorted(network.state_dict().items()):
+            identity.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
+            identity.update(value.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+        return Extractor(name, identity.hexdigest(), network, getattr(network, "head", None))
+
+    return load
 
 
 def extractor(

@@ -7,6 +7,10 @@ from torch import Tensor
 
 from vaebench.evaluation.latent_space import LatentSpace
 
+_CACHE = 2.0**24  # bytes that one call keeps on a CPU: what its caches are good at
+_DEVICE = 2.0**32  # bytes that one call keeps on a GPU
+_ROWS = 512  # z that one call decodes at least
+
 LogLikelihood = Callable[[Tensor], Tensor]
 
 
@@ -27,26 +31,33 @@ class Joint:
         log_likelihood: Maps z (K, B, D) to log p(x|z) (K, B), nats.
         space: The coordinates u.
         batch: B.
-        memory: Bytes that one call of the decoder may keep for its gradient.
+        memory: Bytes that one call of the decoder may keep for its gradient; None to suit the
+            device.
 
     Attributes:
+        images: Numbers of the images among all that were asked for (B,).
         evaluations: Gradients of the decoder spent on each image so far (B,).
     """
 
     def __init__(
-        self, log_likelihood: LogLikelihood, space: LatentSpace, batch: int, memory: float
+        self, log_likelihood: LogLikelihood, space: LatentSpace, batch: int, memory: float | None
     ) -> None:
         self.log_likelihood = log_likelihood
         self.space = space
         self.batch = batch
+        self.images = torch.arange(batch)
         self.evaluations = torch.zeros(batch, dtype=torch.long, device=space.device)
         self._memory = memory
-        self._slice = 0
+        self._kept = 0.0  # bytes for each z
 
     def take(self, images: Tensor) -> "Joint | None":
         """The same for some of the images, where log_likelihood offers `subset(indices)`."""
         take = getattr(self.log_likelihood, "subset", None)
-        return None if take is None else Joint(take(images), self.space, len(images), self._memory)
+        if take is None:
+            return None
+        part = Joint(take(images), self.space, len(images), self._memory)
+        part.images, part._kept = self.images[images], self._kept
+        return part
 
     def _value(self, u: Tensor) -> Tensor:
         z = self.space.to_z(u)
@@ -61,21 +72,22 @@ class Joint:
         return value.detach().double(), gradient
 
     def _slices(self, u: Tensor) -> int:
-        """Draws in a call, found by counting the bytes that one draw keeps for its gradient."""
-        if not self._slice:
-            kept = 0
+        """Draws in a call, from the bytes that one draw is seen to keep for its gradient."""
+        if not self._kept:
 
             def count(tensor: Tensor) -> Tensor:
-                nonlocal kept
-                kept += tensor.numel() * tensor.element_size()
+                self._kept += tensor.numel() * tensor.element_size() / self.batch
                 return tensor
 
             with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
                 self._gradient(u[:1])
-            self._slice = max(1, int(self._memory / max(kept, 1)))
-        return self._slice
+            self.evaluations += 1
+        memory, rows = self._memory, 1.0
+        if memory is None:
+            memory, rows = (_CACHE if u.device.type == "cpu" else _DEVICE), _ROWS
+        return max(1, int(max(memory / max(self._kept, 1.0), rows) / self.batch))
 
-    def __call__(self, u: Tensor) -> tuple[Tensor, Tensor]:
+    def evaluate(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """Values (K, B) in float64 and gradients (K, B, D) at u (K, B, D)."""
         self.evaluations += len(u)
         with torch.enable_grad():
@@ -83,3 +95,8 @@ class Joint:
         value, gradient = (torch.cat(part) for part in zip(*parts, strict=True))
         prior, slope = self.space.prior(u)
         return value + prior, gradient + slope
+
+    def __call__(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """The same, with nothing where the decoder overflows: density 0, no slope."""
+        value, gradient = self.evaluate(u)
+        return value.nan_to_num(nan=-torch.inf, posinf=-torch.inf), gradient.nan_to_num(0, 0, 0)

@@ -41,7 +41,6 @@ def climb(joint: Joint, u: Tensor, iterations: int, rate: float = 0.2) -> tuple[
         value, gradient = value + extra, gradient + slope
         better = value > peak
         best, peak = torch.where(better[..., None], u, best), torch.where(better, value, peak)
-        gradient = torch.nan_to_num(gradient)
         first = 0.9 * first + 0.1 * gradient
         second = 0.99 * second + 0.01 * gradient.square()
         mean, root = first / (1 - 0.9 ** (k + 1)), (second / (1 - 0.99 ** (k + 1))).sqrt()
@@ -89,7 +88,7 @@ def _round(
     features = rotation.shape[-1]
     points = math.sqrt(features) * rotation.movedim(-1, 0)
     value, gradient = joint(white(torch.cat([points, -points])))
-    gradient = torch.nan_to_num(white.pull(gradient)).double()
+    gradient = white.pull(gradient).double()
     ahead, behind = gradient.chunk(2)
     slope = (behind - ahead).movedim(0, -1) / (2 * math.sqrt(features))
     curvature = slope @ rotation.double().mT

@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from vaebench.evaluation.evidence import ais
 from vaebench.evaluation.estimate import Estimate, Unavailable
+from vaebench.evaluation.evidence import ais
 from vaebench.evaluation.subject import Subject
 from vaebench.seeds import derive
 

@@ -22,7 +22,7 @@ def valley(joint: Joint, one: Tensor, other: Tensor, lower: Tensor) -> Tensor:
 
 def ranked(values: Tensor, *parts: Tensor) -> list[Tensor]:
     """Parts (M, B, …) sorted by falling values (M, B), for each image on its own."""
-    order = torch.nan_to_num(values, nan=-torch.inf).argsort(0, descending=True)
+    order = values.argsort(0, descending=True)
     wide = [order.reshape(*order.shape, *[1] * (part.ndim - 2)).expand_as(part) for part in parts]
     return [part.gather(0, index) for part, index in zip(parts, wide, strict=True)]
 

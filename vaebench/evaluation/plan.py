@@ -15,11 +15,11 @@ from vaebench.evaluation.settings import Settings
 from vaebench.evaluation.starts import (
     Start,
     gaussian_start,
-    log_mean_exp,
     prior_start,
     whole_chains,
 )
 from vaebench.evaluation.streams import Random
+from vaebench.evaluation.weights import log_mean_exp
 
 _LEAST_STEPS = 8
 _SAFETY = 2.4  # of the variance that the pilot predicts
@@ -60,12 +60,12 @@ class Plan:
 
 def require_finite(joint: Joint, u: Tensor) -> Tensor:
     """log p(x, u) (K, B), or a ValueError that names the images for which it is not finite."""
-    value, gradient = joint(u)
+    value, gradient = joint.evaluate(u)
     reachable = value > -torch.inf
     broken = value.isnan() | value.isposinf() | (~gradient.isfinite().all(-1) & reachable)
     broken = broken.any(0) | ~reachable.any(0)
     if broken.any():
-        which = broken.nonzero()[:, 0].tolist()
+        which = joint.images[broken.cpu()].tolist()
         more = f" and {len(which) - 3} more" if len(which) > 3 else ""
         raise ValueError(
             "log_likelihood or its gradient is not finite for image "

@@ -1,6 +1,5 @@
 """Where chains begin: Gaussians and the prior, mixed, in whitened coordinates v."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -154,8 +153,3 @@ def whole_chains(share: Tensor, chains: int) -> Tensor:
     largest = count.argmax(0, keepdim=True)
     count = count.scatter_add(0, largest, chains - count.sum(0, keepdim=True))
     return torch.where(4 * (share > 0).sum(0) <= chains, count / chains, share)
-
-
-def log_mean_exp(values: Tensor) -> Tensor:
-    """log of the mean of exp(values) over the first axis."""
-    return values.logsumexp(0) - math.log(len(values))

@@ -1,36 +1,54 @@
 """What is evaluated: a trained model on held-out images, each costly thing computed once."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, kl_divergence
 
-from vaebench.batches import observed
-from vaebench.data import Images
-from vaebench.evaluation.features import Extractor, extractor
-from vaebench.evaluation.frechet import Moments, moments
+from vaebench.batches import EVALUATION_SEED, observed
+from vaebench.data import Images, Split
+from vaebench.evaluation.features import EXTRACTORS, Extractor, extractor, plugged
+from vaebench.evaluation.latents import posterior_means
+from vaebench.evaluation.real import Real, real
 from vaebench.likelihoods import grey
 from vaebench.model import VAE
-from vaebench.objectives import elbo
+from vaebench.objectives import Draw, elbo
+from vaebench.plugins import catalogue
 from vaebench.posterior import Variant
-from vaebench.seeds import seeded
+from vaebench.seeds import generator, seeded
 
 #: The most images on either side of a Fréchet distance.
 MOST_IMAGES = 10_000
-#: Draws from q for an expectation under it.
+#: Draws from q for an expectation under it, and decoder passes in all above which they get fewer.
 DRAWS = 32
+PASSES = 20_000
+
+T = TypeVar("T")
 
 
 class Terms(NamedTuple):
-    """The ELBO and its terms, each (N,) in nats; ELBO and KL are NaN where q has no density."""
+    """The ELBO and its terms, each (N,) in nats; ELBO and KL are NaN where q has no density.
+
+    Attributes:
+        elbo: Evidence lower bound.
+        log_px: E_q[log p(x|z)].
+        kl: KL(q(z|x) || p(z)).
+        elbo_error: Squared Monte Carlo standard error of the ELBO.
+        kl_error: The same of the KL, zero where it has a closed form.
+        draws: Draws for each image.
+    """
 
     elbo: Tensor
     log_px: Tensor
     kl: Tensor
+    elbo_error: Tensor
+    kl_error: Tensor
+    draws: int
 
 
 @dataclass
@@ -47,6 +65,7 @@ class Subject:
         weights: Path of the extractor's weights, if it does not ship with them.
         download: Whether the extractor's weights may be fetched.
         iw_samples: K of the importance-weighted bound.
+        iw_images: Number of test images (the first ones) for that bound.
         ais_images: Number of test images (the first ones) for AIS.
         chunk: Decoder passes at once.
     """
@@ -60,8 +79,20 @@ class Subject:
     weights: Path | None = None
     download: bool = False
     iw_samples: int = 256
+    iw_images: int = 400
     ais_images: int = 64
     chunk: int = 4096
+    _made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def once(self, make: "Callable[[Subject], T]") -> T:
+        """What `make`, a function of the subject, returns; it is called once."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        return self._made[make]
+
+    def made(self, make: "Callable[[Subject], T]") -> T | None:
+        """What `once` has returned for `make`, None where nobody has asked."""
+        return self._made.get(make)
 
     @cached_property
     def device(self) -> torch.device:
@@ -96,14 +127,35 @@ class Subject:
         return self.model.posterior.prior()
 
     @cached_property
+    def closed_kl(self) -> bool:
+        """Whether KL(q(z|x) || p(z)) has a closed form."""
+        try:
+            kl_divergence(self.q, self.p)
+        except NotImplementedError:
+            return False
+        return True
+
+    @cached_property
     def terms(self) -> Terms:
         """The ELBO and its terms at all test images, from the same draws."""
+        return self.terms_of(self.x, "draws")
+
+    def terms_of(self, x: Tensor, purpose: str, draws: int | None = None) -> Terms:
+        """The ELBO and its terms for observations x (N, C, H, W); `purpose` seeds the draws."""
+        draws = draws or max(2, min(DRAWS, PASSES // len(x)))
         parts = []
-        with seeded(self.seed, "draws"), torch.no_grad():
-            for x in self.x.split(max(1, self.chunk // DRAWS)):
-                draw = self.model.draw(x, DRAWS, stratified=False)
-                parts.append((elbo(draw), draw.mean(draw.log_px), draw.kl))
-        return Terms(*(torch.cat(values) for values in zip(*parts, strict=True)))
+        with seeded(self.seed, purpose), torch.no_grad():
+            for some in x.split(max(1, self.chunk // draws)):
+                draw = self.model.draw(some, draws, stratified=False)
+                parts.append((elbo(draw), draw.mean(draw.log_px), draw.kl, *self._errors(draw)))
+        bound, log_px, kl, *errors = (torch.cat(values) for values in zip(*parts, strict=True))
+        return Terms(bound, log_px, kl, errors[0], errors[1], draws)
+
+    def _errors(self, draw: Draw) -> tuple[Tensor, Tensor]:
+        """Squared standard errors (B,) of the ELBO and of the KL over the draws."""
+        kl = draw.log_qz - draw.log_pz
+        kl = torch.zeros_like(kl) if self.closed_kl else kl
+        return (draw.log_px - kl).var(0) / len(kl), kl.var(0) / len(kl)
 
     def decoded(self, z: Tensor) -> Tensor:
         """Decoder means (N, C, H, W) in [0, 1] for latents (N, D)."""
@@ -126,12 +178,69 @@ class Subject:
     @cached_property
     def extractor(self) -> Extractor:
         """The feature extractor; UserError if its weights cannot be had."""
-        return extractor(self.extractor_name, weights=self.weights, download=self.download)
+        return extractor(
+            self.extractor_name,
+            weights=self.weights,
+            download=self.download,
+            known={**EXTRACTORS, **plugged(catalogue())},
+        )
 
     @cached_property
-    def real_moments(self) -> Moments:
-        """Feature moments of the test images."""
-        return moments(self.extractor(self.pictures[:MOST_IMAGES]))
+    def sample_features(self) -> Tensor:
+        """Features (N, F) of the samples."""
+        return self.extractor(self.samples)
+
+    @cached_property
+    def reconstruction_features(self) -> Tensor:
+        """Features (N, F) of the reconstructions."""
+        return self.extractor(self.reconstructions[:MOST_IMAGES])
+
+    @cached_property
+    def real(self) -> Real:
+        """Features of the test images."""
+        count = min(len(self.x), MOST_IMAGES)
+        return self._real(f"test[:{count}]", lambda: self.pictures[:count])
+
+    @cached_property
+    def training(self) -> Real:
+        """Features of as many training images as there are test images, or all if fewer."""
+        return self.training_features(min(len(self.real.features), len(self.images.train)))
+
+    def training_features(self, count: int) -> Real:
+        """Features of the first `count` training images."""
+        pixels = self.images.train.pixels[:count]
+        return self._real(
+            f"train[:{count}]", lambda: grey(pixels, self.images.levels).to(self.device)
+        )
+
+    @cached_property
+    def noise(self) -> Real:
+        """Features of independent uniform pixels, as many pictures as there are test images."""
+        count = len(self.real.features)
+
+        def draw() -> Tensor:
+            random = generator(EVALUATION_SEED, "uniform pixels")
+            return torch.rand((count, *self.images.shape), generator=random).to(self.device)
+
+        return self._real(f"noise[:{count}]", draw)
+
+    def _real(self, part: str, images: Callable[[], Tensor]) -> Real:
+        return real(self.extractor, self.data, part, images)
+
+    @cached_property
+    def data(self) -> str:
+        """Hash of the data set."""
+        return self.images.hash()
+
+    def observe(self, split: Split, purpose: str) -> Tensor:
+        """Images (N, C, H, W) of any split as observed; `purpose` seeds the noise."""
+        return observed(split, self.model.likelihood, purpose).to(self.device)
+
+    def means(self, x: Tensor) -> Tensor:
+        """Posterior means (N, D) of observations x (N, C, H, W), float64 on the CPU."""
+        with seeded(self.seed, "means"), torch.no_grad():
+            parts = [posterior_means(self.model.encode(some))[0] for some in x.split(512)]
+        return torch.cat(parts).double().cpu()
 
     def depends(self, **more: Any) -> dict[str, Any]:
         """What every likelihood depends on, and more."""

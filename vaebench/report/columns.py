@@ -23,8 +23,10 @@ KEY = {
 _SUFFIX = 12
 _COST = {
     "seconds": ("Training time", "s", "Wall time of training one cell, evaluation aside."),
+    "seconds_per_epoch": ("Time of an epoch", "s", "Wall time of training, for each epoch."),
     "parameters": ("Parameters", "", "Numbers that are learnt, those of the critic included."),
     "decoder_passes": ("Decoder passes", "", "Images that the decoder made in training."),
+    "peak_memory": ("Peak memory", "MiB", "Most memory held in training, on the GPU if on one."),
 }
 
 
@@ -67,12 +69,12 @@ def make_columns(
     for pattern, short in KEY.items():
         if pattern in _COST:
             yield _column(pattern, short, _cost(pattern), done, [], key=True)
-        matches = [name for name in rest if fnmatchcase(name, pattern)]
+        found = [name for name in rest if fnmatchcase(name, pattern)]
+        matches = [n for n in found if not any(n.startswith(f"{other}_") for other in found)]
         for name in matches:
-            if not any(name.startswith(f"{other}_") for other in matches):
-                rest.remove(name)
-                several = f" {name.rpartition('_')[2]}" if len(matches) > 1 else ""
-                yield _column(name, short + several, metrics[name], done, records, key=True)
+            rest.remove(name)
+            several = f" {name.rpartition('_')[2]}" if len(matches) > 1 else ""
+            yield _column(name, short + several, metrics[name], done, records, key=True)
     for name in rest:
         yield _column(name, metrics[name]["title"], metrics[name], done, records, key=False)
     for name in _COST:

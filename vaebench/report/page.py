@@ -12,18 +12,18 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from vaebench import __version__, results, store
-from vaebench.report import plots
+from vaebench import __version__, repeat, results, store
+from vaebench.report import plots, terms
 from vaebench.report.columns import Column
-from vaebench.report.embed import picture
-from vaebench.report.rows import Row
+from vaebench.report.panels import panels
+from vaebench.report.ranking import ranking
 from vaebench.report.sheet import Block, Sheet, sheets
 from vaebench.report.summary import caption, headlines, remarks, sentence
 
 _HERE = Path(__file__).parent
 #: Bytes that all pictures, and all details of cells, may take.
-_PICTURES = 900_000
-_DETAILS = 400_000
+_PICTURES = 1_500_000
+_DETAILS = 800_000
 _CONFIG = 2**16
 
 
@@ -38,12 +38,14 @@ def render(run: Path | str) -> str:
     found = sheets(cells, records)
     look = plots.Look(sorted({row.label for s in found for b in s.blocks for row in b.rows}))
     blocks = [(sheet, block) for sheet in found for block in sheet.blocks]
-    budget = _PICTURES // max(1, 2 * sum(len(block.rows) for _, block in blocks))
+    budget = _PICTURES // max(1, sum(len(block.rows) for _, block in blocks))
+    by_cell = {record["cell"]: record for record in records}
     with plots.styled():
         sections = [
-            _section(f"s{number}", str(run), sheet, block, look, budget)
+            _section(f"s{number}", str(run), sheet, block, look, budget, by_cell)
             for number, (sheet, block) in enumerate(blocks)
         ]
+        ranks = ranking(blocks, look)
     script = (_HERE / "script.js").read_text("utf-8")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
@@ -59,8 +61,9 @@ def render(run: Path | str) -> str:
         command=shlex.join(["vaebench", "run", "--config", str(Path(run) / "config.yaml")]),
         config=_config(run),
         sections=sections,
+        ranks=ranks,
         broken=[record for record in records if record["status"] != "done"],
-        details=list(_details(records)),
+        details=list(_details(run, records)),
         installation=_installation(records),
         version=__version__,
         style=Markup((_HERE / "style.css").read_text("utf-8")),
@@ -91,7 +94,13 @@ def _config(run: Path | str) -> str:
 
 
 def _section(
-    name: str, run: str, sheet: Sheet, block: Block, look: plots.Look, budget: int
+    name: str,
+    run: str,
+    sheet: Sheet,
+    block: Block,
+    look: plots.Look,
+    budget: int,
+    records: Mapping[str, dict[str, Any]],
 ) -> dict[str, Any]:
     """What the template shows of one block of comparable rows."""
     columns = sheet.columns
@@ -111,8 +120,8 @@ def _section(
         "caption": caption(block),
         "notes": sheet.notes,
         "colours": {row.label: look.colour(row.label) for row in block.rows},
-        "figures": list(_figures(name, run, sheet, block, look)),
-        "gallery": [(row, *_pictures(run, row, budget)) for row in block.rows if row.entries],
+        "figures": list(_figures(name, run, sheet, block, look, records)),
+        "panels": panels(run, block.rows, budget, records),
     }
 
 
@@ -145,16 +154,13 @@ def _card(name: str, column: Column, block: Block, look: plots.Look) -> dict[str
     }
 
 
-def _pictures(run: str, row: Row, budget: int) -> tuple[Any, Any]:
-    """Samples and reconstructions of the row's first seed that has them."""
-    kinds = ("samples.png", "reconstructions.png")
-    found = ((picture(run, cell, kind, budget) for cell in row.cells) for kind in kinds)
-    samples, reconstructions = (next(filter(None, each), None) for each in found)
-    return samples, reconstructions
-
-
 def _figures(
-    name: str, run: str, sheet: Sheet, block: Block, look: plots.Look
+    name: str,
+    run: str,
+    sheet: Sheet,
+    block: Block,
+    look: plots.Look,
+    records: Mapping[str, dict[str, Any]],
 ) -> Iterator[dict[str, Any]]:
     """Each plot that the block has data for: kind, heading, explanation, drawing."""
     columns = {column.name: column for column in sheet.columns}
@@ -171,6 +177,8 @@ def _figures(
             figure = plots.scatter(x, y, block.rows, look, guides=x is rate)
             if figure:
                 yield _drawn(f"{name}-x{number}", title, text, figure)
+    for number, (title, text, figure) in enumerate(terms.figures(run, block.rows, records, look)):
+        yield _drawn(f"{name}-t{number}", title, text, figure)
     histories = {
         row.label: [results.numbers(run, f"cells/{c}/history.csv", "epoch") for c in row.cells]
         for row in block.rows
@@ -184,13 +192,29 @@ def _drawn(prefix: str, title: str, text: str, figure: Any) -> dict[str, Any]:
     return {"title": title, "text": text, "svg": drawing}
 
 
-def _details(records: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Every cell's record, as long as there is room."""
+def _details(run: Path | str, records: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Every cell's command, record, and log if it failed, as long as there is room."""
     room = _DETAILS
     for record in records:
-        text = json.dumps(record, indent=1, ensure_ascii=False)
-        room -= len(text)
-        yield {"record": record, "text": text if room > 0 else ""}
+        text = json.dumps(_brief(record), indent=1, ensure_ascii=False)
+        log = "" if record["status"] == "done" else store.tail(run, record["cell"])
+        room -= len(text) + len(log)
+        yield {
+            "record": record,
+            "command": repeat.command(record["config"]),
+            "text": text if room > 0 else "",
+            "log": log if room > 0 else "",
+        }
+
+
+def _brief(record: dict[str, Any]) -> dict[str, Any]:
+    """A record without what the page says elsewhere, and without long details of its metrics."""
+    keys = ("value", "se", "n", "depends", "reason", "warning")
+    metrics = {
+        name: {key: metric[key] for key in keys if metric[key] not in (None, "")}
+        for name, metric in record["metrics"].items()
+    }
+    return record | {"metrics": metrics}
 
 
 def _installation(records: list[dict[str, Any]]) -> Mapping[str, list[str]]:

@@ -84,7 +84,8 @@ def svg(figure: Figure, description: str, prefix: str) -> Markup:
     return Markup(label + Markup(text.removeprefix("<svg ")))
 
 
-def _axes(width: float, height: float) -> tuple[Figure, Axes]:
+def blank(width: float, height: float) -> tuple[Figure, Axes]:
+    """An empty figure of so many inches with its only axes."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.add_subplot()
 
@@ -118,7 +119,7 @@ def _ladder(points: Mapping[str, tuple[float, float]], look: Look) -> tuple[Figu
     """Means with margins, a line for each variant, sorted by their distance from the first."""
     first = next(iter(points.values()))[0]
     names = sorted(points, key=lambda name: abs(points[name][0] - first))
-    figure, axes = _axes(5.0, 0.5 + 0.23 * len(names))
+    figure, axes = blank(5.0, 0.5 + 0.23 * len(names))
     for y, name in enumerate(names):
         mean, margin = points[name]
         axes.errorbar(
@@ -138,16 +139,21 @@ def curves(
 ) -> Iterator[tuple[str, Figure]]:
     """Each term of validation and training over epochs: mean and range over seeds."""
     for term in _terms(histories):
-        figure, axes = _axes(3.6, 2.3)
-        late: list[np.ndarray] = []
-        for label, frames in histories.items():
-            have = [f[term].dropna() for f in frames if term in f and f[term].notna().any()]
-            if have:
-                late.append(_curve(axes, pd.concat(have, axis=1), look.colour(label)))
-        _window(axes, late)
-        axes.set_xlabel("epoch")
         words = [_WORDS.get(word, word.replace("_", " ")) for word in term.split("_", 1)]
-        yield ": ".join(words), figure
+        yield ": ".join(words), curve(term, histories, look)
+
+
+def curve(term: str, histories: Mapping[str, Sequence[pd.DataFrame]], look: Look) -> Figure:
+    """One term over epochs: mean and range over seeds of each variant."""
+    figure, axes = blank(3.6, 2.3)
+    late: list[np.ndarray] = []
+    for label, frames in histories.items():
+        have = [f[term].dropna() for f in frames if term in f and f[term].notna().any()]
+        if have:
+            late.append(_curve(axes, pd.concat(have, axis=1), look.colour(label)))
+    _window(axes, late)
+    axes.set_xlabel("epoch")
+    return figure
 
 
 def _terms(histories: Mapping[str, Sequence[pd.DataFrame]]) -> list[str]:
@@ -199,7 +205,7 @@ def scatter(
     points = [(r, a, b) for r, a, b in points if a.value is not None and b.value is not None]
     if len(points) < 2:
         return None
-    figure, axes = _axes(4.4, 3.4)
+    figure, axes = blank(4.4, 3.4)
     for row, a, b in points:
         axes.errorbar(
             a.value or 0.0, b.value or 0.0, xerr=a.margin, yerr=b.margin,

@@ -25,10 +25,78 @@ for (const table of document.querySelectorAll("table.sheet")) {
     });
   });
 }
-for (const box of document.querySelectorAll("input[data-extra]")) {
-  const show = () => document.getElementById(box.dataset.extra).classList.toggle("all", box.checked);
-  box.addEventListener("change", show);
+for (const table of document.querySelectorAll("table.sheet")) {
+  const boxes = [...document.querySelectorAll(`input[data-table="${table.id}"]`)];
+  const all = document.querySelector(`input[data-extra="${table.id}"]`);
+  const usual = boxes.map((box) => box.checked);
+  table.classList.add("chosen");
+  const show = () => {
+    const shown = boxes.filter((box) => box.checked).length;
+    for (const row of table.rows) {
+      const failed = row.querySelector(".failed");
+      if (failed === null) {
+        for (const box of boxes) row.cells[Number(box.dataset.column)].hidden = !box.checked;
+      } else {
+        failed.hidden = shown === 0;
+        failed.colSpan = Math.max(1, shown);
+      }
+    }
+    if (all !== null) all.checked = shown === boxes.length;
+  };
+  for (const box of boxes) box.addEventListener("change", show);
+  all?.addEventListener("change", () => {
+    boxes.forEach((box, i) => { box.checked = all.checked || usual[i]; });
+    show();
+  });
   show();
+}
+for (const field of document.querySelectorAll("input[data-filter]")) {
+  const rows = [...document.getElementById(field.dataset.filter).tBodies[0].rows];
+  const count = document.getElementById(`${field.dataset.filter}-count`);
+  field.addEventListener("input", () => {
+    const wanted = field.value.trim().toLowerCase();
+    for (const row of rows) row.hidden = !row.cells[0].textContent.toLowerCase().includes(wanted);
+    const left = rows.filter((row) => !row.hidden).length;
+    count.textContent = wanted === "" ? "" : `${left} of ${rows.length}`;
+  });
+}
+for (const group of document.querySelectorAll(".tabs")) {
+  const panels = [...group.querySelectorAll(".panel")];
+  const list = document.createElement("div");
+  list.setAttribute("role", "tablist");
+  const tabs = panels.map((panel) => {
+    const tab = document.createElement("button");
+    tab.type = "button";
+    tab.id = `${panel.id}-tab`;
+    tab.textContent = panel.dataset.title;
+    tab.setAttribute("role", "tab");
+    tab.setAttribute("aria-controls", panel.id);
+    panel.setAttribute("role", "tabpanel");
+    panel.setAttribute("aria-labelledby", tab.id);
+    list.append(tab);
+    return tab;
+  });
+  const choose = (chosen) => {
+    tabs.forEach((tab, i) => {
+      tab.setAttribute("aria-selected", String(i === chosen));
+      tab.tabIndex = i === chosen ? 0 : -1;
+      panels[i].hidden = i !== chosen;
+    });
+  };
+  tabs.forEach((tab, i) => {
+    tab.addEventListener("click", () => choose(i));
+    tab.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      if (step === undefined) return;
+      const next = (i + step + tabs.length) % tabs.length;
+      choose(next);
+      tabs[next].focus();
+      event.preventDefault();
+    });
+  });
+  group.classList.add("ready");
+  group.prepend(list);
+  choose(0);
 }
 for (const button of document.querySelectorAll("button[data-copy]")) {
   button.addEventListener("click", async () => {

@@ -112,7 +112,7 @@ def _block(
     }
     verdicts = {}
     for column in columns:
-        rows = {label: _scores(part, column.name, images) for label, part in done.items()}
+        rows = {label: scores(part, column.name, images) for label, part in done.items()}
         found = verdict({label: r for label, r in rows.items() if r}, column.better)
         if found:
             verdicts[column.name] = found
@@ -136,9 +136,16 @@ def _ranks(done: Mapping[str, pd.DataFrame], columns: list[Column]) -> dict[str,
     return ranks
 
 
-def _scores(part: pd.DataFrame, name: str, images: Mapping[str, pd.DataFrame]) -> dict[int, Score]:
-    scores = {}
-    for index, cell in part.iterrows():
+def scores(part: pd.DataFrame, name: str, images: Mapping[str, pd.DataFrame]) -> dict[int, Score]:
+    """The scores by seed of cells that differ by nothing but it.
+
+    Args:
+        part: Finished cells, rows of `results.load`.
+        name: The metric.
+        images: By cell, the values of each test image; taken where their mean is the metric.
+    """
+    found = {}
+    for index, cell in zip(part.index, part.to_dict("records"), strict=True):
         if math.isnan(cell[name]):
             continue
         seed = store.number(cell["seed"])
@@ -148,8 +155,8 @@ def _scores(part: pd.DataFrame, name: str, images: Mapping[str, pd.DataFrame]) -
         if each is not None and not math.isclose(each.mean(), cell[name], rel_tol=1e-3):
             each = None
         key = -1 - int(str(index)) if seed is None else int(seed)
-        scores[key] = Score(cell[name], None if math.isnan(se) else se, each)
-    return scores
+        found[key] = Score(cell[name], None if math.isnan(se) else se, each)
+    return found
 
 
 def _references(columns: list[Column], records: list[dict[str, Any]]) -> dict[str, str]:
@@ -157,7 +164,8 @@ def _references(columns: list[Column], records: list[dict[str, Any]]) -> dict[st
     found = {}
     metrics = [record["metrics"] for record in records]
     for column in columns:
-        own = [m[f"{column.name}_real"]["value"] for m in metrics if f"{column.name}_real" in m]
+        real = f"{column.name.removeprefix('rec_')}_real"
+        own = [m[real]["value"] for m in metrics if real in m]
         depends = [m[column.name]["depends"] for m in metrics if column.name in m]
         floors = [store.number(each.get("floor")) for each in depends]
         values = [value for value in own or floors if value is not None]

@@ -90,11 +90,16 @@ def _extreme(values: Mapping[str, float], better: str) -> str:
 
 
 def _gap(column: Column, gap: Difference) -> str:
-    """The size of a difference and its margin, with one digit of the margin or more."""
-    digits = column.digits
+    """The size of a difference and its margin."""
+    decimals = digits(column, gap)
+    return f"{abs(gap.mean):.{decimals}f} ± {gap.margin:.{decimals}f}"
+
+
+def digits(column: Column, gap: Difference) -> int:
+    """Decimals of a difference: the column's, and one digit of the margin or more."""
     if gap.margin > 0:
-        digits = min(max(digits, -math.floor(math.log10(gap.margin))), 9)
-    return f"{abs(gap.mean):.{digits}f} ± {gap.margin:.{digits}f}"
+        return min(max(column.digits, -math.floor(math.log10(gap.margin))), 9)
+    return column.digits
 
 
 def _all(names: Sequence[str]) -> str:

@@ -33,8 +33,18 @@ def _section(sheet: Sheet) -> str:
         parts.append("\n".join(_rows(block, columns)))
         parts.extend(_escape(sentence) for sentence in summary(sheet, block))
         parts.append(_escape(caption(block)))
-    parts.append("\n".join(f"{i}. {_escape(note)}" for i, note in enumerate(sheet.notes, 1)))
+    used = _cited(sheet, columns)
+    parts.append("\n".join(f"{i}. {_escape(sheet.notes[i - 1])}" for i in used))
     return "\n\n".join(part for part in parts if part)
+
+
+def _cited(sheet: Sheet, columns: list[Column]) -> list[int]:
+    """The numbers of the footnotes that a table of these columns refers to."""
+    marks = [column.notes for column in columns]
+    for block in sheet.blocks:
+        for row in block.rows:
+            marks += [row.notes, *(row.entries[c.name].notes for c in columns if row.entries)]
+    return sorted({number for notes in marks for number in notes})
 
 
 def _rows(block: Block, columns: list[Column]) -> Iterator[str]:
@@ -88,8 +98,8 @@ class Terminal:
                     yield Text(sentence)
                 if block.seeds:
                     yield Text(caption(block), style="dim")
-            for number, note in enumerate(sheet.notes, 1):
-                yield Text(f"{number:>2} {note}", style="dim")
+            for number in _cited(sheet, [column for column in sheet.columns if column.key]):
+                yield Text(f"{number:>2} {sheet.notes[number - 1]}", style="dim")
 
 
 def _fitting(sheet: Sheet, block: Block, console: Console, options: ConsoleOptions) -> Table:

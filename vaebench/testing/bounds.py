@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal, Normal
@@ -94,7 +95,7 @@ def rises(variant: Variant, report: Report) -> None:
                     f"the objective takes no other number of draws: {error}"
                 ) from None
         report.statistical(
-            mean_at_most(few - many),
+            mean_at_most(np.where(few == many, 0.0, few - many)),
             f"D={size}: {few.mean():+.4f} nats with {variant.samples} draws, "
             f"{many.mean():+.4f} with {4 * variant.samples}",
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.distributions import Chi2, Distribution
+from torch.distributions import Beta, Chi2, Distribution
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,15 @@ def space_of(prior: Distribution) -> str:
 
 def fitted(space: str, pilot: Tensor) -> Reference | None:
     """A reference near the draws `pilot` (N, D), on the space of the prior; None on others."""
-    fits = {"sphere": angular, "space": student}
+    fits = {"sphere": axial, "space": student}
     return fits[space](pilot) if space else None
 
 
-def student(pilot: Tensor, freedom: float = 5.0) -> Reference:
+def student(pilot: Tensor) -> Reference:
     """Multivariate t with the mean and covariance of the pilot draws."""
     centre, spread = pilot.mean(0), pilot.std(0)
     size = pilot.shape[-1]
+    freedom = max(5.0, size)
     u = (pilot - centre) / spread
     covariance = u.T @ u / len(u) + 1e-9 * torch.eye(size, dtype=u.dtype)
     root = torch.linalg.cholesky(covariance * (freedom - 2) / freedom)
@@ -63,27 +64,29 @@ def student(pilot: Tensor, freedom: float = 5.0) -> Reference:
     return Reference(sample, log_prob)
 
 
-def angular(pilot: Tensor) -> Reference:
-    """Angular central Gaussian (Tyler 1987) with the second moments of the pilot draws.
+def axial(pilot: Tensor) -> Reference:
+    """Symmetric about the mean of the pilot draws, the cosine w to it as (1 + w) / 2 ~ Beta.
 
-    Where the draws lie to one side, both halves of the law are folded onto that side.
+    Its moments are those of the pilot's cosines, with a somewhat larger variance.
     """
     size = pilot.shape[-1]
-    centre = pilot.mean(0)
-    folded = bool((pilot @ centre > 0).all())
-    moments = pilot.T @ pilot / len(pilot)
-    root = torch.linalg.cholesky(moments + 1e-12 * torch.eye(size, dtype=pilot.dtype))
-    area = math.log(2) + size / 2 * math.log(math.pi) - math.lgamma(size / 2)
-    constant = -float(root.diagonal().log().sum()) - area + folded * math.log(2)
+    axis = pilot.mean(0) / pilot.mean(0).norm()
+    half = (1 + pilot @ axis) / 2
+    mean = half.mean()
+    total = (mean * (1 - mean) / half.var() - 1) / 1.3
+    cosine = Beta(mean * total, (1 - mean) * total)
+    rim = math.log(2) + (size - 1) / 2 * math.log(math.pi) - math.lgamma((size - 1) / 2)
 
     def sample(count: int) -> Tensor:
-        z = torch.randn(count, size, dtype=pilot.dtype) @ root.T
-        z = z / z.norm(dim=-1, keepdim=True)
-        return torch.where((z @ centre < 0)[:, None], -z, z) if folded else z
+        w = 2 * cosine.sample(torch.Size((count, 1))) - 1
+        across = torch.randn(count, size, dtype=pilot.dtype)
+        across = across - (across @ axis)[:, None] * axis
+        across = across / across.norm(dim=-1, keepdim=True)
+        return w * axis + (1 - w.square()).sqrt() * across
 
     def log_prob(z: Tensor) -> Tensor:
-        t = torch.linalg.solve_triangular(root, z.T, upper=False)
-        density = constant - size / 2 * t.square().sum(0).log()
-        return density.masked_fill(z @ centre < 0, -math.inf) if folded else density
+        up = ((1 + z @ axis) / 2).clamp(1e-15, 1 - 1e-15)
+        sine = (4 * up * (1 - up)).log() / 2
+        return cosine.log_prob(up) - math.log(2) - (size - 3) * sine - rim
 
     return Reference(sample, log_prob)

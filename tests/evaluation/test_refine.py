@@ -1,0 +1,52 @@
+import pytest
+import torch
+from torch.distributions import Independent, Laplace, MultivariateNormal, Normal
+
+from tests.evaluation.models import LinearGaussian, standard
+from vaebench.evaluation.refine import location_scale, refine
+
+
+def encoder(batch, features):
+    """A posterior that nobody would be content with."""
+    loc = torch.full((batch, features), 0.5, dtype=torch.float64)
+    return Independent(Normal(loc, 0.7 * torch.ones_like(loc)), 1)
+
+
+@pytest.mark.parametrize("latents", [1, 3])
+def test_the_best_of_the_family_is_the_mean_field_optimum(latents):
+    # For a Gaussian posterior with precision P the best diagonal Gaussian has the variances
+    # 1 / P_dd, and lies 1/2 (sum_d log P_dd - log det P) below the evidence.
+    torch.manual_seed(0)
+    model = LinearGaussian(latents, 8, 0.8)
+    x = model.images(5)
+    precision = model.posterior(x).precision_matrix
+    precision = precision if precision.ndim == 2 else precision[0]
+    gap = 0.5 * (precision.diagonal().log().sum() - torch.linalg.slogdet(precision).logabsdet)
+    found = refine(
+        encoder(5, latents), standard(latents), model.log_likelihood(x), steps=400, draws=4096
+    )
+    expected = model.log_evidence(x) - gap
+    torch.testing.assert_close(found.best, expected, atol=0.15, rtol=0)
+    assert abs((found.best - expected).mean()) < 0.05
+    assert gap > 0.01 or latents == 1
+    assert (found.best > found.encoder + 0.5).all()
+
+
+def test_nothing_is_lost_where_nothing_is_to_be_gained():
+    torch.manual_seed(0)
+    model = LinearGaussian(1, 8, 0.8)
+    x = model.images(20)
+    true = model.posterior(x)
+    q = Independent(Normal(true.mean, true.variance.sqrt()), 1)
+    found = refine(q, standard(1), model.log_likelihood(x), steps=20, rate=1.0)
+    torch.testing.assert_close(found.best, found.encoder, atol=0.1, rtol=0)
+
+
+def test_families_are_told_by_their_parameters():
+    zeros = torch.zeros(2, 3)
+    build = location_scale(Independent(Laplace(zeros, zeros + 1), 1))
+    assert isinstance(build(zeros, zeros + 2).base_dist, Laplace)
+    assert build(zeros, zeros + 2).variance[0, 0] == 8
+    assert location_scale(MultivariateNormal(zeros, torch.eye(3))) is None
+    assert location_scale(Normal(zeros, zeros + 1)) is None
+    assert refine(MultivariateNormal(zeros, torch.eye(3)), standard(3), lambda z: z.sum(-1)) is None

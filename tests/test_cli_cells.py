@@ -1,0 +1,182 @@
+import csv
+import json
+import shlex
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from tests.finished import train
+from tests.report.make_run import HOSTILE, make_run, result
+from vaebench import store
+from vaebench.cli import main
+from vaebench.config import Settings
+from vaebench.repeat import command
+
+
+@pytest.fixture
+def vaebench(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments):
+        return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("commands") / "run", (0, 1, 2))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("commands") / "trained"
+    return folder / "cells" / train(folder)
+
+
+@pytest.mark.parametrize("name", sorted(main.commands))
+def test_every_help_has_an_example(vaebench, name):
+    done = vaebench(name, "--help")
+    assert done.exit_code == 0
+    assert any(
+        line.strip().startswith(f"vaebench {name} ") for line in done.output.splitlines()[2:]
+    )
+
+
+def test_a_mistyped_option_gets_a_suggestion(vaebench):
+    done = vaebench("run", "--seed", "3")
+    assert done.exit_code == 2
+    assert "'--seeds'" in done.output
+    assert "Did you mean 'compare'?" in vaebench("compar").output
+
+
+def test_variants_are_compared_in_pairs(vaebench, run):
+    done = vaebench("compare", "gaussian", "iaf", "gamix", "--run", run)
+    assert done.exit_code == 0, done.output
+    assert "iaf against gaussian on digits" in done.output
+    assert "gamix against gaussian on digits" in done.output
+    assert "better" in done.output and "worse" in done.output and "paired" in done.output
+
+
+def test_the_comparison_is_data_too(vaebench, run):
+    arguments = ("compare", "gaussian", "iaf", "--run", run, "--metric", "elbo", "--json")
+    (found,) = json.loads(vaebench(*arguments).stdout)
+    elbo = found["metrics"]["elbo"]
+    assert list(found["metrics"]) == ["elbo"]
+    assert elbo["difference"] == pytest.approx(elbo["second"] - elbo["first"])
+    assert elbo["difference"] == pytest.approx(1.0, abs=0.3)
+    assert elbo["significant"] and elbo["outcome"] == "better"
+    assert elbo["method"] == "3 seeds and 400 images, paired"
+
+
+def test_runs_are_compared_variant_by_variant(vaebench, run, tmp_path):
+    other = make_run(tmp_path / "later", (0, 1, 2), critic="none")
+    done = vaebench("compare", run, other, "--json")
+    found = json.loads(done.stdout)
+    assert {one["second"] for one in found} >= {"gaussian (later)", "iaf (later)"}
+    assert all(one["settings"] == {"critic": ["patchgan", "none"]} for one in found)
+    gaps = [one["metrics"]["mse"]["difference"] for one in found]
+    assert gaps == [0] * len(gaps)
+
+
+def test_a_comparison_is_a_page_with_hostile_names_as_text(vaebench, tmp_path):
+    for number, name in enumerate(HOSTILE[:2]):
+        found = result("gaussian", number)
+        found["config"]["plugin"] = name
+        store.write_json(tmp_path / "hostile" / "cells" / f"c{number}" / "result.json", found)
+    done = vaebench("compare", *HOSTILE[:2], "--run", "hostile", "--out", "page.html")
+    assert done.exit_code == 0, done.output
+    page = (tmp_path / "page.html").read_text()
+    assert "<script" not in page and "<img" not in page
+    assert "&lt;script&gt;" in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("gaussian",), "two or more"),
+        (("gausian", "iaf"), "Did you mean 'gaussian'?"),
+        (("gaussian", "iaf", "--metric", "elb"), "Did you mean 'elbo'?"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(vaebench, run, arguments, words):
+    done = vaebench("compare", *arguments, "--run", run)
+    assert done.exit_code == 2
+    assert words in done.output
+
+
+def test_without_a_run_the_newest_is_taken(vaebench, tmp_path):
+    assert "No run in the folder results" in vaebench("compare", "a", "b").output
+    make_run(tmp_path / "results" / "mine")
+    assert "iaf against gaussian" in vaebench("compare", "gaussian", "iaf").output
+
+
+def test_a_cell_is_shown_with_its_command(vaebench, run):
+    name = next(path.name for path in (run / "cells").glob("gamix*s0*"))
+    for given in ((name, "--run", run), (run / "cells" / name,)):
+        done = vaebench("show", *given)
+        assert done.exit_code == 0, done.output
+        assert "Breaks the law “bound”" in done.output
+        assert "log p(x) by AIS" in done.output
+        assert "vaebench run --plugins gamix" in done.output
+    assert json.loads(vaebench("show", name, "--run", run, "--json").stdout)["cell"] == name
+
+
+def test_a_failed_cell_shows_its_log(vaebench, run):
+    (folder,) = (path for path in (run / "cells").glob("vmf*-s2-*"))
+    (folder / "error.txt").write_text("Traceback: the \x1b[31mroot of it\n")
+    done = vaebench("show", folder)
+    assert "failed the training loss is NaN" in done.output
+    assert "root of it" in done.output and "\x1b" not in done.output
+
+
+def test_the_command_of_a_cell_gives_its_settings_back(vaebench, monkeypatch):
+    from vaebench import driver
+
+    config = {"plugin": "gmm[components=2]", "dataset": "digits", "critic": "none", "seed": 3}
+    config |= {"critic_weight": 0.0, "latent": 4, "metrics": ["elbo", "kl"], "extractor": "digits"}
+    seen = []
+    monkeypatch.setattr(driver, "run", lambda settings, where: seen.append(settings) or 0)
+    done = vaebench(*shlex.split(command(config))[1:])
+    assert done.exit_code == 0, done.output
+    expected = Settings(
+        plugins=("gmm[components=2]",),
+        seeds=(3,),
+        critic=("none",),
+        latent=(4,),
+        metrics=("elbo", "kl"),
+        extractor="digits",
+    )
+    assert seen == [expected]
+
+
+def test_a_trained_cell_samples_encodes_and_decodes(vaebench, trained, tmp_path):
+    assert vaebench("sample", trained, "--n", "20", "--out", "grid.png").exit_code == 0
+    with Image.open("grid.png") as image:
+        assert image.size == (16 * 34, 2 * 34)
+        image.crop((1, 1, 33, 33)).save("one.png")
+    done = vaebench("encode", trained, "one.png", "grid.png", "--out", "codes.csv")
+    assert done.exit_code == 0, done.output
+    with open("codes.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["picture"] for row in rows] == ["one.png", "grid.png"]
+    assert list(rows[0]) == ["picture", "z0", "z1", "z2"]
+    assert vaebench("decode", trained, "codes.csv", "--out", "again.png").exit_code == 0
+    with Image.open("again.png") as image:
+        assert image.size == (16 * 34, 34)
+
+
+@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "z0,z1,z2\n1,2,nan\n", "z0,z1,z2\n", "z0\n1\n"])
+def test_codes_that_are_none_are_refused(vaebench, trained, tmp_path, text):
+    (tmp_path / "codes.csv").write_text(text)
+    done = vaebench("decode", trained, "codes.csv", "--out", "again.png")
+    assert done.exit_code == 2
+    assert not (tmp_path / "again.png").exists()
+
+
+def test_what_is_no_picture_is_refused(vaebench, trained, tmp_path):
+    (tmp_path / "a.png").write_text("nothing")
+    done = vaebench("encode", trained, "a.png", "--out", "codes.csv")
+    assert done.exit_code == 2 and "as a picture" in done.output

@@ -1,0 +1,20 @@
+import sys
+
+import pytest
+import torch
+
+from vaebench.devices import forget_peak, peak_memory
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_the_peak_is_that_since_it_was_forgotten():
+    forget_peak(CPU)
+    before = peak_memory(CPU)
+    large = torch.ones(200 * 2**18)  # 200 MiB
+    during = peak_memory(CPU)
+    del large
+    assert during - before == pytest.approx(200, abs=30)
+    forget_peak(CPU)
+    assert peak_memory(CPU) < during - 150

@@ -1,0 +1,108 @@
+"""What the driver decides before anything runs, and what it says of a run."""
+
+import fcntl
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from tests.cells import cell
+from tests.test_merge import make
+from vaebench import driver, status, store
+from vaebench.config import Settings
+from vaebench.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"jobs": 0}, "--jobs must be 1"),
+        ({"cell_timeout": 0.0}, "--cell-timeout must be positive"),
+        ({"cell_memory": -1.0}, "--cell-memory must be positive"),
+        ({"checkpoint_every": -1.0}, "--checkpoint-every"),
+        ({"engine": "rai"}, "Did you mean 'ray'"),
+        ({"address": "auto"}, "need --engine ray"),
+        ({"gpus_per_cell": 0.5}, "need --engine ray"),
+    ],
+)
+def test_what_cannot_work_is_refused(changes, message):
+    with pytest.raises(UserError, match=message):
+        driver.Where(**changes).check()
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match="choose another --out"), driver._held(tmp_path / "file"):
+        pass
+
+
+def test_a_folder_is_held_by_one(tmp_path):
+    with (
+        driver._held(tmp_path),
+        pytest.raises(UserError, match="Another vaebench"),
+        driver._held(tmp_path),
+    ):
+        pass
+
+
+def test_a_single_value_and_a_list_of_one_are_the_same_experiment(tmp_path):
+    driver.claim(tmp_path, Settings())
+    (tmp_path / "config.yaml").write_text("epochs: [40]\n")
+    driver.claim(tmp_path, Settings())
+    with pytest.raises(UserError, match="other epochs, lr"):
+        driver.claim(tmp_path, Settings(epochs=(41,), lr=(1.0,)))
+
+
+def test_only_what_is_missing_failed_or_altered_runs(tmp_path, capsys):
+    make(tmp_path, (0,))
+    make(tmp_path, (1,), state="failed")
+    make(tmp_path, (2,))
+    screen = Console(stderr=True)
+    cells = [cell(seed=seed) for seed in range(4)]
+    (tmp_path / "cells" / cells[2].id / "history.csv").write_text("epoch\n9\n")
+
+    def missing(retry):
+        return [driver._missing(tmp_path, one, retry, screen) for one in cells]
+
+    assert missing(False) == [False, False, True, True]
+    assert "history.csv was altered; computing the cell again" in capsys.readouterr().err
+    assert missing(True) == [False, True, True, True]
+    (tmp_path / "cells" / cells[3].id).symlink_to("/")
+    with pytest.raises(UserError, match="leads out of the run"):
+        missing(False)
+
+
+def test_the_state_of_a_run(tmp_path, capsys):
+    make(tmp_path, (0,))
+    make(tmp_path, (1,), state="failed")
+    cells = [cell(seed=seed) for seed in range(4)]
+    store.write_plan(tmp_path, cells)
+    store.write_bytes(tmp_path / "cells" / cells[3].id / "checkpoint", b"x")
+    store.write_json(tmp_path / "running.json", {"cells": [cells[2].id]})
+    with (tmp_path / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found = status.summary(tmp_path)
+        assert [len(found[state]) for state in status.STATES] == [1, 1, 1, 1]
+        assert found["running"] == [{"cell": cells[2].id}]
+    found = status.summary(tmp_path)
+    assert [len(found[state]) for state in status.STATES] == [1, 0, 1, 2]
+    assert found["missing"][1]["checkpoint"] and not found["missing"][0]["checkpoint"]
+    status.show(tmp_path, as_json=False)
+    text = capsys.readouterr().out
+    assert "1 finished, 0 running, 1 failed, 2 missing" in text
+    assert "bad luck" in text and "has a checkpoint" in text
+    with pytest.raises(UserError, match="No run in"):
+        status.summary(tmp_path / "nowhere")
+
+
+def test_the_preview_estimates_from_finished_cells(tmp_path, capsys):
+    cells = [cell(seed=seed) for seed in range(3)]
+    status.preview(tmp_path, cells)
+    assert "nothing to estimate the time from" in capsys.readouterr().out
+    (name,) = make(tmp_path, (0,))
+    folder = tmp_path / "cells" / name
+    record = store.read_json(folder / "result.json") | {"timings": {"total": 1800.0}}
+    store.write_result(folder, record)
+    status.preview(tmp_path, [*cells, replace(cells[0], plugin="iwae")])
+    text = capsys.readouterr().out
+    assert "4 cells, 1 finished" in text and "1:30:00" in text

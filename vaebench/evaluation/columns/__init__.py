@@ -1,0 +1,1 @@
+"""The columns of the table, by what they look at."""

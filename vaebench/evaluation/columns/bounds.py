@@ -1,0 +1,166 @@
+"""Columns about the likelihood: bounds on log p(x), their terms and the gaps between them."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from vaebench.evaluation.bounds import importance_bound
+from vaebench.evaluation.estimate import Estimate, Unavailable, mean, quantiles
+from vaebench.evaluation.likelihood import ais_estimate
+from vaebench.evaluation.metric import ANY, NO_ELBO, NO_MODEL, Metric
+from vaebench.evaluation.refine import Bounds, refine
+from vaebench.evaluation.subject import DRAWS, Subject
+from vaebench.seeds import seeded
+
+
+def elbo(subject: Subject) -> Estimate:
+    """The evidence lower bound, with its Monte Carlo error."""
+    terms = subject.terms
+    detail = {"monte_carlo_se": _total(terms.elbo_error)}
+    return mean(terms.elbo, detail=detail, **subject.depends(draws=terms.draws))
+
+
+def _total(squares: Tensor) -> float:
+    """Standard error of a mean from squared standard errors (N,) of its terms."""
+    return math.sqrt(squares.double().sum().item()) / len(squares)
+
+
+def distortion(subject: Subject) -> Estimate:
+    """The expected negative log-likelihood of a draw from q."""
+    return mean(-subject.terms.log_px, **subject.depends(draws=subject.terms.draws))
+
+
+def importance_weighted(subject: Subject) -> Estimate:
+    """The K-sample bound of the first images."""
+
+    def bound(x: Tensor) -> Tensor:
+        return importance_bound(
+            lambda z: subject.model.log_likelihood(z, x),
+            subject.p,
+            subject.model.encode(x),
+            samples=subject.iw_samples,
+            chunk=DRAWS,
+        )
+
+    some = subject.x[: subject.iw_images]
+    with seeded(subject.seed, "bound"), torch.no_grad():
+        values = torch.cat([bound(x) for x in some.split(max(1, subject.chunk // DRAWS))])
+    return mean(values, **subject.depends(K=subject.iw_samples))
+
+
+def annealed(subject: Subject) -> Estimate:
+    """The AIS estimate, computed once for all columns that need it."""
+    return subject.once(ais_estimate)
+
+
+def inference_gap(subject: Subject) -> Estimate:
+    """How far the ELBO is below the AIS estimate, image by image."""
+    ais = annealed(subject)
+    assert ais.per_image is not None
+    count = len(ais.per_image)
+    gaps = ais.per_image.double().cpu() - subject.terms.elbo[:count].double().cpu()
+    return mean(gaps, ais.warning, quantiles(gaps), **ais.depends)
+
+
+def _refined(subject: Subject) -> Bounds:
+    x = subject.x[: subject.ais_images]
+    with seeded(subject.seed, "refine"):
+        found = refine(
+            subject.model.encode(x), subject.p, lambda z: subject.model.log_likelihood(z, x)
+        )
+    if found is None:
+        raise Unavailable("q is of no location-scale family, so that no best member is known")
+    return found
+
+
+def approximation_gap(subject: Subject) -> Estimate:
+    """How far the ELBO of the best q of its family is below the AIS estimate."""
+    best = subject.once(_refined).best.double().cpu()
+    ais = annealed(subject)
+    assert ais.per_image is not None
+    gaps = ais.per_image.double().cpu() - best
+    return mean(gaps, ais.warning, quantiles(gaps), **ais.depends)
+
+
+def amortisation_gap(subject: Subject) -> Estimate:
+    """How far the encoder's q is below the best one of its family."""
+    found = subject.once(_refined)
+    gaps = (found.best - found.encoder).double()
+    return mean(gaps, None, quantiles(gaps), **subject.depends(steps=200))
+
+
+METRICS = (
+    Metric(
+        "log_likelihood_ais",
+        "ais",
+        "log p(x), AIS",
+        "nats/image",
+        "higher",
+        "Log-likelihood by annealed importance sampling: a stochastic lower bound, nearly tight.",
+        NO_MODEL,
+        annealed,
+    ),
+    Metric(
+        "iwae_{k}",
+        "iwae",
+        "L_K",
+        "nats/image",
+        "higher",
+        "Importance-weighted bound with K draws from q: a lower bound on log p(x).",
+        NO_ELBO,
+        importance_weighted,
+    ),
+    Metric(
+        "elbo",
+        "elbo",
+        "ELBO",
+        "nats/image",
+        "higher",
+        "Evidence lower bound, whatever the variant was trained for.",
+        NO_ELBO,
+        elbo,
+    ),
+    Metric(
+        "distortion",
+        "elbo",
+        "Distortion",
+        "nats/image",
+        "lower",
+        "-E_q[log p(x|z)]: what is lost in reconstruction.",
+        ANY,
+        distortion,
+    ),
+    Metric(
+        "inference_gap",
+        "gaps",
+        "Inference gap",
+        "nats/image",
+        "lower",
+        "log p(x) by AIS minus the ELBO: what the encoder's q costs.",
+        NO_ELBO,
+        inference_gap,
+    ),
+    Metric(
+        "approximation_gap",
+        "gaps",
+        "Approximation gap",
+        "nats/image",
+        "lower",
+        "log p(x) by AIS minus the ELBO of the best q of its family: what the family costs.",
+        NO_ELBO,
+        approximation_gap,
+        costly=True,
+    ),
+    Metric(
+        "amortisation_gap",
+        "gaps",
+        "Amortisation gap",
+        "nats/image",
+        "lower",
+        "ELBO of the best q of its family minus that of the encoder's: what amortisation costs.",
+        NO_ELBO,
+        amortisation_gap,
+        costly=True,
+    ),
+)

@@ -1,0 +1,118 @@
+"""Sheets as LaTeX tables that need nothing but booktabs."""
+
+import re
+from collections.abc import Iterator
+
+from vaebench.report.columns import Column
+from vaebench.report.rows import Entry, Row
+from vaebench.report.sheet import Block, Sheet
+from vaebench.report.summary import caption
+
+_SPECIAL = {
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "-": "{-}",
+    "±": r"$\pm$",
+    "−": "$-$",
+    "×": r"$\times$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "…": r"\ldots{}",
+    "“": "``",
+    "”": "''",
+    "\u00a0": "~",
+}
+#: What pdfLaTeX has no glyph for is left out; Latin letters with accents it knows.
+_UNKNOWN = re.compile("[^\x20-\x7e\u00a1-\u017f]")
+_SUBSCRIPT = re.compile("[₀-₉]+")
+_DIGITS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
+
+
+def latex(sheets: list[Sheet]) -> str:
+    """The tables for a paper: ``\\input{table.tex}`` with ``\\usepackage{booktabs}``."""
+    head = "% Written by vaebench. Needs \\usepackage{booktabs}.\n"
+    return head + "\n".join(
+        "\n".join(_table(sheet, block)) + "\n" for sheet in sheets for block in sheet.blocks
+    )
+
+
+def escape(text: str) -> str:
+    """Text that LaTeX sets as it is; characters that it has no glyph for are left out."""
+    parts = re.split(f"({_SUBSCRIPT.pattern})", " ".join(str(text).split()))
+    return "".join(
+        f"$_{{{part.translate(_DIGITS)}}}$"
+        if _SUBSCRIPT.fullmatch(part)
+        else "".join(_SPECIAL.get(c) or _UNKNOWN.sub("", c) for c in part)
+        for part in parts
+    )
+
+
+def _table(sheet: Sheet, block: Block) -> Iterator[str]:
+    columns = [column for column in sheet.columns if column.key]
+    title = ", ".join(filter(None, (sheet.dataset, sheet.title(block))))
+    yield r"\begin{table}"
+    yield r"\centering"
+    yield rf"\caption{{{escape(f'{title}. {caption(block)}'.strip())}}}"
+    yield rf"\begin{{tabular}}{{l{'r' * len(columns)}}}"
+    yield r"\toprule"
+    yield _line(["variant", *(_head(column) for column in columns)])
+    yield _line(["", *(escape(column.suffix) for column in columns)])
+    yield r"\midrule"
+    for row in block.rows:
+        yield _line([escape(row.label) + _marks(row.notes), *_cells(row, columns)])
+    if any(column.name in block.references for column in columns):
+        texts = (_number(block.references.get(column.name, "")) for column in columns)
+        yield r"\midrule"
+        yield _line(["real images", *texts])
+    yield r"\bottomrule"
+    yield r"\end{tabular}"
+    used = _used(block, columns)
+    if used:
+        yield r"\par\smallskip\footnotesize\raggedright"
+        yield r" \\ ".join(f"$^{{{i}}}$ {escape(sheet.notes[i - 1])}" for i in used)
+    yield r"\end{table}"
+
+
+def _line(texts: list[str]) -> str:
+    return " & ".join(texts) + r" \\"
+
+
+def _head(column: Column) -> str:
+    return escape(f"{column.short} {column.arrow}".strip()) + _marks(column.notes)
+
+
+def _cells(row: Row, columns: list[Column]) -> list[str]:
+    if not row.entries:
+        return [rf"\multicolumn{{{len(columns)}}}{{l}}{{failed}}"]
+    return [_entry(row.entries[column.name]) for column in columns]
+
+
+def _entry(entry: Entry) -> str:
+    text = _number(entry.text)
+    if entry.error:
+        text += rf" $\pm$ {escape(entry.error.removeprefix('± '))}"
+    text = {"best": rf"\textbf{{{text}}}", "tied": f"{text}~="}.get(entry.mark, text)
+    return text + _marks(entry.notes)
+
+
+def _number(text: str) -> str:
+    return f"$-${escape(text[1:])}" if text.startswith("-") else escape(text)
+
+
+def _marks(notes: tuple[int, ...]) -> str:
+    return f"$^{{{','.join(map(str, notes))}}}$" if notes else ""
+
+
+def _used(block: Block, columns: list[Column]) -> list[int]:
+    """The footnotes that this table refers to."""
+    found = {note for column in columns for note in column.notes}
+    for row in block.rows:
+        found |= set(row.notes)
+        found |= {n for c in columns if row.entries for n in row.entries[c.name].notes}
+    return sorted(found)

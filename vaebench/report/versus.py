@@ -1,0 +1,76 @@
+"""Comparisons in the terminal and as a page of their own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from vaebench import __version__, store
+from vaebench.differences import Comparison, Line
+from vaebench.report.summary import digits
+
+_HERE = Path(__file__).parent
+_STYLE = {"better": "bold green", "worse": "red"}
+EXPLANATION = (
+    "Differences are second less first with 95 % intervals: paired by seed and, where the metric "
+    "is a mean over test images, by image. Undecided means that the interval holds zero."
+)
+
+
+def texts(line: Line) -> tuple[str, str, str, str, str]:
+    """A line's metric, both values, difference and outcome in words."""
+    column, gap = line.column, line.difference
+    decimals = digits(column, gap)
+    margin = f" ± {gap.margin:.{decimals}f}" if gap.margin == gap.margin else ""
+    head = f"{column.title} {column.arrow}".strip()
+    head += f" ({column.suffix})" if column.suffix else ""
+    a, b = (column.format(value) for value in line.values)
+    return head, a, b, f"{gap.mean:+.{decimals}f}{margin}", line.outcome
+
+
+def terminal(found: list[Comparison]) -> Iterator[Table | Text]:
+    """A table for each comparison."""
+    for one in found:
+        table = Table(box=box.SIMPLE_HEAD, title=Text(one.title), title_justify="left")
+        table.add_column("metric")
+        for head in (one.first.label, one.second.label, "difference", ""):
+            table.add_column(Text(head), justify="right")
+        for line in one.lines:
+            *shown, outcome = texts(line)
+            table.add_row(*map(Text, shown), Text(outcome, style=_STYLE.get(outcome, "dim")))
+        yield table
+        for key, (a, b) in one.apart.items():
+            yield Text(f"Other settings: {key.replace('_', ' ')} {a} and {b}.")
+        yield from map(Text, _methods(one))
+    yield Text(EXPLANATION, style="dim")
+
+
+def _methods(one: Comparison) -> list[str]:
+    kinds = dict.fromkeys(line.difference.method for line in one.lines if line.difference.method)
+    known = [f"Intervals over {'; '.join(kinds)}."] if kinds else []
+    if max(len(one.first.cells), len(one.second.cells)) == 1:
+        known.append("One seed: this compares the trained models, not the methods.")
+    return known
+
+
+def page(found: list[Comparison], path: Path) -> Path:
+    """Write the comparisons as one self-contained page."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    text = environment.get_template("versus.html").render(
+        found=[(one, [texts(line) for line in one.lines], _methods(one)) for one in found],
+        explanation=EXPLANATION,
+        version=__version__,
+        style=Markup((_HERE / "style.css").read_text("utf-8")),
+    )
+    store.write_text(path, text)
+    return path

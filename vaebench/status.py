@@ -1,0 +1,118 @@
+"""What is finished, running, failed and missing in a run, before it starts and while it runs."""
+
+import fcntl
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from rich.console import Console
+
+from vaebench import store
+from vaebench.config import Cell
+from vaebench.errors import UserError
+
+STATES = ("finished", "running", "failed", "missing")
+
+
+def summary(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """The cells of a run by their state: ``id``, and what is known of each.
+
+    Raises:
+        UserError: The folder is no run.
+    """
+    if not (folder / "config.yaml").is_file():
+        raise UserError(f"No run in {folder}: it holds no config.yaml; give the --out of a run.")
+    planned = store.read_json(folder / "plan.json").get("cells")
+    if not isinstance(planned, dict):
+        raise UserError(f"{folder}/plan.json holds no cells; run the same command again.")
+    active = _running(folder)
+    found: dict[str, list[dict[str, Any]]] = {state: [] for state in STATES}
+    records = {r["cell"]: r for r in store.cells(folder)} if (folder / "cells").is_dir() else {}
+    for name in map(store.printable, planned):
+        record = records.get(name, {"status": "unfinished"})
+        if name in active:
+            found["running"].append({"cell": name})
+        elif record["status"] == "done":
+            found["finished"].append({"cell": name, "seconds": record["timings"].get("total")})
+        elif record["status"] == "failed":
+            found["failed"].append({"cell": name, "reason": record["reason"]})
+        else:
+            started = store.file(folder, f"cells/{name}/checkpoint", 2**50) is not None
+            found["missing"].append({"cell": name, "checkpoint": started})
+    return found
+
+
+def _running(folder: Path) -> set[str]:
+    """The cells that a driver which is alive computes."""
+    try:
+        with (folder / ".lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return set()
+    except BlockingIOError:
+        pass
+    except OSError:
+        return set()
+    try:
+        cells = store.read_json(folder / "running.json").get("cells")
+    except UserError:
+        return set()
+    return {cell for cell in cells if isinstance(cell, str)} if isinstance(cells, list) else set()
+
+
+def show(folder: Path, as_json: bool) -> None:
+    """Print the state of a run.
+
+    Raises:
+        UserError: The folder is no run.
+    """
+    found = summary(folder)
+    if as_json:
+        print(json.dumps(found, indent=1))
+        return
+    out = Console(soft_wrap=True, highlight=False, markup=False)
+    for state in ("running", "failed", "missing"):
+        for one in found[state]:
+            more = one.get("reason") or ("has a checkpoint" if one.get("checkpoint") else "")
+            out.print(f"{state:8} {one['cell']}  {more}".rstrip())
+    out.print(", ".join(f"{len(found[state])} {state}" for state in STATES))
+
+
+def preview(folder: Path, cells: Sequence[Cell]) -> None:
+    """Print the cells of a run that has not started, and how long they may take."""
+    out = Console(soft_wrap=True, highlight=False, markup=False)
+    records = {r["cell"]: r for r in store.cells(folder)} if (folder / "cells").is_dir() else {}
+    done = {name: record for name, record in records.items() if record["status"] == "done"}
+    missing = [cell for cell in cells if cell.id not in done]
+    for cell in cells:
+        out.print(f"{'finished' if cell.id in done else 'missing':8} {cell.id}")
+    out.print(f"{len(cells)} cells, {len(cells) - len(missing)} finished. {_time(missing, done)}")
+
+
+def _time(missing: list[Cell], done: dict[str, dict[str, Any]]) -> str:
+    """An estimate from the finished cells: those of the same variant and data, else all."""
+    measured = [
+        (record["config"], seconds)
+        for record in done.values()
+        if (seconds := store.number(record["timings"].get("total"))) is not None
+    ]
+    if not missing:
+        return "Nothing is left to do."
+    if not measured:
+        return "No cell has finished yet, so there is nothing to estimate the time from."
+    average = mean(seconds for _, seconds in measured)
+    total = 0.0
+    for cell in missing:
+        same = [s for c, s in measured if _alike(c, cell)]
+        total += mean(same) if same else average
+    minutes, seconds = divmod(round(total), 60)
+    hours, minutes = divmod(minutes, 60)
+    return (
+        f"The missing ones may take {hours}:{minutes:02}:{seconds:02} one after the other, judging "
+        f"by {len(measured)} finished."
+    )
+
+
+def _alike(config: dict[str, Any], cell: Cell) -> bool:
+    return all(config.get(name) == getattr(cell, name) for name in ("plugin", "dataset"))
