@@ -1,5 +1,7 @@
 """A plain autoencoder, the baseline that shows what the noise of the others buys."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
@@ -10,7 +12,7 @@ from vaebench import Draw, Posterior, Variant, hookimpl
 class Delta(Distribution):
     """All mass on one point, loc (..., D): it can be drawn from and has no density."""
 
-    arg_constraints = {"loc": constraints.real_vector}
+    arg_constraints: ClassVar = {"loc": constraints.real_vector}
     support = constraints.real_vector
     has_rsample = True
 

@@ -182,7 +182,7 @@ PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 
 
 def _folder(request: Request) -> Images:
-    """Anyone's pictures: `train/` and `test/` if they exist, else every tenth one is for testing."""
+    """Anyone's pictures: `train/` and `test/` if both exist, else every tenth is for testing."""
     from PIL import Image
 
     root, size = request.root, request.size

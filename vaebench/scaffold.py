@@ -20,7 +20,7 @@ def write(name: str, parent: Path) -> Path:
     """
     if not _NAME.fullmatch(name) or len(name) > 40:
         raise UserError(
-            f"{name!r} is no name for a variant; take lower-case letters and digits, with - between."
+            f"{name!r} is no name for a variant; take lower-case letters and digits, - between."
         )
     folder = parent / f"vaebench-{name}"
     if folder.exists():

@@ -20,7 +20,7 @@ def linear(progress: float) -> float:
 
 
 def burda(progress: float) -> float:
-    """10^(-i/7) for 3^i passes, i = 0 … 7, of 3280 (Burda et al. 2016, arXiv 1509.00519, app. C)."""
+    """10^(-i/7) for 3^i passes, i = 0 … 7, of 3280 (Burda et al. 2016, 1509.00519, sec. 5)."""
     passes = progress * sum(3**i for i in range(8))
     stage = min(7, int(math.log(2 * passes + 1, 3)))
     return 10 ** (-stage / 7)
