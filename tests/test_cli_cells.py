@@ -180,3 +180,36 @@ def test_what_is_no_picture_is_refused(vaebench, trained, tmp_path):
     (tmp_path / "a.png").write_text("nothing")
     done = vaebench("encode", trained, "a.png", "--out", "codes.csv")
     assert done.exit_code == 2 and "as a picture" in done.output
+
+
+def test_a_cell_is_measured_again_with_more_effort(vaebench, trained):
+    before = (trained / "result.json").read_bytes()
+    done = vaebench(
+        *("evaluate", trained, "--metrics", "ais,bdmc,elbo", "--ais-images", "3", "--json"),
+        *("--steps", "7"),
+    )
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.output)
+    ais = found["log_likelihood_ais"]
+    assert ais["n"] == 3 and ais["depends"]["steps"] == 7
+    assert abs(found["bdmc_gap"]["value"]) < 1
+    assert found["elbo"]["value"] == pytest.approx(
+        json.loads(before)["metrics"]["elbo"]["value"], rel=1e-6
+    )
+    assert (trained / "result.json").read_bytes() == before
+
+
+def test_a_target_brackets_the_sampler_first(vaebench, trained):
+    done = vaebench(
+        *("evaluate", trained, "--metrics", "ais", "--ais-images", "3", "--json"),
+        *("--ais-target", "0.2"),
+    )
+    depends = json.loads(done.output)["log_likelihood_ais"]["depends"]
+    assert depends["bdmc_gap"] < 0.2
+
+
+def test_an_effort_that_cannot_be_made_is_refused(vaebench, trained):
+    done = vaebench("evaluate", trained, "--ais-target", "-1")
+    assert done.exit_code == 2 and "--ais-target" in done.output
+    done = vaebench("evaluate", trained, "--metrics", "elob")
+    assert done.exit_code == 2 and "Did you mean 'elbo'" in done.output

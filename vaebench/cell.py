@@ -116,6 +116,8 @@ def _finish(cell: Cell, place: Place, folder: Path, progress: Progress) -> dict[
         download=place.download,
         iw_samples=cell.iw_samples,
         ais_images=cell.ais_images,
+        ais_target=cell.ais_target,
+        ais_budget=cell.ais_budget,
     )
     metrics = select(cell.metrics)
     timings = {"train": round(trained.seconds, 2)}

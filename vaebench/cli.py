@@ -128,6 +128,8 @@ def _items(value: str | None, param: click.Parameter, kind: Any) -> tuple[Any, .
 )
 @_option("extractor", "Feature network of FID and its kin; by default the data set's.")
 @_option("ais_images", "Test images for AIS.")
+@_option("ais_target", "Nats that AIS errors and BDMC gap shall stay below.", type=float)
+@_option("ais_budget", "Decoder gradients for each image that AIS may spend.")
 @_option("iw_samples", "K of the importance-weighted bound.")
 @_option("image_size", "Side length in pixels that pictures are resized to.", list_of=int)
 @click.option("--config", type=Path, help="Settings from a run's config.yaml; flags override it.")

@@ -136,6 +136,41 @@ def decode(cell: str, codes: Path, run: Path | None, out: Path) -> None:
     _write(out, grid(trained.decode(torch.from_numpy(z))))
 
 
+@click.command()
+@_CELL
+@_RUN
+@click.option("--metrics", default="default", help="As in `vaebench run`.  [default: default]")
+@click.option("--steps", type=click.IntRange(1), help="Steps of AIS; by default a pilot decides.")
+@click.option("--ais-target", type=float, help="Nats that errors and BDMC gap shall stay below.")
+@click.option("--ais-budget", type=click.IntRange(1), help="Decoder gradients for each image.")
+@click.option("--ais-images", type=click.IntRange(1), help="Test images for AIS.")
+@click.option("--iw-samples", type=click.IntRange(1), help="K of the importance-weighted bound.")
+@click.option("--data-dir", type=Path, envvar="VAEBENCH_DATA", help="As in `vaebench run`.")
+@click.option("--fid-weights", type=Path, help="As in `vaebench run`.")
+@click.option("--device", default="auto", help="As in `vaebench run`.")
+@_JSON
+def evaluate(cell: str, run: Path | None, metrics: str, as_json: bool, **options: Any) -> None:
+    """Measure a trained cell again, with other metrics or more effort; the cell stays as it is.
+
+    \b
+    vaebench evaluate gaussian-digits-s0 --metrics ais,bdmc --steps 500
+    """
+    from vaebench import reevaluation
+    from vaebench.spelling import split
+
+    if options["ais_target"] is not None and not options["ais_target"] > 0:
+        raise UserError("--ais-target must be positive.")
+    place = {key: options.pop(key) for key in ("data_dir", "fid_weights", "device")}
+    folder, record = _record(cell, run)
+    found = reevaluation.evaluate(
+        folder, record, tuple(split(metrics)), {k: v for k, v in options.items() if v}, **place
+    )
+    if as_json:
+        _print_json(found)
+    else:
+        reevaluation.show(found)
+
+
 def _record(cell: str, run: Path | None) -> tuple[Path, dict[str, Any]]:
     """A cell's run and record, from the path of its folder, or its name in a run."""
     from vaebench.differences import newest
@@ -170,4 +205,4 @@ def _print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=1))
 
 
-COMMANDS = (compare, show, sample, encode, decode)
+COMMANDS = (compare, show, evaluate, sample, encode, decode)

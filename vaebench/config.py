@@ -50,10 +50,12 @@ class Settings:
     lr: tuple[float, ...] = (2e-3,)
     lr_schedule: tuple[str, ...] = ("cosine",)
     kl_warmup: tuple[int, ...] = (0,)
-    critic_weight: tuple[float, ...] = (0.3,)
+    critic_weight: tuple[float, ...] = (10.0,)
     evaluate: str = "best"
     metrics: tuple[str, ...] = ("default",)
     ais_images: int = 64
+    ais_target: float | None = None
+    ais_budget: int = 6000
     iw_samples: int = 256
     extractor: str | None = None
 
@@ -64,6 +66,8 @@ class Settings:
                 yield name, UserError(f"--{name.replace('_', '-')} must be 1 or more.")
         if not all(lr > 0 for lr in self.lr):
             yield "lr", UserError("--lr must be positive.")
+        if self.ais_target is not None and not self.ais_target > 0:
+            yield "ais_target", UserError("--ais-target must be positive.")
         for name in ("critic_weight", "kl_warmup"):
             if any(value < 0 for value in _values(self, name)):
                 yield name, UserError(f"--{name.replace('_', '-')} must not be negative.")
@@ -120,6 +124,8 @@ class Cell:
     code: str = ""
     budget: str = "epochs"
     seconds: float | None = None
+    ais_target: float | None = None
+    ais_budget: int = 6000
 
     @property
     def id(self) -> str:
@@ -199,8 +205,11 @@ def _typed(key: str, value: Any, default: Any) -> Any:
 
 
 #: Types of the settings whose default is None, other than texts.
-_KINDS = {"latent": int, "width": int, "image_size": int, "seconds": float}
-_COUNTS = ("epochs", "batch_size", "ais_images", "iw_samples", "latent", "width", "image_size")
+_KINDS = {"latent": int, "width": int, "image_size": int, "seconds": float, "ais_target": float}
+_COUNTS = (
+    *("epochs", "batch_size", "latent", "width", "image_size"),
+    *("ais_images", "ais_budget", "iw_samples"),
+)
 
 
 def _values(settings: Settings, name: str) -> tuple[Any, ...]:

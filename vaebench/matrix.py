@@ -94,6 +94,8 @@ def _cell(
         metrics=settings.metrics,
         ais_images=settings.ais_images,
         iw_samples=settings.iw_samples,
+        ais_target=settings.ais_target,
+        ais_budget=settings.ais_budget,
         extractor=settings.extractor or defaults.extractor,
         data=digest,
         code="" if name in found.broken else found.owner(name).code,

@@ -101,7 +101,7 @@ def restore(run: Path | str, record: dict[str, Any]) -> Trained:
     name = record["cell"]
     if record["status"] != "done":
         raise UserError(f"{name} has no trained model: {record['reason'] or record['status']}.")
-    cell, shape, levels = _described(record)
+    cell, shape, levels = described(record)
     variant = catalogue().variant(cell.plugin)
     nothing = Split(torch.empty((0, *shape), dtype=torch.uint8))
     model, _ = build(cell, variant, Images(nothing, nothing, nothing, levels))
@@ -109,7 +109,7 @@ def restore(run: Path | str, record: dict[str, Any]) -> Trained:
     return Trained(model.eval().requires_grad_(False), variant, shape, levels)
 
 
-def _described(record: dict[str, Any]) -> tuple[Cell, tuple[int, int, int], int]:
+def described(record: dict[str, Any]) -> tuple[Cell, tuple[int, int, int], int]:
     """The cell, and shape and levels of its pictures; UserError where the record lacks them."""
     known = record["config"] | {"data": record["data"].get("hash", "")}
     known |= {"code": record["variant"].get("code", "")}

@@ -1,6 +1,8 @@
 """Cells as tasks of a Ray cluster; their files travel back, so no disk need be shared."""
 
 import logging
+import re
+import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -53,8 +55,11 @@ class Ray:
                 "--engine ray needs Ray: pip install 'vaebench[ray]', or leave it out."
             ) from None
         try:
+            if match := re.fullmatch(r"([\w.-]+):(\d+)", self.address or ""):
+                # Ray itself tries for minutes.
+                socket.create_connection((match[1], int(match[2])), 10).close()
             ray.init(self.address, logging_level=logging.ERROR, log_to_driver=False)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError, OverflowError) as error:
             raise UserError(
                 f"--address {self.address} leads to no Ray cluster ({error}); see `ray status`."
             ) from error

@@ -67,6 +67,10 @@ class Subject:
         iw_samples: K of the importance-weighted bound.
         iw_images: Number of test images (the first ones) for that bound.
         ais_images: Number of test images (the first ones) for AIS.
+        ais_steps: Steps of its chains; None lets a pilot choose them for each image.
+        ais_target: Nats that its standard errors, and the BDMC gap on images simulated from the
+            model, shall stay below; None asks for the sampler's default error alone.
+        ais_budget: Decoder gradients for each image that it may spend.
         chunk: Decoder passes at once.
     """
 
@@ -81,6 +85,9 @@ class Subject:
     iw_samples: int = 256
     iw_images: int = 400
     ais_images: int = 64
+    ais_steps: int | None = None
+    ais_target: float | None = None
+    ais_budget: int = 6000
     chunk: int = 4096
     _made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal, Normal
 from torch.optim import Adam
 
+from vaebench.objectives import fixed
 from vaebench.posterior import Posterior, Variant
 from vaebench.testing.probes import neighbour
 from vaebench.testing.report import Report, check
@@ -71,13 +72,30 @@ def evidence(variant: Variant, report: Report) -> None:
                         )
 
 
+def _all_count(variant: Variant) -> tuple[bool, str]:
+    """Whether the value feels log p(x|z) of every draw, in words."""
+    size = one_small(variant)
+    posterior, h, model = build(variant, size), features(4), LinearGaussian.random(4, size)
+    draw = table(variant, posterior, h, model)
+    value = variant.objective(draw)
+    unused = []
+    for k in range(len(draw.z)):
+        model.bonus = torch.zeros_like(draw.log_px)
+        model.bonus[k] = 20.0
+        raised = draw._replace(log_px=model(draw.z), fixed=fixed(posterior, h, [], model))
+        if variant.objective(raised).equal(value):
+            unused.append(k)
+    return not unused, f"draws without influence on the value: {unused or 'none'}"
+
+
 @check(
-    "More draws make the value smaller: the logarithm of K is subtracted twice, or draws are "
-    "combined by other than an average of weights or of values.",
+    "More draws make the value smaller, or some are not used: the logarithm of K is subtracted "
+    "twice, or draws are combined by other than an average of weights or of values.",
     law="bound",
 )
 def rises(variant: Variant, report: Report) -> None:
-    """The expected value does not fall when there are four times as many draws."""
+    """Every draw counts, and four times as many do not lower the expected value."""
+    report.exact(*_all_count(variant))
     for size in small(variant):
         posterior = build(variant, size)
         need_density(posterior)

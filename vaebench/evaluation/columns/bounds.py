@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vaebench.evaluation.bounds import importance_bound
 from vaebench.evaluation.estimate import Estimate, Unavailable, mean, quantiles
-from vaebench.evaluation.likelihood import ais_estimate
+from vaebench.evaluation.likelihood import ais_estimate, bdmc_estimate
 from vaebench.evaluation.metric import ANY, NO_ELBO, NO_MODEL, Metric
 from vaebench.evaluation.refine import Bounds, refine
 from vaebench.evaluation.subject import DRAWS, Subject
@@ -100,6 +100,17 @@ METRICS = (
         "Log-likelihood by annealed importance sampling: a stochastic lower bound, nearly tight.",
         NO_MODEL,
         annealed,
+    ),
+    Metric(
+        "bdmc_gap",
+        "bdmc",
+        "BDMC gap",
+        "nats/image",
+        "lower",
+        "Upper minus lower stochastic bound on log p(x) of images simulated from the model.",
+        NO_MODEL,
+        bdmc_estimate,
+        costly=True,
     ),
     Metric(
         "iwae_{k}",
