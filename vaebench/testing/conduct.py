@@ -219,7 +219,7 @@ def _stands_for_q(report: Report, line: str, posterior: Posterior, h: Tensor) ->
         z, log_weights = q.rstratified(1)
         total = log_weights.logsumexp(0).abs().max()
         report.exact(bool(total < 1e-6), f"{line}: log of the sum of weights {float(total):.2g}")
-        plain, probes = q.rsample(), Probes(q.rsample()[:500], None)
+        plain, probes = q.rsample(), Probes(q.rsample()[:500])
         difference = (log_weights.exp()[..., None] * probes(z)).sum(0) - probes(plain)
         difference = difference.reshape(64, 256, -1).mean(1)
     means = ", ".join(f"{float(v):+.4f}" for v in difference.mean(0))

@@ -11,58 +11,42 @@ from vaebench.testing.subjects import exact, sample
 
 
 class Probes:
-    """Bumps exp(-|z - c|²/2w²) around a few of the pilot draws.
-
-    They are as wide as all draws where these form one heap, else as the heap around the centre.
+    """Two bumps exp(-|z - c|²/2w²) as wide as the pilot draws, one in their middle.
 
     Args:
         pilot: Draws (N, D), used for nothing else.
-        q: Their density, with batch shape (1,), if it has one.
-        count: J, the number of bumps.
-
-    Attributes:
-        one_heap: Whether no valley of the density lies between the centres and any draw. Mass that
-            moves from one mode to another moves through places where nearly no draw is and the
-            gradient nearly infinite: its mean is then beyond any sample.
     """
 
-    def __init__(self, pilot: Tensor, q: Distribution | None, count: int = 2) -> None:
+    def __init__(self, pilot: Tensor) -> None:
         spread = pilot.std(0) + 1e-9 * (1 + pilot.mean(0).abs())
-        u = (pilot - pilot.mean(0)) / spread
-        middle = u.square().sum(-1).argmin()[None]
-        self.centres = pilot[torch.cat([middle, torch.randperm(len(pilot))[: count - 1]])]
-        heaps = [_heap(pilot, c, q) if q else _nearest(pilot, c) for c in self.centres]
-        self.one_heap = q is None or all(len(heap) == len(pilot) for heap in heaps)
-        if self.one_heap and q is not None:
-            self.widths = 0.9 * math.sqrt(pilot.shape[-1]) * spread
-        else:
-            self.widths = torch.stack([0.9 * heap.std(0) for heap in heaps]) + 1e-3 * spread
+        distance = ((pilot - pilot.mean(0)) / spread).square().sum(-1)
+        self.centres = pilot[torch.stack([distance.argmin(), torch.randint(len(pilot), ())])]
+        self.width = 0.9 * math.sqrt(pilot.shape[-1]) * spread
 
     def __call__(self, z: Tensor) -> Tensor:
-        """The values (..., J) at z (..., D)."""
-        u = (z.unsqueeze(-2) - self.centres) / self.widths
+        """The values (..., 2) at z (..., D)."""
+        u = (z.unsqueeze(-2) - self.centres) / self.width
         return (-u.square().sum(-1) / 2).exp()
 
 
-def _nearest(pilot: Tensor, centre: Tensor) -> Tensor:
-    """The quarter of the draws that are nearest."""
-    distance = ((pilot - centre) / pilot.std(0).clamp_min(1e-12)).square().sum(-1)
-    return pilot[distance.argsort()[: max(2, len(pilot) // 4)]]
+def one_heap(q: Distribution, z: Tensor) -> bool:
+    """Whether the density has no valley between the highest of the draws and any other.
 
+    Mass that moves from one mode to another moves through places where nearly no draw is and the
+    gradient through draws nearly infinite: its mean is then beyond any sample. Valleys are looked
+    for on straight lines, which on a sphere are projected back to it.
 
-def _heap(pilot: Tensor, centre: Tensor, q: Distribution) -> Tensor:
-    """The draws with no valley of the density between them and the centre.
-
-    It is looked for on straight lines, which on a sphere are projected back to it.
+    Args:
+        q: Batch shape (1,), event shape (D,).
+        z: Draws of it (N, D).
     """
-    share = torch.linspace(0, 1, 7, dtype=pilot.dtype)[:, None, None]
-    line = centre + share * (pilot - centre)
-    if bool(((pilot.norm(dim=-1) - 1).abs() < 1e-5).all()):
+    top = z[q.log_prob(z[:, None])[:, 0].argmax()]
+    line = top + torch.linspace(0, 1, 9, dtype=z.dtype)[:, None, None] * (z - top)
+    if bool(((z.norm(dim=-1) - 1).abs() < 1e-5).all()):
         line = line / line.norm(dim=-1, keepdim=True).clamp_min(1e-12)
-    log_q = q.log_prob(line.flatten(0, 1)[:, None]).reshape(len(share), -1)
+    log_q = q.log_prob(line.reshape(-1, 1, z.shape[-1])).reshape(len(line), -1)
     lowest = torch.minimum(log_q[0], log_q[-1])
-    heap = pilot[(log_q[1:-1] >= lowest - 0.5).all(0)]
-    return heap if len(heap) >= 20 else _nearest(pilot, centre)
+    return bool((log_q[1:-1] >= lowest - 0.5).all())
 
 
 def neighbour(
