@@ -41,7 +41,7 @@ def _believed(posterior: Posterior, h: Tensor, other: Tensor) -> Callable[[Tenso
 
 def _values(variant: Variant, posterior: Posterior, pair: Tensor, samples: int) -> Array:
     """Replicates (R,) of the objective at features pair[0]; the truth mixes q at both."""
-    h, other = (row.expand(REPLICATES * 32, -1) for row in pair)
+    h, other = (row.expand(REPLICATES * 64, -1) for row in pair)
     value = variant.objective(table(variant, posterior, h, _believed(posterior, h, other), samples))
     return value.reshape(REPLICATES, -1).mean(1).numpy()
 

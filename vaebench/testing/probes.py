@@ -61,7 +61,7 @@ def neighbour(
         towards: The direction (F,) to go; a random one if None.
     """
     towards = torch.randn_like(h) if towards is None else towards
-    steps = 0.6 ** torch.arange(-1.0, 20.0, dtype=h.dtype)
+    steps = 0.6 ** torch.arange(-5.0, 19.0, dtype=h.dtype)
     others = h + steps[:, None] * h.square().mean().sqrt() * towards
     with torch.no_grad():
         here, there = exact(posterior, h[None]), exact(posterior, others)

@@ -11,6 +11,8 @@ from vaebench.testing.references import Reference
 
 #: Densities are evaluated at this many points at a time.
 CHUNK = 16384
+#: The share of draws that may lie where the nearest node does not know of them.
+MISPLACED = 0.0005
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def integral(law: Reference, space: str, pilot: Tensor) -> tuple[float, float] |
         return None
     log_q = torch.cat([law.log_prob(part) for part in grid.nodes.split(CHUNK)])
     around = log_q[grid.nearest(pilot)]
-    needles = (law.log_prob(pilot) - around > 5) & (around > -math.inf)
+    needles = (law.log_prob(pilot) - around > 1).double().mean()
     values = (log_q.exp() * grid.weights).reshape(grid.sides)
     rules = [
         float(values[tuple(slice(i, None, stride) for i in start)].sum()) * stride ** values.dim()
@@ -77,7 +79,7 @@ def integral(law: Reference, space: str, pilot: Tensor) -> tuple[float, float] |
         for start in product(range(stride), repeat=values.dim())
     ]
     total, error = rules[0], max(rules) - min(rules)
-    resolved = not needles.any() and total != 0 and not error > 0.03 * abs(total)
+    resolved = needles <= MISPLACED and total != 0 and not error > 0.03 * abs(total)
     return (total, error) if resolved else None
 
 
