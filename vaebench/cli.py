@@ -249,9 +249,8 @@ def new_plugin(name: str, out: Path) -> None:
     from vaebench import scaffold
 
     folder = scaffold.write(name, out)
-    click.echo(
-        f"{folder} is written. Next: cd {folder} && pip install -e . && vaebench check {name}"
-    )
+    click.echo(f"{folder} is written. Next:")
+    click.echo(f"cd {folder} && pip install -e '.[test]' && vaebench check {name}")
 
 
 @main.command()

@@ -12,6 +12,7 @@ from rich.text import Text
 from vaebench.engines import local
 from vaebench.worker import chosen, examine
 
+_WORDS = {"does not apply": "not applicable", "expected failure": "expected to fail"}
 _GOOD = ("passed", "expected failure", "does not apply")
 
 
@@ -52,7 +53,9 @@ def _show(screen: Console, results: list[dict[str, Any]]) -> None:
     counts = [
         (s, sum(r["status"] == s for r in results)) for s in (*_GOOD, "failed", "out of date")
     ]
-    summary = ", ".join(f"{count} {status}" for status, count in counts if count)
+    summary = ", ".join(
+        f"{count} {_WORDS.get(status, status)}" for status, count in counts if count
+    )
     seconds = sum(result.get("seconds", 0.0) for result in results)
     style = "red" if bad else "green"
     screen.print(Text(f"{results[0]['variant']}: {summary} in {seconds:.1f} s", style=style))

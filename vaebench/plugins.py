@@ -107,7 +107,7 @@ def configure(variant: Variant, chosen: Mapping[str, str]) -> Variant:
     values: dict[str, Any] = {}
     for key, text in chosen.items():
         if key not in defaults:
-            raise unknown(f"option of variant {variant.name!r}", key, defaults)
+            raise unknown(f"option of {variant.name}:", key, defaults)
         values[key] = _convert(f"{variant.name}[{key}]", text, defaults[key])
     if values.get("samples", 1) < 1:
         raise UserError(f"{variant.name}[samples] must be 1 or more.")

@@ -90,11 +90,23 @@ def _distinguishing(names: list[str], keys: list[tuple[str, ...]]) -> list[str]:
 def _common(
     column: Column, done: pd.DataFrame, notes: Notes, records: Mapping[str, dict[str, Any]]
 ) -> Column:
-    """The column with a footnote for the warnings that all of its numbers share."""
-    found = [records[cell]["metrics"].get(column.name, {}) for cell in done["cell"]]
-    warnings = {metric.get("warning", "") for metric in found if metric.get("value") is not None}
-    shared = warnings.pop() if len(warnings) == 1 else ""
-    return replace(column, notes=(notes(shared),)) if shared else column
+    """The column with footnotes for the warnings, and the part of the images, that all share."""
+    cells = [records[cell] for cell in done["cell"]]
+    found = [
+        c["metrics"][column.name] | {"of": c["data"].get("test")}
+        for c in cells
+        if c["metrics"].get(column.name, {}).get("value") is not None
+    ]
+    shared = []
+    counts = {(metric.get("n"), metric["of"]) for metric in found}
+    if column.unit == "nats/image" and len(counts) == 1:
+        n, total = counts.pop()
+        if n and isinstance(total, int) and n < total:
+            shared.append(f"{column.title} is a mean over {n:.0f} of the {total} test images")
+    warnings = {metric.get("warning", "") for metric in found}
+    if len(warnings) == 1:
+        shared += filter(None, warnings)
+    return replace(column, notes=tuple(notes(text) for text in shared))
 
 
 def _block(

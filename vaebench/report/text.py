@@ -148,7 +148,7 @@ def _texts(row: Row, columns: list[Column]) -> Iterator[Text]:
         shown = entry.text
         if entry.error and column.name.startswith(_WITH_ERROR):
             shown += f" {entry.error}"
-        text = Text(shown + (" =" if entry.mark == "tied" else ""), style=style)
+        text = Text(shown + {"best": " ★", "tied": " ="}.get(entry.mark, ""), style=style)
         yield text.append(_small(entry.notes), style="dim")
 
 

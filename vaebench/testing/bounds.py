@@ -59,7 +59,7 @@ def evidence(variant: Variant, report: Report) -> None:
         with torch.no_grad():
             for scale in (0.3, 2.0):
                 h = features(1, scale)[0]
-                near = neighbour(posterior, h, 0.1)
+                near = neighbour(posterior, h, 0.5)
                 for name, truth in {"exact": h, "near": near}.items():
                     if truth is not None:
                         value = _values(
@@ -112,8 +112,9 @@ def rises(variant: Variant, report: Report) -> None:
                 raise DoesNotApply(
                     f"the objective takes no other number of draws: {error}"
                 ) from None
+        loss = np.subtract(few, many, out=np.zeros_like(few), where=few != many)
         report.statistical(
-            mean_at_most(np.where(few == many, 0.0, few - many)),
+            mean_at_most(loss),
             f"D={size}: {few.mean():+.4f} nats with {variant.samples} draws, "
             f"{many.mean():+.4f} with {4 * variant.samples}",
         )

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from vaebench.posterior import Posterior, Variant
 from vaebench.testing import torch_state
-from vaebench.testing.gradient import ways
 from vaebench.testing.probes import Probes
 from vaebench.testing.report import Report, check
 from vaebench.testing.statistics import vanishing_mean
@@ -25,6 +24,7 @@ from vaebench.testing.subjects import (
     small,
     table,
 )
+from vaebench.testing.ways import ways
 
 #: What a name may hold, options in brackets aside: it becomes a folder and a table cell.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}(\[[^\[\]]*\])?")

@@ -179,9 +179,9 @@ def sampler(variant: Variant, report: Report) -> None:
 
 
 def _swept() -> Tensor:
-    """Features (8, F) along a line through 0: to one of its sides q grows concentrated."""
-    scales = torch.tensor([8.0, 24.0, 72.0, 216.0], dtype=torch.float64)
-    return torch.cat([scales, -scales])[:, None] * features(1)
+    """Features (12, F) along two lines through 0: to one side of each q grows concentrated."""
+    scales = torch.tensor([8.0, 32.0, 128.0, -8.0, -32.0, -128.0], dtype=torch.float64)
+    return (scales[:, None] * features(2)[:, None]).flatten(0, 1)
 
 
 def _told_apart(
@@ -203,6 +203,9 @@ def _told_apart(
     odds = torch.sigmoid(log_q - log_r)
     scores = torch.stack([log_q - log_r, projection], 1)
     p_value = labels_follow(labels, _array(odds), _array(scores), rng)
+    if p_value == 1:
+        report.lines.append(f"{name}: no overlap, nothing to compare")
+        return
     held = f"{float(odds.sum()) / count:.4f} expected, {mine / count:.4f} found"
     report.statistical(p_value, f"{name}: share of q {held}")
 

@@ -5,7 +5,7 @@ another, the expected derivative of f(z) adds up to the change of E[f(z)]. No de
 and nothing is assumed about where q is smooth.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -15,7 +15,15 @@ from vaebench.posterior import Posterior, Variant
 from vaebench.testing.objective import rows_apart
 from vaebench.testing.probes import Probes, neighbour, one_heap, widening
 from vaebench.testing.report import Report, check
-from vaebench.testing.statistics import vanishing_mean
+from vaebench.testing.slopes import (
+    CHUNK,
+    REPLICATES,
+    compare,
+    derivatives,
+    derivatives_along,
+    expectation,
+    positions,
+)
 from vaebench.testing.subjects import (
     DoesNotApply,
     LinearGaussian,
@@ -27,123 +35,20 @@ from vaebench.testing.subjects import (
     small,
     table,
 )
-
-REPLICATES = 64
-#: Draws are made this many at a time.
-CHUNK = 4096
-#: Gradients of greater kurtosis than this have no mean that a sample could tell.
-HEAVY = 400
-#: A way to draw: q and a number of draws to z (N, B, D) and their weights (N, B).
-Way = Callable[[Distribution, int], tuple[Tensor, Tensor]]
-
-
-def _plain(q: Distribution, count: int) -> tuple[Tensor, Tensor]:
-    z = q.rsample(torch.Size((count,)))
-    return z, torch.full(z.shape[:-1], 1 / count, dtype=z.dtype)
-
-
-def _paired(q: Distribution, count: int) -> tuple[Tensor, Tensor]:
-    z, _ = q.rsample_and_log_prob(torch.Size((count,)))  # type: ignore[attr-defined]
-    return z, torch.full(z.shape[:-1], 1 / count, dtype=z.dtype)
-
-
-def _stratified(q: Distribution, count: int) -> tuple[Tensor, Tensor]:
-    z, log_weights = q.rstratified(count)  # type: ignore[attr-defined]
-    return z, log_weights.exp()
-
-
-WAYS: dict[str, Way] = {
-    "rsample": _plain,
-    "rsample_and_log_prob": _paired,
-    "rstratified": _stratified,
-}
-
-
-def ways(q: Distribution) -> dict[str, Way]:
-    """The ways to draw that q offers, by the names of their methods."""
-    return {name: way for name, way in WAYS.items() if hasattr(q, name)}
-
-
-def _distinct(offered: dict[str, Way], q: Distribution) -> dict[str, Way]:
-    """The ways less a paired one that draws as rsample does."""
-
-    def drawn(way: Way) -> Tensor:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            return way(q, 2)[0]
-
-    paired = offered.get("rsample_and_log_prob")
-    if paired is not None and torch.equal(drawn(_plain), drawn(paired)):
-        return {name: way for name, way in offered.items() if way is not paired}
-    return offered
-
-
-def _slopes(value: Tensor, at: Sequence[Tensor]) -> list[Tensor]:
-    """The derivatives of a scalar, zero where nothing connects it to a tensor."""
-    if not value.requires_grad:
-        return [torch.zeros_like(a) for a in at]
-    found = torch.autograd.grad(value, at, retain_graph=True, allow_unused=True)
-    return [torch.zeros_like(a) if g is None else g for a, g in zip(at, found, strict=True)]
-
-
-def _slopes_along(values: Callable[[Tensor], Tensor], positions: Tensor) -> Tensor:
-    """The derivatives (N, J) of values (N, J) with respect to their own position (N,)."""
-    found = []
-    for part in positions.split(CHUNK):
-        t = part.clone().requires_grad_()
-        columns = values(t).unbind(-1)
-        found.append(torch.stack([_slopes(column.sum(), [t])[0] for column in columns], 1))
-    return torch.cat(found)
-
-
-def _strata(per_replicate: int) -> Tensor:
-    """Positions in (0, 1), one in each of the strata of every replicate, flattened."""
-    start = torch.arange(per_replicate, dtype=torch.float64)
-    noise = torch.rand(REPLICATES, per_replicate, dtype=torch.float64)
-    return ((start + noise) / per_replicate).flatten()
+from vaebench.testing.ways import Way, distinct, plain, stratified, ways
 
 
 def _pilot(path: Callable[[float], Distribution]) -> Tensor:
     """Draws (N, D) from all along a path."""
     with torch.no_grad():
-        return torch.cat([_plain(path(t / 16), 60)[0][:, 0] for t in range(17)])
+        return torch.cat([plain(path(t / 16), 60)[0][:, 0] for t in range(17)])
 
 
 def _united(path: Callable[[float], Distribution]) -> bool:
     """Whether q is one heap at the start, in the middle and at the end of a path."""
     with torch.no_grad():
         qs = (path(t) for t in (0.0, 0.5, 1.0))
-        return all(one_heap(q, _plain(q, 300)[0][:, 0]) for q in qs)
-
-
-def _expectation(q: Distribution, probes: Probes, replicates: int, count: int) -> Tensor:
-    """Replicates (R, J) of E[f(z)] for q with batch shape (1,), from plain draws."""
-    with torch.no_grad():
-        parts = torch.arange(replicates * count).split(CHUNK)
-        values = torch.cat([probes(_plain(q, len(part))[0][:, 0]) for part in parts])
-        return values.reshape(replicates, count, -1).mean(1)
-
-
-def _figures(values: Tensor) -> str:
-    return "(" + ", ".join(f"{float(v):+.4f}" for v in values) + ")"
-
-
-def _compare(report: Report, line: str, slopes: Tensor, change: Tensor) -> None:
-    """Hold the mean of slopes (N, J) against the replicates (R, J) of a change.
-
-    Where a few slopes outweigh all others, as between two modes, their mean cannot be known.
-    """
-    centred = slopes - slopes.mean(0)
-    heavy = centred.pow(4).mean(0) / centred.square().mean(0).square()
-    slope = slopes.reshape(len(change), -1, slopes.shape[-1]).mean(1)
-    line = (
-        f"{line}: expectations change by {_figures(change.mean(0))}, "
-        f"gradients add up to {_figures(slope.mean(0))}"
-    )
-    if bool((heavy > min(HEAVY, len(slopes) / 4)).any()):
-        report.lines.append(f"{line}, not compared: kurtosis {float(heavy.max()):.0f}")
-    else:
-        report.statistical(vanishing_mean((slope - change).numpy()), line)
+        return all(one_heap(q, plain(q, 300)[0][:, 0]) for q in qs)
 
 
 @check(
@@ -181,8 +86,8 @@ def _along(
             break
         start = start / 2
     q, probes = posterior(start), Probes(_pilot(path))
-    for name, way in _distinct(ways(q), q).items():
-        if not united and way is not _stratified:
+    for name, way in distinct(ways(q), q).items():
+        if not united and way is not stratified:
             report.lines.append(f"{line}, {name}: not compared, q has separate modes")
             continue
 
@@ -190,11 +95,11 @@ def _along(
             z, weights = way(posterior(start + t[:, None] * step), 1)
             return (weights[..., None] * probes(z)).sum(0)
 
-        slopes = _slopes_along(values, _strata(strata))
+        slopes = derivatives_along(values, positions(strata))
         first, last = (
-            _expectation(posterior(h), probes, REPLICATES, strata) for h in (start, start + step)
+            expectation(posterior(h), probes, REPLICATES, strata) for h in (start, start + step)
         )
-        _compare(report, f"{line}, |h| = {start.norm():.2g}, {name}", slopes, last - first)
+        compare(report, f"{line}, |h| = {start.norm():.2g}, {name}", slopes, last - first)
 
 
 @check(
@@ -214,12 +119,11 @@ def parameter_gradient(variant: Variant, report: Report) -> None:
     slopes = torch.zeros(replicates, strata, len(probes.centres), dtype=h.dtype)
     for r in range(replicates):
         for s in range(strata):
-            z, _ = _plain(path((s + torch.rand(()).item()) / strata), count)
+            z, _ = plain(path((s + torch.rand(()).item()) / strata), count)
             for j, value in enumerate(probes(z).mean((0, 1))):
                 slopes[r, s, j] = path.derivative(value)
-    ends = (_expectation(path(t), probes, replicates, strata * count) for t in (0.0, 1.0))
-    first, last = ends
-    _compare(report, f"D={size}", slopes.flatten(0, 1), last - first)
+    first, last = (expectation(path(t), probes, replicates, strata * count) for t in (0.0, 1.0))
+    compare(report, f"D={size}", slopes.flatten(0, 1), last - first)
 
 
 class _Path:
@@ -244,7 +148,7 @@ class _Path:
     def shorten(self) -> None:
         """Bring the end nearer until a fifth of q at the start overlaps q at the end."""
         with torch.no_grad():
-            z, _ = _plain(self(0.0), 256)
+            z, _ = plain(self(0.0), 256)
             here = self(0.0).log_prob(z)
             for _ in range(20):
                 odds = torch.sigmoid(self(1.0).log_prob(z) - here).nan_to_num(0.0)
@@ -254,7 +158,7 @@ class _Path:
 
     def derivative(self, value: Tensor) -> float:
         """Of a value at the last position, with respect to the position."""
-        slopes = _slopes(value, self.parameters)
+        slopes = derivatives(value, self.parameters)
         return sum((g * d).sum().item() for g, d in zip(slopes, self.step, strict=True))
 
 
@@ -277,7 +181,7 @@ def training_gradient(variant: Variant, report: Report) -> None:
             h = start + t[:, None] * (end - start)  # noqa: B023
             return variant.objective(table(variant, q, h, same))[:, None]
 
-        slopes = _slopes_along(values, _strata(256))
+        slopes = derivatives_along(values, positions(256))
         with torch.no_grad():
             first, last = (
                 torch.cat(
@@ -286,4 +190,4 @@ def training_gradient(variant: Variant, report: Report) -> None:
                 for at in (0.0, 1.0)
             )
         change = (last - first).reshape(REPLICATES, -1, 1).mean(1)
-        _compare(report, f"D={size}, nats", slopes, change)
+        compare(report, f"D={size}, nats", slopes, change)

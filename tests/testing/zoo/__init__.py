@@ -1,0 +1,33 @@
+"""Broken variants, each with one mistake and the check that is meant to catch it.
+
+Most are mistakes found in published code; the comments say what a reader would otherwise miss.
+"""
+
+from tests.testing.zoo import (
+    closed_forms,
+    conduct,
+    densities,
+    draws,
+    gradients,
+    mixtures,
+    numbers,
+    objectives,
+    shapes,
+    sphere,
+)
+from tests.testing.zoo.base import ZOO, Broken
+
+__all__ = [
+    "ZOO",
+    "Broken",
+    "closed_forms",
+    "conduct",
+    "densities",
+    "draws",
+    "gradients",
+    "mixtures",
+    "numbers",
+    "objectives",
+    "shapes",
+    "sphere",
+]
