@@ -40,6 +40,13 @@ def test_mlp_is_the_papers():
     assert count == (784 + 1 + 200 + 1) * 200 + (50 + 1 + 200 + 1) * 200 + 201 * 784
 
 
+def test_mlp_relu_is_the_papers():
+    encoder, decoder = backbone("mlp-relu").build((1, 28, 28), 10, 256)
+    count = sum(p.numel() for part in (encoder, decoder) for p in part.parameters())
+    assert encoder.features == 128
+    assert count == 785 * 256 + 257 * 128 + 11 * 128 + 129 * 256 + 257 * 784
+
+
 def test_an_image_is_encoded_the_same_in_any_company():
     encoder, decoder = backbone("resnetv2").build((1, 8, 8), 4, 8)
     x, z = torch.rand(9, 1, 8, 8), torch.randn(9, 4)

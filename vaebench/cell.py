@@ -115,6 +115,7 @@ def _finish(cell: Cell, place: Place, folder: Path, progress: Progress) -> dict[
         weights=place.fid_weights,
         download=place.download,
         iw_samples=cell.iw_samples,
+        iw_images=cell.iw_images,
         ais_images=cell.ais_images,
         ais_target=cell.ais_target,
         ais_budget=cell.ais_budget,

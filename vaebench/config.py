@@ -57,6 +57,7 @@ class Settings:
     ais_target: float | None = None
     ais_budget: int = 6000
     iw_samples: int = 256
+    iw_images: int = 400
     extractor: str | None = None
 
     def faults(self) -> Iterator[tuple[str, UserError]]:
@@ -126,6 +127,7 @@ class Cell:
     seconds: float | None = None
     ais_target: float | None = None
     ais_budget: int = 6000
+    iw_images: int = 400
 
     @property
     def id(self) -> str:
@@ -208,7 +210,7 @@ def _typed(key: str, value: Any, default: Any) -> Any:
 _KINDS = {"latent": int, "width": int, "image_size": int, "seconds": float, "ais_target": float}
 _COUNTS = (
     *("epochs", "batch_size", "latent", "width", "image_size"),
-    *("ais_images", "ais_budget", "iw_samples"),
+    *("ais_images", "ais_budget", "iw_samples", "iw_images"),
 )
 
 

@@ -94,6 +94,7 @@ def _cell(
         metrics=settings.metrics,
         ais_images=settings.ais_images,
         iw_samples=settings.iw_samples,
+        iw_images=settings.iw_images,
         ais_target=settings.ais_target,
         ais_budget=settings.ais_budget,
         extractor=settings.extractor or defaults.extractor,

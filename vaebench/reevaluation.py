@@ -28,7 +28,8 @@ def evaluate(
         run: The cell's run.
         record: The cell's record, from `store.cells`.
         metrics: Names or groups of metrics.
-        effort: `ais_images`, `steps`, `ais_target`, `ais_budget` and `iw_samples`, where given.
+        effort: `ais_images`, `steps`, `ais_target`, `ais_budget`, `iw_samples` and `iw_images`,
+            where given.
         data_dir: The folder of the data sets.
         fid_weights: Path of the feature extractor's weights.
         device: Where to compute.
@@ -43,7 +44,7 @@ def evaluate(
     images = data.load(cell.dataset, request)
     if images.hash() != cell.data:
         raise UserError(f"{cell.dataset} is not the data set that the cell was trained on.")
-    wanted = {"ais_images": cell.ais_images, "iw_samples": cell.iw_samples} | effort
+    wanted = {key: getattr(cell, key) for key in ("ais_images", "iw_samples", "iw_images")} | effort
     subject = Subject(
         model=trained.model.to(devices.find(device)),
         variant=trained.variant,

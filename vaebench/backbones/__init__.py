@@ -35,8 +35,14 @@ BACKBONES = {
     ),
     "mlp": Backbone(
         "two layers of tanh units each way (Burda et al. 2016)",
-        mlp.build,
-        mlp.width,
+        mlp.burda,
+        lambda shape: 200,
+        lambda shape: None,
+    ),
+    "mlp-relu": Backbone(
+        "two layers of ReLU units each way, the inner one half as wide (Davidson et al. 2018)",
+        mlp.davidson,
+        lambda shape: 256,
         lambda shape: None,
     ),
 }
