@@ -4,6 +4,7 @@ Prints the driver's time for each cell, the throughput of several processes agai
 time and memory of planning and reporting many synthetic cells.
 """
 
+import io
 import os
 import resource
 import sys
@@ -12,14 +13,19 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+import pandas as pd
 import yaml
 from rich.console import Console
 
-from vaebench import results, store
+from vaebench import report, store
 from vaebench.config import Settings, to_dict
 from vaebench.display import Display
 from vaebench.engines import local
-from vaebench.worker import Place, plan
+from vaebench.place import Place
+from vaebench.report import tables
+from vaebench.report.reading import read
+from vaebench.worker import plan
 
 UNITS = 3_000_000
 
@@ -45,15 +51,51 @@ def run(function, tasks, jobs, folder):
     return list(local.run(function, [()] * tasks, logs, jobs))
 
 
+def throughput(folder, jobs):
+    """Cells in a given time with `jobs` at once, against `jobs` times those with one at a time."""
+    settings = replace(
+        Settings(),
+        plugins=("gaussian",),
+        backbone=("mlp",),
+        critic=("none",),
+        epochs=(20,),
+        metrics=("elbo", "mse"),
+        seeds=tuple(range(2 * jobs)),
+    )
+    place = Place(Path("nowhere"), "cpu")
+    cells = local.call(plan, settings, place).cells
+    spent = {1: 0.0, jobs: 0.0}
+    for turn, many in enumerate((1, jobs, jobs, 1)):
+        folders = [folder / "short" / str(turn) / cell.id for cell in cells]
+        seconds, _ = time_of(list, local.Local(many).run(cells, place, folders))
+        assert all(store.read_json(f / "result.json")["status"] == "done" for f in folders)
+        spent[many] += seconds
+    return spent[1] / spent[jobs] / jobs
+
+
+def table(index, names, rows, generator):
+    values = generator.normal(-80, 1, (rows, len(names)))
+    frame = pd.DataFrame(values, columns=names)
+    frame.insert(0, index, range(1, rows + 1))
+    return frame.to_csv(index=False)
+
+
 def fill(folder, cells):
-    for i, cell in enumerate(cells):
+    generator = np.random.default_rng(0)
+    terms = ("seconds", "valid_objective", "valid_elbo", "valid_kl", "train_objective")
+    history = table("epoch", terms, 40, generator)
+    names = ("elbo", "iwae_256", "log_likelihood_ais", "kl", "mse")
+    per_image = table("index", names, 400, generator)
+    means = pd.read_csv(io.StringIO(per_image)).mean()
+    for cell in cells:
         metrics = {
-            name: {"value": -80.0 - i % 7, "se": 0.1, "n": 400, "better": "higher", "unit": "nats"}
-            for name in ("elbo", "iwae_256", "log_likelihood_ais", "kl", "mse")
+            name: {"value": means[name], "se": 0.1, "n": 400, "better": "higher", "unit": "nats"}
+            for name in names
         }
         record = store.failure(cell, None) | {"status": "done", "metrics": metrics}
         record |= {"timings": {"total": 1.0}, "train": {"seconds": 1.0}}
-        (folder / "cells" / cell.id).mkdir(parents=True)
+        store.write_text(folder / "cells" / cell.id / "history.csv", history)
+        store.write_text(folder / "cells" / cell.id / "per_image.csv", per_image)
         store.write_result(folder / "cells" / cell.id, record)
 
 
@@ -65,11 +107,14 @@ def main():
         run(nothing, 1, 1, folder)
         seconds, _ = time_of(run, nothing, 40, 1, folder)
         print(f"a process a cell: {1000 * seconds / 40:.0f} ms a cell")
+        ratio = throughput(folder, cores)
+        print(f"throughput of --jobs {cores} on short cells: {ratio:.2f} of {cores} times one's")
         one, _ = time_of(run, busy, 4 * cores, 1, folder)
         all_, _ = time_of(run, busy, 4 * cores, cores, folder)
         print(f"throughput of {cores} processes: {one / all_ / cores:.2f} of {cores} times one's")
 
-        settings = replace(Settings(), plugins=("gaussian", "iwae"), seeds=tuple(range(count // 2)))
+        latent = tuple(range(2, 7))
+        settings = replace(Settings(), latent=latent, seeds=tuple(range(count // 40)))
         seconds, planned = time_of(local.call, plan, settings, Place(Path("nowhere"), "cpu"))
         cells = planned.cells
         print(f"planning {len(cells)} cells: {seconds:.1f} s")
@@ -89,13 +134,13 @@ def main():
         seconds, flaws = time_of(lambda: [store.flaw(folder / "cells" / c.id) for c in cells])
         assert not any(flaws)
         print(f"looking for what is missing: {seconds:.1f} s")
-        seconds, _ = time_of(results.write, folder)
+        seconds, reading = time_of(read, folder)
+        print(f"reading: {seconds:.1f} s")
+        seconds, _ = time_of(tables.write, reading)
         print(f"tables: {seconds:.1f} s")
-        from vaebench import report
-
-        seconds, page = time_of(report.write, folder)
+        seconds, page = time_of(report.write, reading)
         print(f"page: {seconds:.1f} s, {page.stat().st_size >> 20} MiB")
-        seconds, _ = time_of(lambda: screen.print(results.terminal(folder)))
+        seconds, _ = time_of(lambda: screen.print(tables.terminal(reading)))
         print(f"terminal: {seconds:.1f} s")
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         print(f"peak memory of the driver: {peak:.2f} GiB")

@@ -5,7 +5,7 @@ from pathlib import Path
 from tests.cells import cell
 from vaebench import cell as cells
 from vaebench import store
-from vaebench.worker import Place
+from vaebench.place import Place
 
 
 def train(run: Path, **changes) -> str:

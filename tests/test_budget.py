@@ -34,7 +34,9 @@ def test_the_same_decoder_passes_for_one_draw_and_for_five():
 
 def test_one_draw_spends_epochs_and_passes_alike():
     by_epochs, by_passes = train(1, kl_warmup=1), train(1, kl_warmup=1, budget="decoder-passes")
-    assert by_epochs.history == by_passes.history
+    for rows in zip(by_epochs.history, by_passes.history, strict=True):
+        first, second = ({k: v for k, v in row.items() if k != "seconds"} for row in rows)
+        assert first == second
 
 
 def test_the_schedule_and_the_warm_up_end_with_the_budget():

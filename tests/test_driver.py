@@ -23,6 +23,11 @@ from vaebench.errors import UserError
         ({"engine": "rai"}, "Did you mean 'ray'"),
         ({"address": "auto"}, "need --engine ray"),
         ({"gpus_per_cell": 0.5}, "need --engine ray"),
+        ({"devices": 0}, "--devices must be 1"),
+        ({"devices": 2, "jobs": 2}, "leave out --jobs"),
+        ({"devices": 2, "engine": "ray"}, "leave out --jobs and --engine ray"),
+        ({"devices": 2, "strategy": "dpp"}, "Did you mean 'ddp'"),
+        ({"strategy": "ddp"}, "needs --devices 2"),
     ],
 )
 def test_what_cannot_work_is_refused(changes, message):
@@ -97,12 +102,16 @@ def test_the_state_of_a_run(tmp_path, capsys):
 
 def test_the_preview_estimates_from_finished_cells(tmp_path, capsys):
     cells = [cell(seed=seed) for seed in range(3)]
-    status.preview(tmp_path, cells)
-    assert "nothing to estimate the time from" in capsys.readouterr().out
+    status.preview(tmp_path, cells, lambda kinds: [None])
+    assert "none could be timed" in capsys.readouterr().out
+    several = [*cells, replace(cells[0], epochs=8), replace(cells[0], plugin="iwae")]
+    status.preview(tmp_path, several, lambda kinds: [30.0 * kind.epochs for kind in kinds])
+    text = capsys.readouterr().out
+    assert "2 of 2 kinds" in text and "training takes 0:08:00 one after" in text
     (name,) = make(tmp_path, (0,))
     folder = tmp_path / "cells" / name
     record = store.read_json(folder / "result.json") | {"timings": {"total": 1800.0}}
     store.write_result(folder, record)
-    status.preview(tmp_path, [*cells, replace(cells[0], plugin="iwae")])
+    status.preview(tmp_path, [*cells, replace(cells[0], plugin="iwae")], lambda kinds: [])
     text = capsys.readouterr().out
     assert "4 cells, 1 finished" in text and "1:30:00" in text

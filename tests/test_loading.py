@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 import vaebench
 from tests.cells import digits
 from tests.finished import train
+from vaebench import store
 from vaebench.errors import UserError
 from vaebench.pictures import grid
 from vaebench.trained import restore
@@ -127,6 +128,9 @@ def test_weights_that_are_not_finite_are_refused(copy):
     weights = load_file(cell / "model.safetensors")
     next(iter(weights.values())).flatten()[0] = torch.nan
     save_file(weights, cell / "model.safetensors")
+    with pytest.raises(UserError, match="not as it was written"):
+        vaebench.load(run).model(cell.name)
+    store.write_result(cell, store.read_json(cell / "result.json"))
     with pytest.raises(UserError, match="not finite"):
         vaebench.load(run).model(cell.name)
 

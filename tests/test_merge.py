@@ -109,3 +109,8 @@ def test_a_result_vouches_for_its_files(tmp_path):
     (folder / "result.json").write_text(whole)
     assert store.flaw(folder) is None
     assert Path(folder / "history.csv").exists()
+
+
+def test_a_folder_without_a_run_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"No run in .*nowhere"):
+        merge([tmp_path / "nowhere"], tmp_path / "out")

@@ -9,7 +9,7 @@ from tests.cells import cell
 from vaebench import store
 from vaebench.engines.ray import Ray
 from vaebench.errors import UserError
-from vaebench.worker import Place
+from vaebench.place import Place
 
 pytestmark = pytest.mark.slow
 ray = pytest.importorskip("ray")

@@ -81,14 +81,17 @@ def until(what, seconds=120):
 
 def content(run):
     """Everything that does not depend on time: weights, histories, numbers."""
-    kept = ("model.safetensors", "history.csv", "per_image.csv", "samples.png")
+    kept = ("model.safetensors", "per_image.csv", "samples.png")
     files = {
         str(path.relative_to(run)): path.read_bytes()
         for path in run.glob("cells/*/*")
         if path.name in kept
+    } | {
+        str(path.relative_to(run)): pd.read_csv(path).drop(columns="seconds").to_csv()
+        for path in run.glob("cells/*/history.csv")
     }
     frame = pd.read_csv(run / "results.csv").drop(
-        columns=["seconds", "seconds_per_epoch", "peak_memory"]
+        columns=["seconds", "seconds_per_epoch", "seconds_to_elbo", "peak_memory"]
     )
     return files, frame
 

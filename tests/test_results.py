@@ -13,6 +13,7 @@ from scipy import stats
 from tests.report.make_run import HOSTILE, TRUTH, fail, make_run, result, write_cell
 from vaebench import results, store
 from vaebench.errors import UserError
+from vaebench.report import tables
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +28,13 @@ def three(tmp_path_factory):
 
 def read(run, name):
     if not (run / name).exists():
-        results.write(run)
+        tables.write(run)
     return (run / name).read_text("utf-8")
 
 
 def terminal(run, width):
     console = Console(width=width, file=io.StringIO(), record=True)
-    console.print(results.terminal(run))
+    console.print(tables.terminal(run))
     return console.export_text()
 
 
@@ -216,7 +217,7 @@ def test_a_run_of_failures_and_one_without_cells_have_tables_too(tmp_path):
     assert "no luck" in terminal(tmp_path / "a", 100)
     assert read(tmp_path / "b", "results.csv").startswith("cell,")
     with pytest.raises(UserError):
-        results.write(tmp_path)
+        tables.write(tmp_path)
 
 
 def test_a_spread_of_any_size_can_be_shown(tmp_path):
@@ -238,8 +239,8 @@ def test_real_images_are_a_row_of_reference(tmp_path):
 
 def test_reading_needs_no_torch(one):
     code = (
-        "import sys; from vaebench import results, report; "
-        f"results.write({str(one)!r}); results.terminal({str(one)!r}); report.write({str(one)!r}); "
+        "import sys; from vaebench import report; from vaebench.report import tables; "
+        f"tables.write({str(one)!r}); tables.terminal({str(one)!r}); report.write({str(one)!r}); "
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

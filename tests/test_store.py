@@ -138,3 +138,32 @@ def test_files_outside_the_run_are_not_there(tmp_path):
     assert store.file(run, str(secret)) is None
     assert store.file(run, "cells/c/result.json", largest=3) is None
     assert [r["status"] for r in store.cells(run)] == ["done", "failed", "unfinished"]
+
+
+def test_files_beside_a_result_are_held_to_it(tmp_path):
+    from tests.cells import cell as make
+
+    one = make()
+    folder = tmp_path / "cells" / one.id
+    store.write_text(folder / "history.csv", "epoch,lr\n1,0.1\n")
+    store.write_bytes(folder / "model.safetensors", b"weights")
+    written = store.write_result(folder, store.failure(one, None) | {"status": "done"})
+    assert store.cells(tmp_path)[0]["status"] == "done"
+    assert store.vouched(folder, "model.safetensors")
+    (folder / "history.csv").write_text("epoch,lr\n1,0.")
+    record = store.cells(tmp_path)[0]
+    assert record["status"] == "failed"
+    assert record["reason"] == "history.csv was altered or truncated: run the cell again"
+    (folder / "history.csv").unlink()
+    (folder / "model.safetensors").write_bytes(b"weight")
+    assert store.cells(tmp_path)[0]["status"] == "done"
+    assert not store.vouched(folder, "model.safetensors")
+    old = {key: value for key, value in written.items() if key not in ("files", "checksum")}
+    store.write_json(folder / "result.json", old)
+    assert store.cells(tmp_path)[0]["status"] == "done"
+    assert store.vouched(folder, "model.safetensors")
+    secret = tmp_path / "secret"
+    secret.write_text("x")
+    stranger = old | {"files": {"../../secret": "0" * 64, "/etc/hostname": "0" * 64}}
+    store.write_json(folder / "result.json", stranger)
+    assert store.cells(tmp_path)[0]["status"] == "done"

@@ -1,13 +1,16 @@
 """Batches of observed images, from memory, in an order that depends on seed and epoch alone."""
 
 from collections.abc import Iterator
+from itertools import islice
 
 import torch
 from torch import Tensor
 
 from vaebench.data import Split
+from vaebench.errors import UserError
 from vaebench.likelihoods import Likelihood, grey
 from vaebench.seeds import generator
+from vaebench.sharing import ALONE, Ranks
 
 #: Fixed binarisation, validation and test noise are the same in every cell and seed.
 EVALUATION_SEED = 0
@@ -31,6 +34,10 @@ class Batches:
         seed: The cell's seed.
         fixed: Observe once and for all instead of anew in every epoch.
         device: Where the images are kept and the batches come from.
+        ranks: Who shares each batch; this rank's part of it is given out.
+
+    Raises:
+        UserError: The batches cannot be divided among the ranks.
     """
 
     def __init__(
@@ -41,10 +48,17 @@ class Batches:
         seed: int,
         fixed: bool,
         device: torch.device,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.pixels = split.pixels
         self.likelihood = likelihood
         self.size = min(size, len(split))
+        if self.size % ranks.size:
+            raise UserError(
+                f"Batches of {self.size} images cannot be divided among {ranks.size} --devices; "
+                "choose a --batch-size that can."
+            )
+        self.ranks = ranks
         self.seed = seed
         self.device = device
         self.epoch = 0
@@ -55,8 +69,13 @@ class Batches:
     def __len__(self) -> int:
         return len(self.pixels) // self.size
 
+    @property
+    def first(self) -> int:
+        """The batch of an epoch that the next pass begins with."""
+        return self._skip
+
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        epoch, start, self._skip = self.epoch, self._skip, 0
+        epoch, start, self._skip, ranks = self.epoch, self._skip, 0, self.ranks
         order = torch.randperm(len(self.pixels), generator=generator(self.seed, "order", epoch))
         parts = order[: len(self) * self.size].split(self.size)
         for index, chosen in list(enumerate(parts))[start:]:
@@ -66,8 +85,8 @@ class Batches:
             noise = generator(self.seed, "observe", epoch, index)
             x = self.likelihood.observe(pixels, noise) if self.once is None else self.once[chosen]
             yield (
-                grey(pixels, self.likelihood.levels).to(self.device, non_blocking=True),
-                x.to(self.device, non_blocking=True),
+                ranks.mine(grey(pixels, self.likelihood.levels)).to(self.device, non_blocking=True),
+                ranks.mine(x).to(self.device, non_blocking=True),
             )
 
     def state_dict(self) -> dict[str, int]:
@@ -77,3 +96,34 @@ class Batches:
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Go on after the batches that were given out."""
         self.epoch, self._skip = state["epoch"], state["position"]
+
+
+class Groups:
+    """The batches of an epoch, several to an item, each made when its turn comes.
+
+    A training loop's own work for an item is then shared by several steps.
+
+    Args:
+        batches: What is grouped.
+        size: Batches in an item; fewer in the last one of an epoch.
+    """
+
+    def __init__(self, batches: Batches, size: int) -> None:
+        self.batches = batches
+        self.size = size
+
+    def __len__(self) -> int:
+        return -(-len(self.batches) // self.size)
+
+    def __iter__(self) -> Iterator[Iterator[tuple[Tensor, Tensor]]]:
+        batches, first = iter(self.batches), self.batches.first
+        for _ in range(first, len(self.batches), self.size):
+            yield islice(batches, self.size)
+
+    def state_dict(self) -> dict[str, int]:
+        """The state of the batches."""
+        return self.batches.state_dict()
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on after the batches that were given out."""
+        self.batches.load_state_dict(state)

@@ -2,6 +2,7 @@
 
 import math
 import platform
+import shutil
 import sys
 import time
 import traceback
@@ -15,14 +16,19 @@ import torch
 from safetensors.torch import save
 
 from vaebench import data, devices, gallery, store
+from vaebench.checkpoint import undisturbed
 from vaebench.config import Cell
+from vaebench.engines.peers import peers
 from vaebench.errors import UserError
 from vaebench.evaluation.metrics import evaluate, select
 from vaebench.evaluation.subject import Subject
 from vaebench.harness import Diverged
+from vaebench.place import Place, Progress
 from vaebench.plugins import catalogue
+from vaebench.posterior import Variant
+from vaebench.sharing import Ranks
+from vaebench.trackers import Trackers
 from vaebench.train import build, fit
-from vaebench.worker import Place, Progress
 
 VERSIONS = ("vaebench", "torch", "pytorch-lightning", "torchvision", "torch-fidelity", "numpy")
 
@@ -36,9 +42,12 @@ def run(cell: Cell, place: Place, folder: Path, progress: Progress) -> dict[str,
     started = time.perf_counter()
     progress(("starting", 0, 1))
     store.clear(folder)
+    if not (folder / "checkpoint").exists():
+        shutil.rmtree(folder / "logs", ignore_errors=True)
     record = store.failure(cell, None)
+    trackers = Trackers(place.loggers, cell, record["config"], folder)
     try:
-        record |= _finish(cell, place, folder, progress)
+        record |= _finish(cell, place, folder, progress, trackers)
         record["status"] = "done"
     except KeyboardInterrupt:
         raise
@@ -57,23 +66,41 @@ def run(cell: Cell, place: Place, folder: Path, progress: Progress) -> dict[str,
         "device": devices.describe(devices.find(place.device)),
         "machine": platform.machine(),
         "threads": place.threads,
+        "devices": place.devices,
     }
     record["date"] = datetime.now(UTC).isoformat(timespec="seconds")
     record.setdefault("timings", {})["total"] = round(time.perf_counter() - started, 2)
+    trackers.end(record)
     record = store.write_result(folder, record)
     (folder / "checkpoint").unlink(missing_ok=True)
     return record
 
 
-def _finish(cell: Cell, place: Place, folder: Path, progress: Progress) -> dict[str, Any]:
-    device = devices.find(place.device)
-    found = catalogue()
-    variant = found.variant(cell.plugin)
-    owner = found.owner(variant.name.partition("[")[0])
+def _given(cell: Cell, place: Place) -> tuple[Variant, data.Images]:
+    """A cell's variant and data."""
+    variant = catalogue().variant(cell.plugin)
     images = data.load(cell.dataset, data.Request(place.root, place.download, cell.image_size))
     if images.hash() != cell.data:
         raise UserError("the data set has changed since the run was planned; start the run again")
     torch.set_num_threads(_threads(cell, images, place.threads))
+    return variant, images
+
+
+def assist(cell: Cell, place: Place, folder: Path, ranks: Ranks) -> None:
+    """Train a cell beside rank 0, which runs it and keeps the result."""
+    variant, images = _given(cell, place)
+    model, critic = build(cell, variant, images)
+    device = devices.of_rank(place.device, ranks.rank)
+    checkpoint, every = folder / "checkpoint", place.checkpoint_every
+    fit(cell, variant, images, model, critic, device, lambda row: None, checkpoint, every, ranks)
+
+
+def _finish(
+    cell: Cell, place: Place, folder: Path, progress: Progress, trackers: Trackers
+) -> dict[str, Any]:
+    device = devices.find(place.device)
+    variant, images = _given(cell, place)
+    owner = catalogue().owner(variant.name.partition("[")[0])
 
     model, critic = build(cell, variant, images)
     parameters = {
@@ -81,23 +108,20 @@ def _finish(cell: Cell, place: Place, folder: Path, progress: Progress) -> dict[
     } | ({"critic": sum(p.numel() for p in critic.parameters())} if critic else {})
     film = gallery.Film(folder, cell.seed, cell.epochs)
 
-    def trained_for(epochs: int) -> None:
+    def trained_for(row: dict[str, float]) -> None:
+        epochs = int(row["epoch"])
         if "likelihood" not in variant.deviations:
             film.take(model, epochs)
+        with undisturbed():
+            trackers.row(row)
         progress(("training", epochs, cell.epochs))
 
     devices.forget_peak(device)
-    trained = fit(
-        cell,
-        variant,
-        images,
-        model,
-        critic,
-        device,
-        trained_for,
-        folder / "checkpoint",
-        place.checkpoint_every,
-    )
+    checkpoint, every = folder / "checkpoint", place.checkpoint_every
+    with peers(cell, place, folder) as ranks:
+        trained = fit(
+            cell, variant, images, model, critic, device, trained_for, checkpoint, every, ranks
+        )
     memory = devices.peak_memory(device)
     history = pd.DataFrame(trained.history)
     store.write_text(folder / "history.csv", history.to_csv(index=False))
@@ -134,13 +158,13 @@ def _finish(cell: Cell, place: Place, folder: Path, progress: Progress) -> dict[
         frame = pd.DataFrame(per_image)
         store.write_text(folder / "per_image.csv", frame.to_csv(index_label="index"))
     gallery.write(subject, folder)
-    film.write()
+    epochs = film.write()
     return {
         "variant": {
             "name": variant.name,
             "plugin": owner.name,
             "package": owner.package,
-            "code": owner.code,
+            "code": cell.code,
             "objective": getattr(variant.objective, "__name__", str(variant.objective)),
             "samples": variant.samples,
             "reference": variant.reference,
@@ -157,7 +181,7 @@ def _finish(cell: Cell, place: Place, folder: Path, progress: Progress) -> dict[
         },
         "metrics": records,
         "train": {
-            "film": film.epochs,
+            "film": epochs,
             "seconds": round(trained.seconds, 2),
             "epochs": len(trained.history),
             "best_epoch": trained.epoch,

@@ -8,6 +8,8 @@ import hashlib
 import json
 import random
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +131,10 @@ class Keeper(pl.Callback):
         """Write a checkpoint if it is time, but leave an epoch's end to its validation."""
         self._tick()
         ending = trainer.should_stop or index + 1 >= trainer.num_training_batches
-        if self.path and not ending and self._noticed - self._saved >= self.every:
+        if self.path is None:
+            return
+        due = not ending and self._noticed - self._saved >= self.every
+        if trainer.strategy.reduce_boolean_decision(due, all=False):
             trainer.save_checkpoint(self.path)
             self._saved = time.monotonic()
 
@@ -152,9 +157,19 @@ class Keeper(pl.Callback):
         self._random = state_dict["random"]
 
 
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Put every random state back afterwards."""
+    states = _states()
+    try:
+        yield
+    finally:
+        _restore(states)
+
+
 def _states() -> dict[str, Any]:
     kind, keys, *rest = np.random.get_state(legacy=True)
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    cuda = [torch.cuda.get_rng_state()] if torch.cuda.is_initialized() else []
     return {
         "torch": torch.get_rng_state(),
         "cuda": cuda,
@@ -166,7 +181,7 @@ def _states() -> dict[str, Any]:
 def _restore(states: dict[str, Any]) -> None:
     torch.set_rng_state(states["torch"])
     if states["cuda"]:
-        torch.cuda.set_rng_state_all(states["cuda"])
+        torch.cuda.set_rng_state(states["cuda"][0])
     random.setstate(states["python"])
     kind, keys, position, has_gauss, cached = states["numpy"]
     keys = keys.numpy().astype(np.uint32)

@@ -11,6 +11,8 @@ LEVEL = 0.95
 #: From so many seeds on the interval is a bootstrap one, below it is Student's.
 BOOTSTRAP_FROM = 10
 _DRAWS = 10_000
+#: Numbers that a bootstrap holds at once.
+_AT_ONCE = 2**22
 
 
 class Score(NamedTuple):
@@ -59,7 +61,9 @@ def interval(values: Sequence[float] | np.ndarray) -> Interval:
     if len(x) < BOOTSTRAP_FROM:
         margin = stats.t.ppf((1 + LEVEL) / 2, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x))
         return Interval(x.mean() - margin, x.mean() + margin, "t")
-    means = np.random.default_rng(0).choice(x, (_DRAWS, len(x))).mean(1)
+    rng, parts = np.random.default_rng(0), -(-_DRAWS * len(x) // _AT_ONCE)
+    sizes = [len(part) for part in np.array_split(np.arange(_DRAWS), parts)]
+    means = np.concatenate([rng.choice(x, (size, len(x))).mean(1) for size in sizes])
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(low), float(high), "bootstrap")
 
@@ -90,17 +94,26 @@ def difference(a: Mapping[int, Score], b: Mapping[int, Score]) -> Difference:
 def _of_estimate(a: list[Score], b: list[Score]) -> tuple[float, str]:
     """The margin from evaluating on a sample of images, equal in all seeds, and its source."""
     pairs = [
-        (s.images - t.images).dropna()
+        (s.images, t.images)
         for s, t in zip(a, b, strict=True)
         if s.images is not None and t.images is not None
     ]
     if len(pairs) == len(a):
-        each = pd.concat(pairs, axis=1).mean(axis=1)
+        each = _mean_difference(pairs)
         if len(each) > 1:
             quantile = stats.t.ppf((1 + LEVEL) / 2, len(each) - 1)
             margin = float(quantile * each.std(ddof=1) / np.sqrt(len(each)))
             return margin, f"{len(each)} images, paired"
     return _of_errors(a, b), "their standard errors"
+
+
+def _mean_difference(pairs: list[tuple[pd.Series, pd.Series]]) -> pd.Series:
+    """The differences of pairs by image, averaged over the pairs that have the image."""
+    first = pairs[0][0].index
+    if all(series.index.equals(first) for pair in pairs for series in pair):
+        x, y = (np.stack([pair[i].to_numpy() for pair in pairs]) for i in (0, 1))
+        return pd.Series((x - y).mean(0), first)
+    return pd.concat([(x - y).dropna() for x, y in pairs], axis=1).mean(axis=1)
 
 
 def _of_errors(a: list[Score], b: list[Score]) -> float:
@@ -122,6 +135,18 @@ def _independent(a: list[Score], b: list[Score]) -> Difference:
     quantile = stats.t.ppf((1 + LEVEL) / 2, free)
     of_seeds = quantile * np.sqrt(pooled * (1 / len(x) + 1 / len(y)))
     return Difference(mean, float(np.hypot(of_seeds, np.nan_to_num(margin))), "different seeds")
+
+
+def pairwise(rows: Mapping[str, Mapping[int, Score]]) -> dict[tuple[str, str], Difference]:
+    """The difference of each row, named first, to each other one; rows are scores by seed."""
+    found: dict[tuple[str, str], Difference] = {}
+    for a in rows:
+        for b in rows:
+            if (b, a) in found:
+                found[a, b] = found[b, a]._replace(mean=-found[b, a].mean)
+            elif a != b:
+                found[a, b] = difference(rows[a], rows[b])
+    return found
 
 
 class Verdict(NamedTuple):

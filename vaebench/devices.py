@@ -1,5 +1,6 @@
 """The device to compute on."""
 
+import os
 from pathlib import Path
 
 import torch
@@ -17,12 +18,28 @@ def find(name: str) -> torch.device:
         accelerator = torch.accelerator.current_accelerator(check_available=True)
         return torch.device(accelerator.type if accelerator else "cpu")
     try:
-        torch.zeros(1, device=name)
-        return torch.device(name)
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"No device {name!r}; take auto, cpu, cuda, cuda:1 or mps.") from error
+    try:
+        torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UserError(
             f"--device {name} cannot be used here ({str(error).splitlines()[0]}); take auto or cpu."
         ) from error
+    return device
+
+
+def count(device: torch.device) -> int:
+    """How many devices of this kind one training can be spread over; on a CPU, its cores."""
+    if device.type == "cpu":
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    return torch.cuda.device_count() if device == torch.device("cuda") else 1
+
+
+def of_rank(name: str, rank: int) -> torch.device:
+    """The device of one of several ranks, where rank 0 has the device of that name."""
+    return torch.device(name) if name == "cpu" else torch.device(name, rank)
 
 
 def forget_peak(device: torch.device) -> None:

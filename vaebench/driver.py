@@ -14,14 +14,16 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from vaebench import store
+from vaebench import store, trackers
 from vaebench.config import Cell, Settings, digest, from_dict, to_dict
 from vaebench.display import Display
 from vaebench.engines import Engine, Limits, local
 from vaebench.errors import UserError, unknown
-from vaebench.worker import Place, Plan, plan
+from vaebench.place import Place
+from vaebench.worker import Plan, plan, rehearse
 
 ENGINES = ("local", "ray")
+STRATEGIES = ("auto", "ddp")
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,9 @@ class Where:
     engine: str = "local"
     address: str | None = None
     gpus_per_cell: float = 0.0
+    devices: int = 1
+    strategy: str = "auto"
+    logger: str = ""
 
     def check(self) -> None:
         """Raise UserError for values that cannot work."""
@@ -59,6 +64,16 @@ class Where:
             raise unknown("engine", self.engine, ENGINES)
         if self.engine == "local" and (self.address or self.gpus_per_cell):
             raise UserError("--address and --gpus-per-cell need --engine ray.")
+        if self.devices < 1:
+            raise UserError("--devices must be 1 or more.")
+        if self.strategy not in STRATEGIES:
+            raise unknown("strategy", self.strategy, STRATEGIES)
+        if self.devices > 1 and (self.engine != "local" or (self.jobs or 1) > 1):
+            raise UserError(
+                "--devices spreads one cell over this machine: leave out --jobs and --engine ray."
+            )
+        if self.devices == 1 and self.strategy != "auto":
+            raise UserError(f"--strategy {self.strategy} needs --devices 2 or more.")
 
 
 def run(settings: Settings, where: Where) -> int:
@@ -79,6 +94,8 @@ def run(settings: Settings, where: Where) -> int:
         download=where.download,
         fid_weights=where.fid_weights,
         checkpoint_every=where.checkpoint_every,
+        devices=where.devices,
+        loggers=trackers.named(where.logger),
     )
     with screen.status("Reading plugins and data"):
         planned = local.call(plan, settings, place)
@@ -86,7 +103,13 @@ def run(settings: Settings, where: Where) -> int:
     if where.dry_run:
         from vaebench import status
 
-        status.preview(folder, planned.cells)
+        there = replace(place, device=planned.device)
+
+        def rehearsed(cells: list[Cell]) -> list[float | None]:
+            with screen.status("Timing a few steps of each kind of cell"):
+                return local.call(rehearse, tuple(cells), there)
+
+        status.preview(folder, planned.cells, rehearsed)
         return 0
     try:
         with _held(folder):
@@ -110,9 +133,12 @@ def _run(folder: Path, planned: Plan, place: Place, where: Where, screen: Consol
     if todo:
         if where.engine == "local":
             place = replace(place, device=planned.device)
-        jobs = min(where.jobs or (_cores() if place.device == "cpu" else 1), len(todo))
-        place = replace(place, threads=max(1, _cores() // jobs))
+        alone = place.device != "cpu" or place.devices > 1
+        jobs = min(where.jobs or (1 if alone else _cores()), len(todo))
+        place = replace(place, threads=max(1, _cores() // (jobs * place.devices)))
         _run_cells(todo, folder, place, _engine(where, jobs), screen)
+    else:
+        screen.print(_nothing_to_do(folder, planned.cells), markup=False, soft_wrap=True)
     tables(folder, where.quiet, where.as_json)
     return _outcome(folder, planned.cells)
 
@@ -207,18 +233,31 @@ def _cores() -> int:
 
 def tables(folder: Path, quiet: bool = False, as_json: bool = False) -> None:
     """Write tables and page of a run and show them."""
-    from vaebench import report, results
+    from vaebench import report
+    from vaebench.report.reading import read
+    from vaebench.report.tables import terminal, write
 
-    results.write(folder)
-    page = report.write(folder)
+    reading = read(folder)
+    write(reading)
+    page = report.write(reading)
     if as_json:
-        print(json.dumps(store.cells(folder), indent=1))
+        print(json.dumps(reading.records, indent=1))
     elif quiet:
         print(page)
     else:
-        Console().print(results.terminal(folder))
+        Console().print(terminal(reading))
         print(f"Report: {page}")
     sys.stdout.flush()
+
+
+def _nothing_to_do(folder: Path, cells: tuple[Cell, ...]) -> str:
+    failed = sum(
+        store.read_json(folder / "cells" / cell.id / "result.json").get("status") != "done"
+        for cell in cells
+    )
+    if failed:
+        return f"{failed} of {len(cells)} cells failed before; --retry-failed runs them again."
+    return f"All {len(cells)} cells are finished; to compute one again, delete its folder."
 
 
 def _outcome(folder: Path, cells: tuple[Cell, ...]) -> int:

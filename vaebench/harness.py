@@ -3,6 +3,7 @@
 import math
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam
 
+from vaebench.batches import Groups
 from vaebench.critic import critic_loss, decoder_loss
 from vaebench.model import VAE
 from vaebench.objectives import Draw, elbo, held
 from vaebench.posterior import Variant
 from vaebench.schedules import SCHEDULES
 from vaebench.seeds import seeded
+from vaebench.sharing import ALONE, Ranks
 
 
 class Diverged(ArithmeticError):
@@ -53,13 +56,15 @@ class Harness(pl.LightningModule):
     """Trains a variant's posterior with the shared encoder, decoder and, if given, critic.
 
     The loss is -objective + penalties + critic_weight · critic term, a mean over the batch. Each
-    epoch ends in a row of `history`: means over the epoch, in nats per image.
+    epoch ends in a row of `history`: means over the epoch, in nats per image,
+    and the `seconds` of training so far.
 
     Args:
         model: The shared model around the variant's posterior.
         variant: Objective, number of draws and penalties.
         critic: Maps pictures to logits of being real, or None.
         training: How to train.
+        ranks: The processes that share each batch, this one among them.
 
     Attributes:
         history: A row for each epoch.
@@ -69,7 +74,12 @@ class Harness(pl.LightningModule):
     """
 
     def __init__(
-        self, model: VAE, variant: Variant, critic: nn.Module | None, training: Training
+        self,
+        model: VAE,
+        variant: Variant,
+        critic: nn.Module | None,
+        training: Training,
+        ranks: Ranks = ALONE,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -77,6 +87,7 @@ class Harness(pl.LightningModule):
         self.variant = variant
         self.critic = critic
         self.plan = training
+        self.ranks = ranks
         self.history: list[dict[str, float]] = []
         self.decoder_passes = 0
         self.seconds = 0.0
@@ -111,7 +122,7 @@ class Harness(pl.LightningModule):
 
         def count(decoder: nn.Module, given: tuple[Tensor, ...], made: Any) -> None:
             if decoder.training:
-                self.decoder_passes += len(given[0])
+                self.decoder_passes += len(given[0]) * self.ranks.size
 
         self._counter = self.model.decoder.register_forward_hook(count)
 
@@ -119,22 +130,41 @@ class Harness(pl.LightningModule):
         """Count no longer."""
         self._counter.remove()
 
+    @property
+    def _groups(self) -> Groups:
+        groups: Any = self.trainer.train_dataloader
+        return groups
+
     def _spent(self, index: int, size: int) -> float:
         """How much of the budget is spent before step `index` of an epoch, in epochs."""
-        plan, steps = self.plan, self.trainer.num_training_batches
+        plan, steps = self.plan, len(self._groups.batches)
         if plan.budget == "decoder-passes":
-            return self.decoder_passes / (steps * size * (1 if self.critic is None else 2))
+            step = size * self.ranks.size * (1 if self.critic is None else 2)
+            return self.decoder_passes / (steps * step)
         if plan.seconds is not None:
             return plan.epochs * self.seconds / plan.seconds
         return self.current_epoch + index / steps
 
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
-        """One step of the model, then one of the critic on the same pictures."""
-        clock = time.perf_counter()
-        self._step(*batch, index)
-        self.seconds += time.perf_counter() - clock
-        if self._spent(index + 1, len(batch[0])) >= self.plan.epochs:
-            self.trainer.should_stop = True
+    def training_step(self, group: Iterator[tuple[Tensor, Tensor]], index: int) -> None:
+        """For each batch one step of the model, then one of the critic on the same pictures."""
+        for each, batch in enumerate(group, index * self._groups.size):
+            clock = time.perf_counter()
+            self._step(*batch, each)
+            self.seconds += time.perf_counter() - clock
+            if self.plan.seconds is not None and self.ranks.size > 1:
+                spent = torch.tensor(self.seconds, device=self.device)
+                self.seconds = self.ranks.mean(spent).item()
+            if self._spent(each + 1, len(batch[0])) >= self.plan.epochs:
+                self.trainer.should_stop = True
+                break
+
+    def _step_of(self, optimiser: Any, loss: Tensor) -> None:
+        optimiser.zero_grad()
+        if self.ranks.size == 1:
+            loss.backward()
+        else:
+            self.manual_backward(loss)
+        optimiser.step()
 
     def _step(self, picture: Tensor, x: Tensor, index: int) -> None:
         plan = self.plan
@@ -144,7 +174,7 @@ class Harness(pl.LightningModule):
         for each in (optimiser, *critics):
             each.param_groups[0]["lr"] = plan.lr * factor
 
-        draw = self.model.draw(x, self.variant.samples)
+        draw = self.model.draw(x, self.variant.samples, ranks=self.ranks)
         self.warming = spent < plan.kl_warmup
         if self.warming:
             draw = draw._replace(kl_weight=spent / plan.kl_warmup)
@@ -153,14 +183,12 @@ class Harness(pl.LightningModule):
         for penalty in penalties.values():
             loss = loss + penalty.mean()
         if self.critic is not None:
-            fake = self.model.pictures(draw.one())
+            fake = self.model.pictures(self.ranks.mine(draw.one()))
             with held([self.critic]):
                 term = decoder_loss(self.critic(fake))
             loss = loss + plan.critic_weight * term
             self._note(train_decoder_against_critic=term)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+        self._step_of(optimiser, loss)
         self._note(train_objective=value, train_log_px=draw.mean(draw.log_px))
         self._note(**{f"train_{name}": penalty for name, penalty in penalties.items()})
         if not math.isfinite(loss.item()):
@@ -173,9 +201,7 @@ class Harness(pl.LightningModule):
     def _critic_step(self, optimiser: Any, real: Tensor, fake: Tensor) -> None:
         assert self.critic is not None
         loss = critic_loss(self.critic(real), self.critic(fake))
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+        self._step_of(optimiser, loss)
         self._note(train_critic=loss)
 
     def on_validation_epoch_start(self) -> None:
@@ -195,14 +221,21 @@ class Harness(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Close the epoch's row of the history, and give training its own random state back."""
         self._seed.__exit__(None, None, None)
+        self._share_sums()
         row = {name: self._sums[name].item() / self._counts[name] for name in self._sums}
         self._sums.clear()
         self._counts.clear()
         lr = self.trainer.optimizers[0].param_groups[0]["lr"]
-        self.history.append({"epoch": self.current_epoch + 1, "lr": lr, **row})
+        spent = round(self.seconds, 3)
+        self.history.append({"epoch": self.current_epoch + 1, "lr": lr, "seconds": spent, **row})
+
+    def _share_sums(self) -> None:
+        for name, value in self._sums.items():
+            self._sums[name] = self.ranks.mean(value)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what Lightning does not know of."""
+        self._share_sums()
         checkpoint["harness"] = {
             "history": self.history,
             "decoder_passes": self.decoder_passes,

@@ -52,6 +52,9 @@ def merge(runs: Sequence[Path], out: Path) -> dict[str, dict[str, Any]]:
 
 
 def _united(runs: Sequence[Path]) -> Settings:
+    for run in runs:
+        if not (run / "config.yaml").is_file():
+            raise UserError(f"No run in {run}: it holds no config.yaml; give the --out of a run.")
     found = [
         from_dict(values, str(run / "config.yaml"), lines)
         for run in runs
@@ -102,11 +105,16 @@ def _numbers(record: dict[str, Any]) -> Any:
 
 def _consistent(planned: dict[str, dict[str, Any]]) -> None:
     """Refuse two versions of the same data set or of the same plugin."""
-    for what, keys in (("data", ("dataset", "image_size")), ("code", ("plugin",))):
+    for what, keys, part in (
+        ("data", ("dataset", "image_size"), 0),
+        ("code", ("plugin",), 0),
+        ("code", ("backbone", "dataset"), 2),
+    ):
         seen: dict[tuple[Any, ...], Any] = {}
         for cell in planned.values():
             key = tuple(str(cell.get(k)) for k in keys)
-            if seen.setdefault(key, cell.get(what)) != cell.get(what):
+            value = str(cell.get(what, "")).partition("+")[part]
+            if seen.setdefault(key, value) != value:
                 raise UserError(
                     f"The runs do not fit together: {key[0]} has not the same {what} in all of "
                     "them; compare like with like."

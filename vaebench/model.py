@@ -6,6 +6,7 @@ from torch.distributions import Distribution
 from vaebench.likelihoods import Likelihood
 from vaebench.objectives import Draw, draw, fixed
 from vaebench.posterior import Posterior
+from vaebench.sharing import ALONE, Ranks
 
 
 class VAE(nn.Module):
@@ -43,19 +44,23 @@ class VAE(nn.Module):
         """Decoder means (..., C, H, W) in [0, 1] for latents (..., D)."""
         return self.likelihood.image(self.decode(z))
 
-    def draw(self, x: Tensor, samples: int, *, stratified: bool = True) -> Draw:
-        """K draws for observations x (B, C, H, W), with all their densities."""
-        h = self.encoder(x)
+    def draw(
+        self, x: Tensor, samples: int, *, stratified: bool = True, ranks: Ranks = ALONE
+    ) -> Draw:
+        """K draws for observations x (B, C, H, W), with all their densities.
+
+        Where several ranks share a batch, x is this rank's part, and the draws are of the whole.
+        """
+        h = ranks.whole(self.encoder(x))
+
+        def log_px(z: Tensor) -> Tensor:
+            return ranks.whole(self.log_likelihood(ranks.mine(z, 1), x), 1)
+
         return draw(
             self.posterior(h),
             self.posterior.prior(),
-            lambda z: self.log_likelihood(z, x),
+            log_px,
             samples,
             stratified=stratified,
-            fixed=fixed(
-                self.posterior,
-                h,
-                [self.decoder, self.likelihood],
-                lambda z: self.log_likelihood(z, x),
-            ),
+            fixed=fixed(self.posterior, h, [self.decoder, self.likelihood], log_px),
         )

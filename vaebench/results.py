@@ -1,18 +1,19 @@
-"""A run's cells as frames, and the tables made of them."""
+"""A run's cells as frames: a row for each cell, or the means over seeds."""
 
 import json
+import math
 from collections.abc import Iterator
-from importlib.util import find_spec
-from io import BytesIO
+from csv import Error, reader
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import is_object_dtype
 
 from vaebench import store
 from vaebench.compare import interval
+from vaebench.cost import seconds_to_elbo
 
 #: Settings that every table shows, whether they vary or not.
 SHOWN = ("plugin", "dataset", "backbone", "critic", "latent")
@@ -20,7 +21,12 @@ SHOWN = ("plugin", "dataset", "backbone", "critic", "latent")
 _ASIDE = ("seed", "device", "code", "data")
 _LINES = 200_000
 #: What training cost.
-COST = ("seconds", "seconds_per_epoch", "parameters", "decoder_passes", "peak_memory")
+COST = (
+    *("seconds", "seconds_per_epoch", "seconds_to_elbo", "elbo_target"),
+    *("parameters", "decoder_passes", "peak_memory"),
+)
+#: Settings that cells must share for their ELBOs to be comparable, besides the images.
+_OBSERVED = ("dataset", "image_size", "likelihood", "binarise")
 _FIXED = ("cell", "status", "reason", "data_hash", *COST)
 
 
@@ -54,10 +60,18 @@ def frame(run: Path | str, records: list[dict[str, Any]]) -> pd.DataFrame:
         *COST,
     ]
     cells = pd.DataFrame(rows, columns=columns, dtype=object)
+    cells[["elbo_target", "seconds_to_elbo"]] = _timed(run, cells).to_numpy()
     numeric = [c for c in columns if c not in ("cell", *settings, "status", "reason", "data_hash")]
     cells[numeric] = cells[numeric].astype(float)
-    cells.attrs = {"run": str(run), "settings": list(settings), "metrics": metrics}
+    cells.attrs = {"run": str(run), "settings": list(settings), "metrics": _Shared(metrics)}
     return cells
+
+
+class _Shared(dict[str, Any]):
+    """A part of a frame's attributes that pandas does not copy with every slice."""
+
+    def __deepcopy__(self, memo: Any) -> "_Shared":
+        return self
 
 
 def _row(record: dict[str, Any], settings: list[str], metrics: list[str]) -> dict[str, Any]:
@@ -81,6 +95,15 @@ def _row(record: dict[str, Any], settings: list[str], metrics: list[str]) -> dic
         "decoder_passes": store.number(record["train"].get("decoder_passes")),
         "peak_memory": store.number(record["train"].get("peak_memory")),
     }
+
+
+def _timed(run: Path | str, cells: pd.DataFrame) -> pd.DataFrame:
+    """The ELBO that finished cells are timed to, and their seconds."""
+    done = cells[cells["status"] == "done"]
+    parts = done.reindex(columns=[*_OBSERVED, "data_hash"]).map(str).itertuples(index=False)
+    groups = dict(zip(done["cell"], parts, strict=True))
+    histories = {cell: numbers(run, f"cells/{cell}/history.csv", "epoch") for cell in groups}
+    return seconds_to_elbo(histories, groups).reindex(cells["cell"])
 
 
 def _scalar(value: Any) -> Any:
@@ -117,12 +140,39 @@ def numbers(run: Path | str, name: str, index: str) -> pd.DataFrame:
     if path is None:
         return pd.DataFrame()
     try:
-        found = pd.read_csv(path, nrows=_LINES)
-        found = found.apply(pd.to_numeric, errors="coerce").astype(float)
-        found = found.where(found.abs() < store.HUGE).dropna(subset=index).set_index(index)
-    except (KeyError, ValueError, TypeError, OSError):
+        with path.open(encoding="utf-8", newline="") as file:
+            lines = reader(file)
+            names = next(lines)
+            if len(set(names)) < len(names):
+                return pd.DataFrame()
+            values = _parsed(list(islice(lines, _LINES))).reshape(-1, len(names))
+        at = values[:, names.index(index)]
+    except (StopIteration, ValueError, OSError, Error):
         return pd.DataFrame()
-    return found[~found.index.duplicated()]
+    kept = np.zeros(len(at), bool)
+    kept[np.unique(at, return_index=True)[1]] = True
+    kept &= ~np.isnan(at)
+    rest = [i for i, name in enumerate(names) if name != index]
+    return pd.DataFrame(
+        values[kept][:, rest],
+        index=pd.Index(at[kept], name=index),
+        columns=[names[i] for i in rest],
+    )
+
+
+def _parsed(lines: list[list[str]]) -> np.ndarray:
+    try:
+        values = np.array([[float(text or "nan") for text in line] for line in lines])
+    except ValueError:
+        values = np.array([[_number(text) for text in line] for line in lines])
+    return np.where(np.abs(values) < store.HUGE, values, np.nan)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def groups(cells: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
@@ -175,7 +225,7 @@ def table(cells: pd.DataFrame) -> pd.DataFrame:
                 f"{name}_ci_high": high,
             }
         for name in COST:
-            row[name] = done[name].mean()
+            row[name] = done[name].mean(skipna=False)
         rows.append(row)
     means = pd.DataFrame(rows)
     means.attrs = dict(cells.attrs)
@@ -202,41 +252,3 @@ def _inert(value: Any) -> Any:
         return value
     text = " ".join(value.split())
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
-
-
-def write(run: Path | str) -> None:
-    """Write a run's tables, each atomically.
-
-    ``results.csv`` holds a row per cell, ``table.csv``, ``table.md`` and ``table.tex`` one per
-    variant; where pyarrow is installed, ``results.parquet`` holds the cells with their types.
-    """
-    from vaebench.report import latex, sheet, text
-
-    records = store.cells(run)
-    cells = frame(run, records)
-    sheets = sheet.sheets(cells, records)
-    store.write_text(Path(run) / "results.csv", csv(cells))
-    store.write_text(Path(run) / "table.csv", csv(table(cells)))
-    store.write_text(Path(run) / "table.md", text.markdown(sheets))
-    store.write_text(Path(run) / "table.tex", latex.latex(sheets))
-    if find_spec("pyarrow"):
-        store.write_bytes(Path(run) / "results.parquet", parquet(cells))
-
-
-def parquet(cells: pd.DataFrame) -> bytes:
-    """The frame of `load` as Parquet: settings that are all numbers stay numbers, others texts."""
-    out = cells.infer_objects()
-    for name in [c for c in out if is_object_dtype(out[c])]:
-        out[name] = out[name].map(str, na_action="ignore")
-    out.attrs = {}
-    buffer = BytesIO()
-    out.to_parquet(buffer, index=False)
-    return buffer.getvalue()
-
-
-def terminal(run: Path | str) -> Any:
-    """The tables of a run for the terminal, as something that rich prints."""
-    from vaebench.report import sheet, text
-
-    records = store.cells(run)
-    return text.Terminal(sheet.sheets(frame(run, records), records))

@@ -2,7 +2,7 @@
 
 import fcntl
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -14,6 +14,10 @@ from vaebench.config import Cell
 from vaebench.errors import UserError
 
 STATES = ("finished", "running", "failed", "missing")
+#: Settings that the time of a training step depends on most.
+_KIND = ("plugin", "dataset", "image_size", "backbone", "width", "critic", "batch_size", "budget")
+#: Seconds that training each cell may take, None where that is unknown.
+Rehearse = Callable[[list[Cell]], list[float | None]]
 
 
 def summary(folder: Path) -> dict[str, list[dict[str, Any]]]:
@@ -79,18 +83,25 @@ def show(folder: Path, as_json: bool) -> None:
     out.print(", ".join(f"{len(found[state])} {state}" for state in STATES))
 
 
-def preview(folder: Path, cells: Sequence[Cell]) -> None:
-    """Print the cells of a run that has not started, and how long they may take."""
+def preview(folder: Path, cells: Sequence[Cell], rehearse: Rehearse) -> None:
+    """Print the cells of a run that has not started, and how long they may take.
+
+    Args:
+        folder: The run's folder, which need not exist.
+        cells: What it consists of.
+        rehearse: Estimates the training time of cells, asked where none has finished.
+    """
     out = Console(soft_wrap=True, highlight=False, markup=False)
     records = {r["cell"]: r for r in store.cells(folder)} if (folder / "cells").is_dir() else {}
     done = {name: record for name, record in records.items() if record["status"] == "done"}
     missing = [cell for cell in cells if cell.id not in done]
     for cell in cells:
         out.print(f"{'finished' if cell.id in done else 'missing':8} {cell.id}")
-    out.print(f"{len(cells)} cells, {len(cells) - len(missing)} finished. {_time(missing, done)}")
+    count = f"{len(cells)} cells, {len(cells) - len(missing)} finished."
+    out.print(count, _time(missing, done, rehearse))
 
 
-def _time(missing: list[Cell], done: dict[str, dict[str, Any]]) -> str:
+def _time(missing: list[Cell], done: dict[str, dict[str, Any]], rehearse: Rehearse) -> str:
     """An estimate from the finished cells: those of the same variant and data, else all."""
     measured = [
         (record["config"], seconds)
@@ -100,18 +111,46 @@ def _time(missing: list[Cell], done: dict[str, dict[str, Any]]) -> str:
     if not missing:
         return "Nothing is left to do."
     if not measured:
-        return "No cell has finished yet, so there is nothing to estimate the time from."
+        return _rehearsed(missing, rehearse)
     average = mean(seconds for _, seconds in measured)
     total = 0.0
     for cell in missing:
         same = [s for c, s in measured if _alike(c, cell)]
         total += mean(same) if same else average
-    minutes, seconds = divmod(round(total), 60)
-    hours, minutes = divmod(minutes, 60)
     return (
-        f"The missing ones may take {hours}:{minutes:02}:{seconds:02} one after the other, judging "
+        f"The missing ones may take {_clock(total)} one after the other, judging "
         f"by {len(measured)} finished."
     )
+
+
+def _rehearsed(missing: list[Cell], rehearse: Rehearse) -> str:
+    """An estimate of the training time from a few steps of one cell of each kind."""
+    kinds: dict[tuple[Any, ...], list[Cell]] = {}
+    for cell in missing:
+        kinds.setdefault(tuple(getattr(cell, name) for name in _KIND), []).append(cell)
+    tried = [cells[0] for cells in kinds.values()]
+    estimates = rehearse(tried)
+    # What a cell costs beside its kind grows with its epochs alone.
+    epochs = [
+        (seconds / cell.epochs, cells)
+        for seconds, cell, cells in zip(estimates, tried, kinds.values(), strict=True)
+        if seconds is not None
+    ]
+    if not epochs:
+        return "No cell has finished yet, and none could be timed."
+    average = mean(each for each, _ in epochs)
+    known = {cell.id: each for each, cells in epochs for cell in cells}
+    total = sum(known.get(cell.id, average) * cell.epochs for cell in missing)
+    return (
+        f"As a rough estimate from a few steps of {len(epochs)} of {len(kinds)} kinds of cell, "
+        f"training takes {_clock(total)} one after the other; evaluation comes on top."
+    )
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
 
 
 def _alike(config: dict[str, Any], cell: Cell) -> bool:

@@ -141,6 +141,28 @@ def flaw(folder: Path) -> str | None:
     return None
 
 
+def vouched(folder: Path, name: str) -> bool:
+    """Whether a cell's file is as it was written, or its result says nothing about it."""
+    files = read_json(folder / "result.json").get("files")
+    digest = files.get(name) if isinstance(files, dict) else None
+    return digest is None or _sha256(folder / name) == digest
+
+
+def altered(folder: Path, record: dict[str, Any]) -> str | None:
+    """The first file beside a result that is not as it was written, None where all are.
+
+    Weights are left out, which `trained.restore` checks once they are loaded; so is what the
+    record of an older version says nothing about.
+    """
+    files = record.get("files")
+    for name, digest in files.items() if isinstance(files, dict) else ():
+        path = folder / str(name)
+        small = path.parent == folder and path.suffix != ".safetensors"
+        if small and not path.is_symlink() and path.is_file() and _sha256(path) != digest:
+            return str(name)
+    return None
+
+
 def _checksum(record: dict[str, Any]) -> str:
     rest = {key: value for key, value in record.items() if key != "checksum"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
@@ -227,6 +249,8 @@ def _record(run: Path, cell: str) -> dict[str, Any]:
         found = read_json(path)
         if "checksum" in found and found["checksum"] != _checksum(found):
             return _blank(cell, "failed", "result.json was altered: run the cell again")
+        if name := altered(path.parent, found):
+            return _blank(cell, "failed", f"{name} was altered or truncated: run the cell again")
         return _checked(printable(found), cell)
     except UserError:
         return _blank(cell, "failed", "result.json is truncated or damaged: run the cell again")

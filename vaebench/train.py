@@ -11,12 +11,14 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.plugins.environments import LightningEnvironment
+from pytorch_lightning.strategies import DDPStrategy, Strategy
 from torch import nn
 from torch.utils.data import DataLoader
 
 from vaebench import critic as critics
 from vaebench.backbones import backbone
-from vaebench.batches import Batches, observed
+from vaebench.batches import Batches, Groups, observed
 from vaebench.checkpoint import Keeper, Safe
 from vaebench.config import Cell
 from vaebench.data import Images
@@ -25,9 +27,12 @@ from vaebench.likelihoods import grey, likelihood
 from vaebench.model import VAE
 from vaebench.posterior import Variant
 from vaebench.seeds import seeded
+from vaebench.sharing import ALONE, Ranks
 
-#: Called after every epoch with the number of epochs done.
-Report = Callable[[int], None]
+#: Training steps between two looks at the clock.
+_GROUP = 8
+#: Called after every epoch with its row of the history.
+Report = Callable[[dict[str, float]], None]
 
 
 def build(cell: Cell, variant: Variant, images: Images) -> tuple[VAE, nn.Module | None]:
@@ -77,7 +82,7 @@ class _Best(pl.Callback):
         if value > self.value and not harness.warming:
             self.epoch, self.value = len(harness.history), value
             self.weights = {k: v.detach().clone() for k, v in harness.model.state_dict().items()}
-        self.report(len(harness.history))
+        self.report(harness.history[-1])
 
     def state_dict(self) -> dict[str, Any]:
         """The best epoch so far."""
@@ -87,6 +92,28 @@ class _Best(pl.Callback):
         """Take it up again."""
         self.epoch, self.value = state_dict["epoch"], state_dict["value"]
         self.weights = state_dict["weights"]
+
+
+class _Environment(LightningEnvironment):
+    """Tells Lightning of ranks that have been started already, all of them on this machine."""
+
+    def __init__(self, ranks: Ranks) -> None:
+        super().__init__()
+        self._rank, self._main_port = ranks.rank, ranks.port
+
+    @property
+    def creates_processes_externally(self) -> bool:
+        return True
+
+    def local_rank(self) -> int:
+        return self._rank
+
+
+def _devices(device: torch.device, ranks: Ranks) -> int | list[int]:
+    """Which devices Lightning is to take: this one, or as many as there are ranks."""
+    if ranks.size > 1 or device.index is None:
+        return ranks.size
+    return [device.index]
 
 
 def fit(
@@ -99,6 +126,7 @@ def fit(
     report: Report,
     checkpoint: Path | None = None,
     every: float = 60.0,
+    ranks: Ranks = ALONE,
 ) -> Trained:
     """Train, and leave in `model` the weights to evaluate.
 
@@ -109,15 +137,19 @@ def fit(
         model: The model as `build` made it.
         critic: The critic as `build` made it.
         device: Where to compute.
-        report: Told how many epochs are done.
+        report: Told what each epoch came to.
         checkpoint: A file to go on from if it fits, and to be able to go on from later.
         every: Seconds between two writings of that file.
+        ranks: The processes that share the training; each of them calls this function.
 
     Raises:
+        UserError: The batches cannot be divided among the ranks.
         Diverged: The loss, or every validation value, is not a finite number.
     """
     fixed = cell.binarise == "fixed"
-    batches = Batches(images.train, model.likelihood, cell.batch_size, cell.seed, fixed, device)
+    batches = Batches(
+        images.train, model.likelihood, cell.batch_size, cell.seed, fixed, device, ranks
+    )
     parts = math.ceil(len(images.validation) / cell.batch_size)
     held_out: Any = list(
         zip(
@@ -142,10 +174,17 @@ def fit(
             budget=cell.budget,
             seconds=cell.seconds,
         ),
+        ranks,
     )
     best, keeper = _Best(report), Keeper(checkpoint, every)
-    safe = Safe(f"{cell.id} {version('vaebench')} {torch.__version__} {pl.__version__}")
+    group = _GROUP if every else 1
+    safe = Safe(f"{cell.id} {version('vaebench')} {torch.__version__} {pl.__version__} {group}")
     resume = checkpoint if checkpoint and safe.holds(checkpoint) else None
+    strategy: Strategy | str = "auto"
+    plugins: list[Any] = [safe]
+    if ranks.size > 1:
+        strategy = DDPStrategy(find_unused_parameters=True)
+        plugins.append(_Environment(ranks))
     with warnings.catch_warnings(), seeded(cell.seed, "training noise"):
         # Lightning advises on loaders, loggers and devices that are chosen here on purpose.
         warnings.filterwarnings("ignore", module="pytorch_lightning|lightning")
@@ -153,18 +192,20 @@ def fit(
         trainer = pl.Trainer(
             max_epochs=cell.epochs if cell.budget == "epochs" else -1,
             accelerator={"cuda": "gpu"}.get(device.type, device.type),
-            devices=1,
+            devices=_devices(device, ranks),
+            strategy=strategy,
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             callbacks=[best, keeper],
-            plugins=[safe],
+            plugins=plugins,
+            use_distributed_sampler=False,
         )
         trainer.fit(
             harness,
-            batches,
+            Groups(batches, group),
             DataLoader(held_out, batch_size=None),
             ckpt_path=resume,
             weights_only=True,

@@ -144,6 +144,11 @@ def _fill(model: VAE, run: Path | str, name: str) -> None:
         raise UserError(
             f"{name} holds no model.safetensors; delete its folder and run the command again."
         )
+    if not store.vouched(Path(run) / "cells" / name, "model.safetensors"):
+        raise UserError(
+            f"The weights of {name} are damaged: model.safetensors is not as it was written; "
+            "delete its folder and run the command again."
+        )
     try:
         weights = load(path.read_bytes())
     except (SafetensorError, OSError, ValueError, TypeError) as error:

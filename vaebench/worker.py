@@ -7,30 +7,7 @@ from typing import Any
 
 from vaebench.config import Cell, Settings
 from vaebench.errors import UserError
-
-#: Called with the stage, how many of its steps are done, and of how many.
-Progress = Callable[[tuple[str, int, int]], None]
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where and with what a run is computed; nothing here is a part of what is compared.
-
-    Attributes:
-        root: The folder of the data sets.
-        device: ``cpu``, ``cuda``, …, or ``auto`` before planning.
-        download: Whether data and weights may be fetched.
-        fid_weights: Path of the feature extractor's weights, if it does not ship with them.
-        threads: Threads for torch on a CPU.
-        checkpoint_every: Seconds between two checkpoints of a cell's training.
-    """
-
-    root: Path
-    device: str = "auto"
-    download: bool = False
-    fid_weights: Path | None = None
-    threads: int = 1
-    checkpoint_every: float = 60.0
+from vaebench.place import Place, Progress
 
 
 @dataclass(frozen=True)
@@ -49,7 +26,18 @@ def plan(settings: Settings, place: Place) -> Plan:
     if place.fid_weights is not None and not place.fid_weights.is_file():
         raise UserError(f"--fid-weights {place.fid_weights} is no file.")
     device = devices.find(place.device)
-    return Plan(*matrix.cells(settings, place), str(device))
+    if place.devices > (there := devices.count(device)):
+        raise UserError(
+            f"--devices {place.devices} is more than the {there} of {device} here; take fewer."
+        )
+    resolved, cells = matrix.cells(settings, place)
+    for cell in cells:
+        if cell.batch_size % place.devices:
+            raise UserError(
+                f"--batch-size {cell.batch_size} cannot be divided among {place.devices} devices; "
+                "choose a multiple."
+            )
+    return Plan(resolved, cells, str(device))
 
 
 def work(cell: Cell, place: Place, folder: Path, progress: Progress) -> dict[str, Any]:
@@ -57,6 +45,13 @@ def work(cell: Cell, place: Place, folder: Path, progress: Progress) -> dict[str
     from vaebench.cell import run
 
     return run(cell, place, folder, progress)
+
+
+def rehearse(cells: tuple[Cell, ...], place: Place) -> list[float | None]:
+    """The seconds that training each cell may take, None where that is unknown."""
+    from vaebench import rehearsal
+
+    return rehearsal.rehearse(cells, place)
 
 
 def installed() -> dict[str, Any]:
@@ -77,11 +72,12 @@ def chosen(names: tuple[str, ...]) -> list[str]:
     return selected
 
 
-def examine(name: str, send: Callable[[list[dict[str, Any]]], None]) -> None:
-    """Run the conformance kit on a variant and send its results."""
+def examine(name: str, send: Callable[[Any], None]) -> None:
+    """Run the conformance kit on a variant; send (check, number, of how many), then the results."""
     from dataclasses import asdict
 
     from vaebench import testing
     from vaebench.plugins import catalogue
 
-    send([asdict(result) for result in testing.run(catalogue().variant(name))])
+    results = testing.run(catalogue().variant(name), progress=lambda *state: send(state))
+    send([asdict(result) for result in results])

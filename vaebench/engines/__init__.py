@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from vaebench.config import Cell
-from vaebench.worker import Place
+from vaebench.place import Place
 
 
 @dataclass(frozen=True)

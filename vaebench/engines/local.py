@@ -22,7 +22,8 @@ from vaebench import store
 from vaebench.config import Cell
 from vaebench.engines import Event, Limits
 from vaebench.errors import UserError
-from vaebench.worker import Place, work
+from vaebench.place import Place
+from vaebench.worker import work
 
 _CONTEXT = get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["vaebench.engines.preload"])

@@ -13,7 +13,7 @@ from vaebench import store
 from vaebench.config import Cell
 from vaebench.engines import Event, Limits, local
 from vaebench.errors import UserError
-from vaebench.worker import Place
+from vaebench.place import Place
 
 #: How often a cell is started again when its worker or node dies.
 RETRIES = 3
@@ -24,8 +24,12 @@ def compute(cell: Cell, place: Place, limits: Limits) -> dict[str, bytes]:
     with TemporaryDirectory(prefix="vaebench-") as folder:
         for _ in local.Local(1, limits).run([cell], place, [Path(folder)]):
             pass
-        made = (path for path in Path(folder).glob("[!.]*") if path.name != "checkpoint")
-        return {path.name: path.read_bytes() for path in made}
+        made = {str(path.relative_to(folder)): path for path in Path(folder).rglob("[!.]*")}
+        return {
+            name: path.read_bytes()
+            for name, path in made.items()
+            if path.is_file() and name != "checkpoint"
+        }
 
 
 @dataclass(frozen=True)
@@ -95,4 +99,6 @@ def _receive(files: dict[str, bytes], folder: Path) -> None:
     """Write what came back, the result last, so that it stands for complete files."""
     store.clear(folder)
     for name in sorted(files, key=lambda name: name == "result.json"):
-        store.write_bytes(folder / Path(name).name, files[name])
+        path = (folder / name).resolve()
+        if path.is_relative_to(folder.resolve()):
+            store.write_bytes(path, files[name])

@@ -1,0 +1,33 @@
+"""Where a run is computed, and how it tells of its progress: no part of what is compared."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+#: Called with the stage, how many of its steps are done, and of how many.
+Progress = Callable[[tuple[str, int, int]], None]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and with what a run is computed; nothing here is a part of what is compared.
+
+    Attributes:
+        root: The folder of the data sets.
+        device: ``cpu``, ``cuda``, …, or ``auto`` before planning.
+        download: Whether data and weights may be fetched.
+        fid_weights: Path of the feature extractor's weights, if it does not ship with them.
+        threads: Threads for torch on a CPU.
+        checkpoint_every: Seconds between two checkpoints of a cell's training.
+        devices: Over how many devices the training of one cell is spread.
+        loggers: Trackers that follow a cell's training.
+    """
+
+    root: Path
+    device: str = "auto"
+    download: bool = False
+    fid_weights: Path | None = None
+    threads: int = 1
+    checkpoint_every: float = 60.0
+    devices: int = 1
+    loggers: tuple[str, ...] = ()

@@ -1,0 +1,64 @@
+"""How long trainings may take, from a few steps of each."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from vaebench import data, devices
+from vaebench.config import Cell
+from vaebench.data import Images, Split
+from vaebench.place import Place
+from vaebench.plugins import catalogue
+from vaebench.train import build, fit
+
+#: Steps that are timed, after as many that are not.
+STEPS = 4
+#: Seconds after which no further cell is tried.
+PATIENCE = 60.0
+
+
+def rehearse(cells: Sequence[Cell], place: Place) -> list[float | None]:
+    """The seconds that training each cell may take, None for one that failed or was not tried."""
+    torch.set_num_threads(place.threads)
+    end = time.monotonic() + PATIENCE
+    found: list[float | None] = []
+    for cell in cells:
+        try:
+            found.append(_seconds(cell, place) if time.monotonic() < end else None)
+        # A variant that fails does so again in the run, where it is reported.
+        except Exception:
+            found.append(None)
+    return found
+
+
+def _seconds(cell: Cell, place: Place) -> float:
+    if cell.seconds is not None:
+        return cell.seconds
+    images = data.load(cell.dataset, data.Request(place.root, place.download, cell.image_size))
+    size = min(cell.batch_size, len(images.train))
+    few = Images(
+        Split(images.train.pixels[: STEPS * size]),
+        Split(images.validation.pixels[:size]),
+        Split(images.test.pixels[:1]),
+        images.levels,
+    )
+    steps = len(few.train) // size
+    variant = catalogue().variant(cell.plugin)
+    changes: dict[str, Any] = {"epochs": 2, "budget": "epochs", "kl_warmup": 0, "evaluate": "last"}
+    short = replace(cell, **changes)
+    model, critic = build(short, variant, few)
+    ends: list[float] = []
+    device = devices.find(place.device)
+    trained = fit(
+        short, variant, few, model, critic, device, lambda row: ends.append(time.perf_counter())
+    )
+    step = (ends[1] - ends[0]) / steps
+    count = float(cell.epochs * (len(images.train) // size))
+    if cell.budget == "decoder-passes":
+        passes = trained.decoder_passes / (2 * steps * size)
+        count *= (1 if critic is None else 2) / passes
+    return step * math.ceil(count)
