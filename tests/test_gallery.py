@@ -1,9 +1,13 @@
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.distributions import Independent, Normal
 
 from tests.cells import cell, digits
 from vaebench import gallery
+from vaebench.data import Images, Split
+from vaebench.evaluation.subject import Subject
 from vaebench.plugins import catalogue
 from vaebench.train import build
 
@@ -47,6 +51,27 @@ def test_the_map_covers_the_plane_with_the_second_code_upwards():
     assert (grid[1:, :, 1] < grid[:-1, :, 1]).all()
 
 
+def test_pictures_of_codes_look_at_a_limited_number_of_images(monkeypatch, tmp_path):
+    seen = []
+    model, _ = build(cell(plugin="iaf"), catalogue().variant("iaf"), digits())
+    test = Split(digits().test.pixels.repeat(2, 1, 1, 1))
+    subject = Subject(
+        model.eval().requires_grad_(False),
+        catalogue().variant("iaf"),
+        Images(digits().train, digits().validation, test, 17),
+        seed=0,
+        observation="bernoulli",
+        extractor_name="digits",
+    )
+    means = gallery.posterior_means
+    monkeypatch.setattr(
+        gallery, "posterior_means", lambda q: seen.append(q.batch_shape[0]) or means(q)
+    )
+    gallery.write(subject, tmp_path)
+    assert seen == [512] and len(subject.x) == 800
+    assert {"interpolations.png", "traversals.png"} <= {path.name for path in tmp_path.iterdir()}
+
+
 def test_a_film_disturbs_neither_model_nor_noise(tmp_path):
     model, _ = build(cell(), catalogue().variant("gaussian"), digits())
     model.train()
@@ -56,10 +81,29 @@ def test_a_film_disturbs_neither_model_nor_noise(tmp_path):
         film.take(model, epoch)
     film.take(model, 40)
     assert model.training and torch.equal(state, torch.get_rng_state())
-    assert film.epochs == [1, 2, 3, 5, 8, 14, 24, 40]
-    assert all(torch.equal(frame, film.frames[0]) for frame in film.frames)
-    film.write()
-    assert (tmp_path / "film.png").exists()
+    assert film.write() == [1, 2, 3, 5, 8, 14, 24, 40]
+    (picture,) = tmp_path.iterdir()
+    with Image.open(picture) as image:
+        lines = np.split(np.asarray(image), 8)
+    assert picture.name == "film.png" and all((line == lines[0]).all() for line in lines)
+
+
+def test_a_film_goes_on_after_an_interruption(tmp_path):
+    """The first epochs are filmed by one process, the others by the next; the third one stops."""
+    model, _ = build(cell(), catalogue().variant("gaussian"), digits())
+    whole, first, second = (gallery.Film(tmp_path / name, 0, 8) for name in ("a", "b", "b"))
+    for epoch in range(1, 9):
+        with torch.no_grad():
+            for weight in model.decoder.parameters():
+                weight.mul_(0.9)
+        whole.take(model, epoch)
+        (first if epoch < 5 else second).take(model, epoch)
+    assert whole.write() == second.write() == [1, 2, 3, 4, 6, 8]
+    assert (tmp_path / "a/film.png").read_bytes() == (tmp_path / "b/film.png").read_bytes()
+    first.take(model, 6)
+    third = gallery.Film(tmp_path / "b", 0, 8)
+    third.take(model, 2)
+    assert third.write() == [2]
 
 
 def test_a_film_of_nothing_is_not_written(tmp_path):

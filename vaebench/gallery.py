@@ -1,9 +1,11 @@
 """The pictures of a cell: what its model draws, copies, and makes of paths through its codes."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from safetensors.torch import load, save
 from torch import Tensor
 from torch.distributions import Distribution
 
@@ -18,6 +20,8 @@ from vaebench.seeds import seeded
 
 #: Pictures in a grid of samples or of reconstructions.
 SHOWN = 32
+#: Test images whose codes say where traversals and maps run.
+CODES = 512
 _PAIRS = 6
 _DIMENSIONS = 10
 _FRAMES = 8
@@ -41,7 +45,7 @@ def _all(subject: Subject) -> Iterator[tuple[str, bytes]]:
         training = grey(subject.images.train.pixels[list(rows)], subject.images.levels)
         yield "nearest", grid(subject.samples[list(samples)], training.to(subject.device))
     with seeded(subject.seed, "gallery"), torch.no_grad():
-        codes = posterior_means(subject.q)[0].detach()
+        codes = posterior_means(subject.model.posterior(subject.h[:CODES]))[0]
         radius = sphere(subject.p)
         yield "interpolations", grid(subject.decoded(interpolations(codes, radius)))
         if radius is None:
@@ -98,6 +102,8 @@ def _range(codes: Tensor) -> tuple[Tensor, Tensor]:
 class Film:
     """Samples of the same noise after a few epochs of training, a line each.
 
+    Lines wait on disk, so that those before an interruption are there after it.
+
     Args:
         folder: The cell's folder; ``film.png`` is written there.
         seed: The cell's.
@@ -107,23 +113,33 @@ class Film:
     def __init__(self, folder: Path, seed: int, epochs: int) -> None:
         self.folder = folder
         self.seed = seed
+        self.last = 0
         self.wanted = {round(epochs ** (i / (_FRAMES - 1))) for i in range(_FRAMES)}
-        self.epochs: list[int] = []
-        self.frames: list[Tensor] = []
 
     def take(self, model: VAE, epoch: int) -> None:
         """Add a line if this epoch is one of those to show; leaves model and noise as they were."""
-        if epoch not in self.wanted or epoch in self.epochs:
+        self.last = epoch
+        if epoch not in self.wanted:
             return
         was = model.training
         model.eval()
         with seeded(self.seed, "film"), torch.no_grad():
             z = model.posterior.prior().sample(torch.Size((COLUMNS,)))
-            self.frames.append(model.pictures(z).float().cpu())
+            frame = model.pictures(z).float().cpu().contiguous()
         model.train(was)
-        self.epochs.append(epoch)
+        self._waiting.mkdir(parents=True, exist_ok=True)
+        store.write_bytes(self._waiting / str(epoch), save({"frame": frame}))
 
-    def write(self) -> None:
-        """Write the lines that were taken."""
-        if self.frames:
-            store.write_bytes(self.folder / "film.png", grid(torch.cat(self.frames)))
+    @property
+    def _waiting(self) -> Path:
+        return self.folder / "film"
+
+    def write(self) -> list[int]:
+        """Write the lines that were taken up to the last epoch; return their epochs."""
+        taken = [epoch for epoch in sorted(self.wanted) if epoch <= self.last]
+        paths = {epoch: self._waiting / str(epoch) for epoch in taken}
+        frames = {e: load(path.read_bytes())["frame"] for e, path in paths.items() if path.exists()}
+        if frames:
+            store.write_bytes(self.folder / "film.png", grid(torch.cat([*frames.values()])))
+        shutil.rmtree(self._waiting, ignore_errors=True)
+        return list(frames)

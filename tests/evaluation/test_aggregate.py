@@ -59,8 +59,8 @@ def test_both_terms_against_quadrature(mixture):
 def test_one_dimension_against_quadrature_and_the_joint(mixture):
     torch.manual_seed(0)
     q, truth = mixture
-    value, error = marginal_kl_per_dimension(q, prior(1), draws=2000)
-    assert value.shape == error.shape == (1,)
+    value, error, whole = marginal_kl_per_dimension(q, prior(1), draws=2000)
+    assert value.shape == error.shape == (1,) and whole == pytest.approx(error.item())
     assert abs(value - truth) < 4 * error
 
     torch.manual_seed(0)
@@ -96,7 +96,9 @@ def test_saturation_is_flagged_and_its_stand_ins_are_right():
     assert found.saturated
     assert found.mutual_information == pytest.approx(math.log(800), abs=1e-3)
     assert found.marginal_kl > 20, "the truth is 0"
-    value, _ = marginal_kl_per_dimension(q, prior(15), draws=400)
+    value, errors, error = marginal_kl_per_dimension(q, prior(15), draws=400)
+    # The dimensions are independent here, so that their errors add up in quadrature.
+    assert error == pytest.approx(errors.square().sum().sqrt().item(), rel=0.2)
     assert value.sum().item() == pytest.approx(0, abs=0.6)
     assert moment_kl(q, prior(15)) == pytest.approx(0, abs=0.15)
 

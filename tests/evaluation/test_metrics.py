@@ -2,15 +2,16 @@ import dataclasses
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
 from tests.cells import cell, digits
-from vaebench.data import Images, Split
+from vaebench.data import Images, Request, Split, load
 from vaebench.errors import UserError
-from vaebench.evaluation.columns import feature
+from vaebench.evaluation.columns import bounds, feature
 from vaebench.evaluation.columns.novelty import closest
 from vaebench.evaluation.features import Extractor
 from vaebench.evaluation.metrics import METRICS, evaluate, select
@@ -18,7 +19,12 @@ from vaebench.evaluation.subject import Subject
 from vaebench.plugins import catalogue
 from vaebench.train import build
 
-COSTLY = ("overfitting", "ood", "probe", "gaps")
+
+def many(count):
+    """Digits with the test images repeated up to a count."""
+    whole = digits()
+    rows = torch.arange(count) % len(whole.test)
+    return replace(whole, test=Split(whole.test.pixels[rows], whole.test.labels[rows]))
 
 
 def subject(plugin="gaussian", images=None, **more):
@@ -74,7 +80,7 @@ def test_names_are_unique_and_say_what_they_are():
 def test_every_metric_has_a_number_or_a_reason(records, gaussian):
     assert list(records) == [m.column(gaussian) for m in METRICS]
     missing = {name for name, record in records.items() if record["value"] is None}
-    assert missing == {"concentration"}
+    assert missing == {"concentration", "ood_class"}
     for name, record in records.items():
         assert (record["value"] is None) == bool(record["reason"]), name
         assert record["value"] is None or math.isfinite(record["value"]), name
@@ -209,6 +215,8 @@ def test_a_posterior_on_the_sphere_has_a_concentration_and_no_axes():
     assert found["concentration"]["value"] > 0
     assert 0 < found["concentration"]["detail"]["resultant_length"] < 1
     assert "no axes" in found["active_units"]["reason"]
+    boxed = measure(subject("epanechnikov-paper"), "active_units")["active_units"]
+    assert 0 <= boxed["value"] <= 3
     assert "no location-scale family" in found["amortisation_gap"]["reason"]
     assert "no diagonal Gaussian" in found["marginal_kl_moment"]["reason"]
 
@@ -220,7 +228,54 @@ def test_a_kl_without_a_closed_form_knows_its_monte_carlo_error():
     again = measure(replace(model, seed=1), "kl")["kl"]
     error = math.hypot(*(r["detail"]["monte_carlo_se"] for r in (first, again)))
     assert 0 < abs(first["value"] - again["value"]) < 5 * error < first["value"]
-    assert first["depends"]["draws"] == 32
+    assert first["depends"]["draws"] == 64
+    few = measure(subject("gmm", images=many(3000)), "elbo", "kl")
+    assert few["elbo"]["depends"]["draws"] == 6 and few["kl"]["depends"]["draws"] == 64
+
+
+def test_the_sampled_kl_is_that_of_the_closed_form():
+    model = subject(images=many(500))
+    closed = measure(model, "kl")["kl"]
+    model.__dict__["closed_kl"] = False
+    sampled = measure(model, "kl")["kl"]
+    assert closed["depends"] == {} and sampled["depends"] == {"draws": 64}
+    error = sampled["detail"]["monte_carlo_se"]
+    assert 0 < abs(sampled["value"] - closed["value"]) < 4.5 * error < 0.2 * closed["value"]
+
+
+def test_the_curve_of_the_bound_ends_in_the_bound_and_starts_below_it(records):
+    found = records["iwae_8"]
+    curve = found["detail"]["curve"]
+    assert curve["k"] == [1, 2, 5, 8]
+    assert curve["bound"] == sorted(curve["bound"])
+    ends = curve["bound"][-1], curve["se"][-1]
+    assert ends == pytest.approx((found["value"], found["se"]), rel=1e-12)
+    # L_1 is the ELBO, here of the first 50 images and from other draws.
+    elbo = records["elbo"]["per_image"][:50].mean().item()
+    error = 5 * records["elbo"]["detail"]["monte_carlo_se"] * math.sqrt(400 / 50 * (1 + 32 / 8))
+    assert curve["bound"][0] == pytest.approx(elbo, abs=error)
+    assert measure(subject(iw_samples=1), "iwae_{k}")["iwae_1"]["detail"]["curve"]["k"] == [1]
+
+
+def test_the_bound_does_not_depend_on_how_many_images_are_decoded_at_a_time(monkeypatch):
+    model = subject("gmm", iw_images=300, iw_samples=3)
+    first = measure(model, "iwae_{k}")["iwae_3"]["per_image"]
+    monkeypatch.setattr(bounds, "_PIXELS", 1)
+    second = measure(model, "iwae_{k}")["iwae_3"]["per_image"]
+    torch.testing.assert_close(first, second, rtol=0, atol=1e-4)
+    other = measure(replace(model, seed=1), "iwae_{k}")["iwae_3"]["per_image"]
+    assert not torch.equal(first, other)
+
+
+def test_a_held_out_class_is_told_apart_by_its_bound():
+    images = load("digits[without=0]", Request(Path("nowhere")))
+    found = measure(subject(images=images), "ood_class")["ood_class"]
+    assert found["depends"]["foreign"] == "178 images" and found["n"] == len(images.test)
+    assert 0 < found["value"] < 1 and 0 < found["se"] < 0.05
+    # The test images under another name cannot be told apart.
+    same = replace(images, outside=images.test)
+    found = measure(subject(images=same), "ood_class")["ood_class"]
+    assert abs(found["value"] - 0.5) < 4.5 * found["se"]
 
 
 def test_a_data_set_without_labels_has_no_probe():

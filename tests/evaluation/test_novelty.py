@@ -15,6 +15,25 @@ def test_auroc_is_that_of_scikit_learn_with_ties():
     assert novelty.auroc(inside, outside) == pytest.approx(expected, abs=1e-12)
 
 
+def test_the_error_of_auroc_is_that_over_repetitions():
+    generator = torch.Generator().manual_seed(0)
+
+    def scores():
+        inside = torch.randn(60, generator=generator) + 1
+        return inside, torch.randn(25, generator=generator)
+
+    pairs = [scores() for _ in range(1000)]
+    found = [(novelty.auroc(*pair), novelty.auroc_error(*pair)) for pair in pairs]
+    values, errors = torch.tensor(found, dtype=torch.float64).unbind(1)
+    # P(N(1, 1) > N(0, 1)) = Φ(1/√2)
+    expected = torch.special.ndtr(torch.tensor(0.5).sqrt()).item()
+    assert values.mean().item() == pytest.approx(expected, abs=5 * values.std().item() / 1000**0.5)
+    # The standard deviation of 1000 values is known to 1 / √2000 of itself.
+    assert errors.mean().item() == pytest.approx(values.std().item(), rel=5 / 2000**0.5)
+    assert novelty.auroc_error(torch.ones(1), torch.ones(5)) is None
+    assert novelty.auroc_error(torch.arange(5) + 9, torch.arange(4)) is None
+
+
 def test_nearest_points_are_those_of_scikit_learn():
     generator = torch.Generator().manual_seed(0)
     queries, points = (torch.randn(n, 5, generator=generator) for n in (30, 80))

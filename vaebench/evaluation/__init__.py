@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vaebench.evaluation.bounds import importance_bound as importance_bound
+    from vaebench.evaluation.bounds import importance_curve as importance_curve
     from vaebench.evaluation.bracket import Bracket as Bracket
     from vaebench.evaluation.bracket import bdmc as bdmc
     from vaebench.evaluation.bracket import certified as certified
@@ -24,6 +25,7 @@ _HOME = {
     "bdmc": "bracket",
     "certified": "bracket",
     "importance_bound": "bounds",
+    "importance_curve": "bounds",
 }
 __all__ = list(_HOME)
 

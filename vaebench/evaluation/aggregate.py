@@ -69,10 +69,10 @@ def information(q: Distribution, p: Distribution, draws: int = 1000) -> Informat
 
 def marginal_kl_per_dimension(
     q: Distribution, p: Distribution, draws: int = 1000
-) -> tuple[Tensor, Tensor] | None:
-    """KL(q(z_d) || p(z_d)) (D,) and its standard errors (D,), which do not saturate at log N.
+) -> tuple[Tensor, Tensor, float] | None:
+    """KL(q(z_d) || p(z_d)) (D,), standard errors (D,), and that of the sum; none saturates.
 
-    Their sum is the marginal KL less the total correlation of q(z).
+    The sum is the marginal KL less the total correlation of q(z).
 
     Args:
         q: Posterior, batch shape (N,), event shape (D,).
@@ -92,7 +92,7 @@ def marginal_kl_per_dimension(
     except NotImplementedError:
         return None
     ratio = mixture - prior.log_prob(z).cpu().double()
-    return ratio.mean(0), ratio.std(0) / math.sqrt(len(ratio))
+    return ratio.mean(0), ratio.std(0) / math.sqrt(len(ratio)), _error(ratio.sum(1))
 
 
 def moment_kl(q: Distribution, p: Distribution, samples: int = 16) -> float | None:

@@ -190,7 +190,8 @@ def latent_space(prior: Distribution) -> LatentSpace:
         return normal_space(lambda u: prior.loc + u @ prior.scale_tril.mT)
     if not z.is_floating_point() or getattr(prior.support, "is_discrete", False):
         raise ValueError(
-            f"{name} is a discrete prior: annealing does not apply, use importance_bound."
+            "The prior is discrete: annealing does not apply, importance weights do "
+            "(importance_bound; the column iwae_K)."
         )
     if _on_real_vectors(prior):
         return OwnCoordinates(place[0], lambda u: u, *place[1:], prior)

@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, kl_divergence
 
+#: Draws taken together from a posterior that does not tell its moments.
+_ROWS = 2**14
+
 
 def kl_per_dimension(q: Distribution, p: Distribution) -> Tensor | None:
     """KL(q(z_d|x) || p(z_d)) (N, D), where both are products of univariate distributions.
@@ -48,9 +51,8 @@ def posterior_means(q: Distribution, samples: int = 256) -> tuple[Tensor, Tensor
     try:
         return q.mean, torch.zeros_like(q.mean)
     except NotImplementedError:
-        with torch.no_grad():
-            z = q.sample(torch.Size((samples,)))
-        return z.mean(0), z.var(0) / samples
+        mean, variance = _drawn(q, samples)
+        return mean, variance / samples
 
 
 def posterior_variances(q: Distribution, samples: int = 256) -> Tensor:
@@ -58,8 +60,23 @@ def posterior_variances(q: Distribution, samples: int = 256) -> Tensor:
     try:
         return q.variance
     except NotImplementedError:
-        with torch.no_grad():
-            return q.sample(torch.Size((samples,))).var(0)
+        return _drawn(q, samples)[1]
+
+
+def _drawn(q: Distribution, samples: int) -> tuple[Tensor, Tensor]:
+    """Mean and variance (N, D) of draws from q, taken a few at a time: flows are wide."""
+    most = max(1, _ROWS // q.batch_shape.numel())
+    parts = [min(most, samples - begin) for begin in range(0, samples, most)]
+    sums, squares = [], []
+    with torch.no_grad():
+        for part in parts:
+            z = q.sample(torch.Size((part,)))
+            sums.append(z.double().sum(0))
+            squares.append(z.double().square().sum(0))
+    mean = torch.stack(sums).sum(0) / samples
+    square = torch.stack(squares).sum(0) / samples
+    variance = (square - mean.square()).clamp_min(0) * samples / (samples - 1)
+    return mean.to(z.dtype), variance.to(z.dtype)
 
 
 def active_units(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from vaebench.errors import UserError, unknown
-from vaebench.evaluation.columns import bounds, feature, image, latent, novelty, probe
+from vaebench.evaluation.columns import bounds, feature, image, latent, novelty, probe, signal
 from vaebench.evaluation.estimate import Unavailable
 from vaebench.evaluation.metric import Metric
 from vaebench.evaluation.subject import Subject
@@ -17,6 +17,7 @@ METRICS: tuple[Metric, ...] = (
     *image.METRICS,
     *novelty.METRICS,
     *probe.METRICS,
+    *signal.METRICS,
 )
 
 

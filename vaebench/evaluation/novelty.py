@@ -1,5 +1,7 @@
 """Are samples copies, do they leave out classes, and does the bound know what it has not seen?"""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -9,10 +11,31 @@ from vaebench.seeds import generator
 
 def auroc(inside: Tensor, outside: Tensor) -> float:
     """Probability that a score (N,) is above another (M,), ties counted half."""
-    inside, outside = inside.double().cpu(), outside.double().cpu().sort().values
-    below = torch.searchsorted(outside, inside)
-    reached = torch.searchsorted(outside, inside, right=True)
-    return ((below + reached).double().mean() / 2 / len(outside)).item()
+    return _above(inside, outside).mean().item()
+
+
+def _above(scores: Tensor, others: Tensor) -> Tensor:
+    """For each score (N,) the share of the others (M,) that it exceeds, ties counted half."""
+    scores, others = scores.double().cpu(), others.double().cpu().sort().values
+    below = torch.searchsorted(others, scores)
+    reached = torch.searchsorted(others, scores, right=True)
+    return (below + reached).double() / 2 / len(others)
+
+
+def auroc_error(inside: Tensor, outside: Tensor) -> float | None:
+    """Standard error of `auroc` over both sets of scores.
+
+    None where one has a single score, or where they do not overlap: that tells of no spread.
+
+    References:
+        DeLong et al. 1988, Comparing the areas under two or more correlated ROC curves,
+        doi 10.2307/2531595, eq. 5.
+    """
+    if min(len(inside), len(outside)) < 2:
+        return None
+    spread = _above(inside, outside).var() / len(inside)
+    spread = spread + _above(outside, inside).var() / len(outside)
+    return math.sqrt(spread.item()) or None
 
 
 def nearest(queries: Tensor, points: Tensor, chunk: int = 500) -> tuple[Tensor, Tensor]:

@@ -39,7 +39,6 @@ class Terms(NamedTuple):
         log_px: E_q[log p(x|z)].
         kl: KL(q(z|x) || p(z)).
         elbo_error: Squared Monte Carlo standard error of the ELBO.
-        kl_error: The same of the KL, zero where it has a closed form.
         draws: Draws for each image.
     """
 
@@ -47,7 +46,6 @@ class Terms(NamedTuple):
     log_px: Tensor
     kl: Tensor
     elbo_error: Tensor
-    kl_error: Tensor
     draws: int
 
 
@@ -154,15 +152,14 @@ class Subject:
         with seeded(self.seed, purpose), torch.no_grad():
             for some in x.split(max(1, self.chunk // draws)):
                 draw = self.model.draw(some, draws, stratified=False)
-                parts.append((elbo(draw), draw.mean(draw.log_px), draw.kl, *self._errors(draw)))
-        bound, log_px, kl, *errors = (torch.cat(values) for values in zip(*parts, strict=True))
-        return Terms(bound, log_px, kl, errors[0], errors[1], draws)
+                parts.append((elbo(draw), draw.mean(draw.log_px), draw.kl, self._error(draw)))
+        bound, log_px, kl, error = (torch.cat(values) for values in zip(*parts, strict=True))
+        return Terms(bound, log_px, kl, error, draws)
 
-    def _errors(self, draw: Draw) -> tuple[Tensor, Tensor]:
-        """Squared standard errors (B,) of the ELBO and of the KL over the draws."""
-        kl = draw.log_qz - draw.log_pz
-        kl = torch.zeros_like(kl) if self.closed_kl else kl
-        return (draw.log_px - kl).var(0) / len(kl), kl.var(0) / len(kl)
+    def _error(self, draw: Draw) -> Tensor:
+        """Squared standard errors (B,) of the ELBO over the draws."""
+        values = draw.log_px if self.closed_kl else draw.log_w
+        return values.var(0) / len(values)
 
     def decoded(self, z: Tensor) -> Tensor:
         """Decoder means (N, C, H, W) in [0, 1] for latents (N, D)."""
@@ -246,7 +243,8 @@ class Subject:
     def means(self, x: Tensor) -> Tensor:
         """Posterior means (N, D) of observations x (N, C, H, W), float64 on the CPU."""
         with seeded(self.seed, "means"), torch.no_grad():
-            parts = [posterior_means(self.model.encode(some))[0] for some in x.split(512)]
+            draws = 256 if len(x) <= 5000 else 64
+            parts = [posterior_means(self.model.encode(some), draws)[0] for some in x.split(512)]
         return torch.cat(parts).double().cpu()
 
     def depends(self, **more: Any) -> dict[str, Any]:

@@ -1,17 +1,21 @@
 """Columns about the likelihood: bounds on log p(x), their terms and the gaps between them."""
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from vaebench.evaluation.bounds import importance_bound
+from vaebench.evaluation.bounds import importance_curve
 from vaebench.evaluation.estimate import Estimate, Unavailable, mean, quantiles
 from vaebench.evaluation.likelihood import ais_estimate, bdmc_estimate
 from vaebench.evaluation.metric import ANY, NO_ELBO, NO_MODEL, Metric
 from vaebench.evaluation.refine import Bounds, refine
-from vaebench.evaluation.subject import DRAWS, Subject
-from vaebench.seeds import seeded
+from vaebench.evaluation.subject import Subject
+from vaebench.seeds import derive, seeded
+
+#: Images whose draws are taken together, and pixels that a CPU decodes at a time.
+_TOGETHER, _PIXELS = 256, 2**18
 
 
 def elbo(subject: Subject) -> Estimate:
@@ -32,21 +36,30 @@ def distortion(subject: Subject) -> Estimate:
 
 
 def importance_weighted(subject: Subject) -> Estimate:
-    """The K-sample bound of the first images."""
-
-    def bound(x: Tensor) -> Tensor:
-        return importance_bound(
-            lambda z: subject.model.log_likelihood(z, x),
+    """The K-sample bound of the first images, with its curve over smaller K."""
+    curves = [
+        importance_curve(
+            partial(subject.model.log_likelihood, x=x),
             subject.p,
             subject.model.encode(x),
             samples=subject.iw_samples,
-            chunk=DRAWS,
+            chunk=max(1, _rows(subject) // len(x)),
+            seed=derive(subject.seed, "bound", part),
         )
+        for part, x in enumerate(subject.x[: subject.iw_images].split(_TOGETHER))
+    ]
+    bounds = torch.cat([curve.bound for curve in curves], 1).cpu()
+    n = bounds.shape[1]
+    se = (bounds.std(1) / math.sqrt(n)).tolist() if n > 1 else [None] * len(bounds)
+    detail = {"curve": {"k": list(curves[0].k), "bound": bounds.mean(1).tolist(), "se": se}}
+    return mean(bounds[-1], detail=detail, **subject.depends(K=subject.iw_samples))
 
-    some = subject.x[: subject.iw_images]
-    with seeded(subject.seed, "bound"), torch.no_grad():
-        values = torch.cat([bound(x) for x in some.split(max(1, subject.chunk // DRAWS))])
-    return mean(values, **subject.depends(K=subject.iw_samples))
+
+def _rows(subject: Subject) -> int:
+    """Images decoded at a time: on a CPU no more than its caches hold."""
+    if subject.device.type != "cpu":
+        return subject.chunk
+    return min(subject.chunk, max(64, _PIXELS // math.prod(subject.images.shape)))
 
 
 def annealed(subject: Subject) -> Estimate:

@@ -133,14 +133,17 @@ def _share(side: Side, name: str) -> Callable[[Subject], Estimate]:
 
 
 _SENTENCES = {
-    "precision": "Share of {0} that lie within the k-th neighbour's reach of a test image.",
-    "recall": "Share of test images that lie within the k-th neighbour's reach of {0}.",
-    "density": "Mean number of test images that reach one of the {0}, over k; may exceed 1.",
-    "coverage": "Share of test images that reach one of the {0}.",
+    "precision": "Share of {0} nearer to a test image than its 5th nearest test image",
+    "recall": "Share of test images nearer to one of the {0} than its 5th nearest of these",
+    "density": "Mean number, divided by 5 (may exceed 1), of test images that one of the {0} is "
+    "nearer to than their 5th nearest test image",
+    "coverage": "Share of test images with one of the {0} nearer than their 5th nearest test image",
 }
 
 
 def _of(side: Side) -> Iterator[Metric]:
+    end = ": what a perfect model would score." if side.after else "."
+
     def name(kind: str) -> str:
         return f"{side.before}{kind}_{{extractor}}{side.after}"
 
@@ -150,7 +153,7 @@ def _of(side: Side) -> Iterator[Metric]:
         f"FID of {side.words}",
         "squared feature distance",
         "lower",
-        f"Fréchet distance between features of {side.words} and of test images.",
+        f"Fréchet distance between features of {side.words} and of test images{end}",
         side.laws,
         lambda subject: fid(subject, side.features(subject)),
     )
@@ -160,7 +163,7 @@ def _of(side: Side) -> Iterator[Metric]:
         f"KID of {side.words}",
         "squared kernel distance",
         "lower",
-        f"Unbiased kernel distance between features of {side.words} and of test images.",
+        f"Unbiased kernel distance between features of {side.words} and of test images{end}",
         side.laws,
         lambda subject: kid(subject, side.features(subject)),
     )
@@ -171,7 +174,7 @@ def _of(side: Side) -> Iterator[Metric]:
             f"{kind.capitalize()} of {side.words}",
             "ratio" if kind == "density" else "share",
             "higher",
-            sentence.format(side.words),
+            sentence.format(side.words) + end,
             side.laws,
             _share(side, kind),
         )
@@ -185,7 +188,7 @@ METRICS = (
         "FID of noise",
         "squared feature distance",
         None,
-        "Fréchet distance between features of uniform noise and of test images: a ceiling.",
+        "Fréchet distance between features of uniform noise and of test images: a rough ceiling.",
         ANY,
         fid_noise,
     ),

@@ -88,7 +88,7 @@ METRICS = (
         "PSNR of reconstructions",
         "dB",
         "higher",
-        "Peak signal-to-noise ratio of reconstructions, -10 log10 of each image's squared error.",
+        "Peak signal-to-noise ratio of reconstructions: -10 log10 of each mean squared error.",
         ANY,
         _distance(psnr),
     ),

@@ -9,7 +9,7 @@ from torch import Tensor
 from vaebench.data import Split
 from vaebench.evaluation import novelty
 from vaebench.evaluation.columns.feature import MOST_DIMENSIONS
-from vaebench.evaluation.estimate import Estimate, quantiles
+from vaebench.evaluation.estimate import Estimate, Unavailable, quantiles
 from vaebench.evaluation.metric import NO_ELBO, NO_MODEL, Metric
 from vaebench.evaluation.subject import MOST_IMAGES, Subject
 
@@ -70,7 +70,7 @@ def copies(subject: Subject) -> Estimate:
     return Estimate(
         novelty.auroc(found.real, found.samples),
         len(found.samples),
-        None,
+        novelty.auroc_error(found.real, found.samples),
         {"features": subject.extractor.identity, "training": f"{found.training} images"},
         detail={
             "median_ratio": (found.samples.median() / found.real.median()).item(),
@@ -99,6 +99,13 @@ def missed_classes(subject: Subject) -> Estimate:
     )
 
 
+def _held_out(subject: Subject, count: int) -> Tensor:
+    """Stored pixels of the class that no split holds."""
+    if subject.images.outside is None:
+        raise Unavailable("no class is held out: ask for one with --dataset digits[without=9]")
+    return subject.images.outside.pixels[:count]
+
+
 def _detection(foreign: Callable[[Subject, int], Tensor]) -> Callable[[Subject], Estimate]:
     def compute(subject: Subject) -> Estimate:
         count = min(len(subject.x), MOST_QUERIES)
@@ -109,8 +116,8 @@ def _detection(foreign: Callable[[Subject, int], Tensor]) -> Callable[[Subject],
         return Estimate(
             novelty.auroc(inside, outside),
             len(inside),
-            None,
-            subject.depends(foreign=f"{count} images", draws=DRAWS),
+            novelty.auroc_error(inside, outside),
+            subject.depends(foreign=f"{len(x)} images", draws=DRAWS),
             detail={"elbo_inside": quantiles(inside), "elbo_outside": quantiles(outside)},
         )
 
@@ -176,6 +183,18 @@ METRICS = (
         "Probability that the ELBO of a test image exceeds that of one with its pixels shuffled.",
         NO_ELBO,
         _detection(lambda subject, count: novelty.shuffled(subject.images.test.pixels[:count])),
+        costly=True,
+    ),
+    Metric(
+        "ood_class",
+        "ood",
+        "Held-out class told apart",
+        "AUROC",
+        "higher",
+        "Probability that the ELBO of a test image exceeds that of an image of the class that "
+        "training never saw, as with --dataset digits[without=9].",
+        NO_ELBO,
+        _detection(_held_out),
         costly=True,
     ),
 )
