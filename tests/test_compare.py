@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from vaebench.compare import Score, difference, interval, verdict
+from vaebench.compare import Score, difference, interval, pairwise, verdict
 
 
 def scores(*values, se=None):
@@ -133,3 +133,12 @@ def test_a_true_difference_is_found():
         one = verdict({"a": a, "b": b}, "higher")
         found += one is not None and one.best == "a" and not one.ties
     assert found > 190
+
+
+def test_pairs_are_antisymmetric_and_each_is_a_difference_of_its_own():
+    rows = {"a": scores(1.0, 2.0, 4.0), "b": scores(0.0, 2.0, 1.0), "c": scores(5.0, 5.0, 9.0)}
+    found = pairwise(rows)
+    assert set(found) == {(x, y) for x in rows for y in rows if x != y}
+    for (x, y), gap in found.items():
+        assert gap == difference(rows[x], rows[y])
+        assert gap.mean == -found[y, x].mean and gap.margin == found[y, x].margin

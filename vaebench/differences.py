@@ -147,7 +147,8 @@ def newest() -> Path:
     return found[-1].parent
 
 
-def _sides(run: Path) -> list[Side]:
+def sides(run: Path) -> list[Side]:
+    """The finished variants of a run, one for each combination of settings."""
     records = store.cells(run)
     by_name = {record["cell"]: record for record in records}
     found = []
@@ -161,25 +162,25 @@ def _sides(run: Path) -> list[Side]:
 
 
 def _variants(names: tuple[str, ...], run: Path) -> Iterator[tuple[Side, Side]]:
-    sides = _sides(run)
+    known = sides(run)
     for name in names:
-        if name not in {side.label for side in sides}:
-            raise unknown(f"finished variant in {run}:", name, {side.label for side in sides})
-    for first in (side for side in sides if side.label == names[0]):
+        if name not in {side.label for side in known}:
+            raise unknown(f"finished variant in {run}:", name, {side.label for side in known})
+    for first in (side for side in known if side.label == names[0]):
         for name in names[1:]:
-            for second in sides:
-                if second.label == name and _same(first, second, ("plugin",)):
+            for second in known:
+                if second.label == name and same(first, second, ("plugin",)):
                     yield first, second
 
 
 def _runs(folders: list[Path]) -> Iterator[tuple[Side, Side]]:
     """Each variant with itself in the first run, all settings equal, or else the only ones."""
-    base = _sides(folders[0])
+    base = sides(folders[0])
     for folder in folders[1:]:
-        other = _sides(folder)
+        other = sides(folder)
         for first in base:
             alike = [s for s in other if s.label == first.label and _same_data(first, s)]
-            equal = [s for s in alike if _same(first, s, ())]
+            equal = [s for s in alike if same(first, s, ())]
             peers = [s for s in base if s.label == first.label and _same_data(first, s)]
             for second in equal or (alike if len(alike) == len(peers) == 1 else []):
                 yield (
@@ -188,7 +189,8 @@ def _runs(folders: list[Path]) -> Iterator[tuple[Side, Side]]:
                 )
 
 
-def _same(a: Side, b: Side, but: tuple[str, ...]) -> bool:
+def same(a: Side, b: Side, but: tuple[str, ...]) -> bool:
+    """Whether all settings are equal but some."""
     keys = a.settings.keys() | b.settings.keys()
     return all(str(a.settings.get(k)) == str(b.settings.get(k)) for k in keys if k not in but)
 

@@ -5,7 +5,7 @@ from rich.console import Console
 
 from tests.report.make_run import metric, result, write_cell
 from vaebench import results, store
-from vaebench.report import sheet
+from vaebench.report import sheet, tables
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +48,8 @@ def test_real_images_stand_under_samples_and_reconstructions(run):
 def test_only_footnotes_that_are_referred_to_are_printed(run):
     assert "n/a: nobody asked" in columns(run).notes
     screen = Console(file=io.StringIO(), width=200)
-    screen.print(results.terminal(run))
-    results.write(run)
+    screen.print(tables.terminal(run))
+    tables.write(run)
     for text in (screen.file.getvalue(), (run / "table.md").read_text()):
         assert "nobody asked" not in text and "fewer images" in text
 
@@ -59,3 +59,30 @@ def test_costs_are_columns(run):
     assert found["seconds_per_epoch"] == 0.5 and found["peak_memory"] == 512.5
     names = [column.name for column in columns(run).columns]
     assert {"seconds", "seconds_per_epoch", "decoder_passes", "peak_memory"} <= set(names)
+
+
+def test_the_time_to_an_elbo_needs_all_seeds_and_names_its_target(tmp_path):
+    for name, slow in (("gaussian", 0), ("iwae", 2)):
+        for seed in range(2):
+            folder = write_cell(tmp_path, result(name, seed))
+            elbos = [-30.0, -25.0] if seed < slow else [-30.0, -20.0 + seed]
+            rows = "".join(f"{i},{10 * i},{elbo}\n" for i, elbo in enumerate(elbos, 1))
+            store.write_text(folder / "history.csv", "epoch,seconds,valid_elbo\n" + rows)
+    sheet = columns(tmp_path)
+    column = next(c for c in sheet.columns if c.name == "seconds_to_elbo")
+    target = results.load(tmp_path)["elbo_target"].iloc[0]
+    assert column.depends == f"target: {target:.2f}"
+    (block,) = sheet.blocks
+    values = {row.label: row.entries["seconds_to_elbo"].value for row in block.rows}
+    assert values == {"gaussian": 20.0, "iwae": 20.0 if target <= -25 else None}
+
+
+def test_a_column_that_needs_all_seeds_says_why_it_has_no_mean(tmp_path):
+    for seed, elbo in enumerate((-20.0, -20.0, -20.0, -20.0, -40.0)):
+        folder = write_cell(tmp_path, result("gaussian", seed))
+        store.write_text(folder / "history.csv", f"epoch,seconds,valid_elbo\n1,10,{elbo}\n")
+    ((row,),) = (block.rows for block in columns(tmp_path).blocks)
+    entry = row.entries["seconds_to_elbo"]
+    assert (
+        entry.value is None and entry.detail == "Not available: not every seed reached the target"
+    )

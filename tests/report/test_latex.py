@@ -7,6 +7,7 @@ import pytest
 
 from tests.report.make_run import HOSTILE, make_run, result
 from vaebench import results, store
+from vaebench.report import tables
 from vaebench.report.latex import escape, latex
 from vaebench.report.sheet import sheets
 
@@ -51,7 +52,7 @@ def test_every_special_character_is_escaped():
 
 def test_parquet_keeps_numbers_as_numbers(run):
     pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-    results.write(run)
+    tables.write(run)
     found = pd.read_parquet(run / "results.parquet")
     cells = results.load(run)
     assert list(found) == list(cells)

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tests.report.make_run import make_run, result, write_cell
+from tests.report.make_run import make_run, per_image, result, write_cell
 from vaebench import report, results, store
+from vaebench.report import bounds
 from vaebench.report.plots import Look
 from vaebench.report.ranking import critical_difference, mean_ranks, ranking
 from vaebench.report.sheet import sheets
@@ -44,31 +45,60 @@ def test_a_diagram_needs_six_data_sets(tmp_path, datasets, diagrams):
     drawn = ranking(found, look)
     assert len(drawn) == diagrams
     if diagrams:
-        assert "Over all data sets" in report.write(tmp_path).read_text()
+        assert "Ranks over all data sets" in report.write(tmp_path).read_text()
     for each in drawn:
         assert f"over {datasets} data sets" in each["text"] and "iaf ranks first" in each["text"]
 
 
-def test_bounds_are_drawn_on_the_images_that_ais_had(tmp_path):
-    run = make_run(tmp_path, (0, 1))
+def bounds_of(run, name):
     ((_, block),), records = blocks(run)
-    drawn = {
-        title: figure
-        for title, _, figure in figures(
-            str(run), block.rows, records, Look([r.label for r in block.rows])
-        )
-    }
+    (row,) = (row for row in block.rows if row.label == name)
+    return bounds.bounds(str(run), row, records)
+
+
+def test_the_ais_estimate_is_carried_over_to_the_images_of_the_bound(tmp_path):
+    """AIS had the first 64 images of 400: its gap to the bound there is added to the bound."""
+    run = make_run(tmp_path, (0, 1))
+    frames = [per_image("iaf", seed) for seed in (0, 1)]
+    found = bounds_of(run, "iaf")
+    assert list(found.values.index) == [1, 128]
+    for seed, frame in enumerate(frames):
+        expected = [frame["elbo"].mean(), frame["iwae_128"].mean()]
+        assert found.values.iloc[:, seed].to_list() == pytest.approx(expected)
+    gaps = [frame["log_likelihood_ais"][:64] - frame["iwae_128"][:64] for frame in frames]
+    means = [f["iwae_128"].mean() + gap.mean() for f, gap in zip(frames, gaps, strict=True)]
+    assert found.log_px == pytest.approx(np.mean(means))
+    squares = [gap.var(ddof=1) / 64 * (1 - 64 / 400) for gap in gaps]
+    assert found.se == pytest.approx(np.sqrt(np.sum(squares)) / 2)
+
+
+def test_the_bound_against_k_is_the_curve_that_the_metric_keeps(tmp_path):
+    kept = {"k": [1, 2, 5, 128], "bound": [-24.0, -23.5, -23.0, -22.6], "se": [0.1] * 4}
+    for seed in (0, 1):
+        found = result("iaf", seed)
+        found["metrics"]["iwae_128"]["detail"] = {
+            "curve": kept | {"bound": [b - seed for b in kept["bound"]]}
+        }
+        write_cell(tmp_path, found)
+    assert bounds_of(tmp_path, "iaf").values.mean(axis=1).to_dict() == dict(
+        zip(kept["k"], np.array(kept["bound"]) - 0.5, strict=True)
+    )
+    ((_, block),), records = blocks(tmp_path)
+    drawn = {t: f for t, _, f in figures(str(tmp_path), block.rows, records, Look(["iaf"]))}
     axes = drawn["Bounds against K"].axes[0]
-    lines = {line.get_color(): line for line in axes.lines if len(line.get_xdata()) == 2}
-    assert len(axes.lines) == 2 * 7 and lines
-    cells = [record for record in records.values() if record["config"]["plugin"] == "iaf"]
-    values = [
-        results.numbers(run, f"cells/{record['cell']}/per_image.csv", "index").dropna()
-        for record in cells
-    ]
-    expected = [np.mean([frame[name].mean() for frame in values]) for name in ("elbo", "iwae_128")]
-    curves = [list(line.get_ydata()) for line in axes.lines if list(line.get_xdata()) == [1, 128]]
-    assert any(np.allclose(curve, expected) for curve in curves)
+    assert axes.get_xscale() == "log"
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "128", "AIS"]
+    assert list(axes.lines[0].get_ydata()) == [-24.5, -24.0, -23.5, -23.1]
+
+
+@pytest.mark.parametrize(
+    "kept", ["no", {"k": 3, "bound": [1]}, {"k": ["x", 0], "bound": [1, 2]}, {"k": [1] * 99}]
+)
+def test_a_damaged_curve_leaves_the_bounds_of_the_images(tmp_path, kept):
+    found = result("iaf", 0)
+    found["metrics"]["iwae_128"]["detail"] = {"curve": kept}
+    write_cell(tmp_path, found)
+    assert list(bounds_of(tmp_path, "iaf").values.index) == [1, 128]
 
 
 def test_kl_by_dimension_is_sorted_and_only_from_whole_lists(tmp_path):

@@ -1,9 +1,13 @@
 """One self-contained page of a run: tables, pictures, plots and the details of each cell."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vaebench.report.reading import Reading
 
 
-def write(run: Path | str) -> Path:
+def write(run: "Path | str | Reading") -> Path:
     """Write ``report.html`` of a run and return its path.
 
     Raises:
@@ -11,7 +15,9 @@ def write(run: Path | str) -> Path:
     """
     from vaebench import store
     from vaebench.report.page import render
+    from vaebench.report.reading import read
 
-    path = Path(run) / "report.html"
-    store.write_text(path, render(run))
+    reading = read(run)
+    path = reading.run / "report.html"
+    store.write_text(path, render(reading))
     return path

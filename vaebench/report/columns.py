@@ -1,10 +1,10 @@
 """Which metrics a table shows, in which order, with which name and how many digits."""
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -20,19 +20,47 @@ KEY = {
     "mse": "MSE",
     "seconds": "training",
 }
+#: The metrics that are put in words: the first one present of each line.
+_HEADLINES = (("log_likelihood_ais", "elbo"), ("fid_",))
 _SUFFIX = 12
+
+
+class _Cost(NamedTuple):
+    """A column of costs: the column that holds its target, and why a cell may lack it."""
+
+    title: str
+    unit: str
+    description: str
+    target: str = ""
+    missing: str = ""
+
+
 _COST = {
-    "seconds": ("Training time", "s", "Wall time of training one cell, evaluation aside."),
-    "seconds_per_epoch": ("Time of an epoch", "s", "Wall time of training, for each epoch."),
-    "parameters": ("Parameters", "", "Numbers that are learnt, those of the critic included."),
-    "decoder_passes": ("Decoder passes", "", "Images that the decoder made in training."),
-    "peak_memory": ("Peak memory", "MiB", "Most memory held in training, on the GPU if on one."),
+    "seconds": _Cost("Training time", "s", "Wall time of training one cell, evaluation aside."),
+    "seconds_per_epoch": _Cost("Time of an epoch", "s", "Wall time of training, for each epoch."),
+    "seconds_to_elbo": _Cost(
+        "Time to the ELBO",
+        "s",
+        "Wall time of training until the ELBO of the validation images first reaches the target, "
+        "which three quarters of the cells reach.",
+        target="elbo_target",
+        missing="not every seed reached the target",
+    ),
+    "parameters": _Cost("Parameters", "", "Numbers that are learnt, those of the critic included."),
+    "decoder_passes": _Cost("Decoder passes", "", "Images that the decoder made in training."),
+    "peak_memory": _Cost(
+        "Peak memory", "MiB", "Most memory held in training, on the GPU if on one."
+    ),
 }
 
 
 @dataclass(frozen=True)
 class Column:
-    """A metric as a column; `digits` is the number of decimals."""
+    """A metric as a column.
+
+    `digits` is the number of decimals, `missing` why a seed may have no value although another
+    has one; without it the mean is over the seeds that have one.
+    """
 
     name: str
     short: str
@@ -44,6 +72,7 @@ class Column:
     digits: int
     key: bool
     notes: tuple[int, ...] = ()
+    missing: str = ""
 
     @property
     def suffix(self) -> str:
@@ -60,6 +89,13 @@ class Column:
         return f"{value:.2e}" if abs(value) >= 1e6 else f"{value:.{self.digits}f}"
 
 
+def headlines(columns: Sequence[Column]) -> list[Column]:
+    """The columns that a summary speaks of."""
+    keys = [column for column in columns if column.key]
+    found = ([c for p in prefixes for c in keys if c.name.startswith(p)] for prefixes in _HEADLINES)
+    return [chosen[0] for chosen in found if chosen]
+
+
 def make_columns(
     done: pd.DataFrame, metrics: Mapping[str, dict[str, Any]], records: list[dict[str, Any]]
 ) -> Iterator[Column]:
@@ -68,7 +104,7 @@ def make_columns(
     rest = [name for name in tried if not name.endswith("_real")]
     for pattern, short in KEY.items():
         if pattern in _COST:
-            yield _column(pattern, short, _cost(pattern), done, [], key=True)
+            yield _cost_column(pattern, short, done)
         found = [name for name in rest if fnmatchcase(name, pattern)]
         matches = [n for n in found if not any(n.startswith(f"{other}_") for other in found)]
         for name in matches:
@@ -79,11 +115,17 @@ def make_columns(
         yield _column(name, metrics[name]["title"], metrics[name], done, records, key=False)
     for name in _COST:
         if name not in KEY and done[name].notna().any():
-            yield _column(name, _COST[name][0], _cost(name), done, [], key=False)
+            yield _cost_column(name, _COST[name].title, done)
 
 
-def _cost(name: str) -> dict[str, Any]:
-    return dict(zip(("title", "unit", "description"), _COST[name], strict=True))
+def _cost_column(name: str, short: str, done: pd.DataFrame) -> Column:
+    cost = _COST[name]
+    column = _column(name, short, cost._asdict(), done, [], key=name in KEY)
+    targets: list[float] = []
+    if cost.target in done:
+        targets = done[cost.target].dropna().unique().tolist()
+    known = " or ".join(f"{target:.2f}" for target in targets) if len(targets) < 4 else ""
+    return replace(column, missing=cost.missing, depends=f"target: {known}" if known else "")
 
 
 def _column(

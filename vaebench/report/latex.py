@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from vaebench.report.columns import Column
+from vaebench.report.footnotes import footnoted
 from vaebench.report.rows import Entry, Row
-from vaebench.report.sheet import Block, Sheet
+from vaebench.report.sheet import Sheet
 from vaebench.report.summary import caption
 
 _SPECIAL = {
@@ -38,7 +40,9 @@ def latex(sheets: list[Sheet]) -> str:
     """The tables for a paper: ``\\input{table.tex}`` with ``\\usepackage{booktabs}``."""
     head = "% Written by vaebench. Needs \\usepackage{booktabs}.\n"
     return head + "\n".join(
-        "\n".join(_table(sheet, block)) + "\n" for sheet in sheets for block in sheet.blocks
+        "\n".join(_table(replace(sheet, blocks=[block]))) + "\n"
+        for sheet in sheets
+        for block in sheet.blocks
     )
 
 
@@ -53,7 +57,10 @@ def escape(text: str) -> str:
     )
 
 
-def _table(sheet: Sheet, block: Block) -> Iterator[str]:
+def _table(sheet: Sheet) -> Iterator[str]:
+    """The lines of the table of a sheet's only block."""
+    sheet, notes = footnoted(sheet, [column for column in sheet.columns if column.key])
+    (block,) = sheet.blocks
     columns = [column for column in sheet.columns if column.key]
     title = ", ".join(filter(None, (sheet.dataset, sheet.title(block))))
     yield r"\begin{table}"
@@ -72,10 +79,9 @@ def _table(sheet: Sheet, block: Block) -> Iterator[str]:
         yield _line(["real images", *texts])
     yield r"\bottomrule"
     yield r"\end{tabular}"
-    used = _used(block, columns)
-    if used:
+    if notes:
         yield r"\par\smallskip\footnotesize\raggedright"
-        yield r" \\ ".join(f"$^{{{i}}}$ {escape(sheet.notes[i - 1])}" for i in used)
+        yield r" \\ ".join(f"$^{{{i}}}$ {escape(note)}" for i, note in enumerate(notes, 1))
     yield r"\end{table}"
 
 
@@ -107,12 +113,3 @@ def _number(text: str) -> str:
 
 def _marks(notes: tuple[int, ...]) -> str:
     return f"$^{{{','.join(map(str, notes))}}}$" if notes else ""
-
-
-def _used(block: Block, columns: list[Column]) -> list[int]:
-    """The footnotes that this table refers to."""
-    found = {note for column in columns for note in column.notes}
-    for row in block.rows:
-        found |= set(row.notes)
-        found |= {n for c in columns if row.entries for n in row.entries[c.name].notes}
-    return sorted(found)

@@ -1,10 +1,9 @@
 """The report of a run as one page of HTML."""
 
-import base64
-import hashlib
 import json
 import shlex
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,16 @@ import pandas as pd
 from markupsafe import Markup
 
 from vaebench import __version__, repeat, results, store
-from vaebench.report import plots, terms
-from vaebench.report.columns import Column
+from vaebench.report import overall, plots, terms
+from vaebench.report.columns import Column, headlines
+from vaebench.report.footnotes import footnoted
+from vaebench.report.matrix import matrix
 from vaebench.report.panels import panels
 from vaebench.report.ranking import ranking
-from vaebench.report.sheet import Block, Sheet, sheets
-from vaebench.report.summary import caption, headlines, remarks, sentence
+from vaebench.report.reading import Reading, read
+from vaebench.report.script import script
+from vaebench.report.sheet import Block, Sheet
+from vaebench.report.summary import caption, remarks, sentence
 
 _HERE = Path(__file__).parent
 #: Bytes that all pictures, and all details of cells, may take.
@@ -27,26 +30,25 @@ _DETAILS = 800_000
 _CONFIG = 2**16
 
 
-def render(run: Path | str) -> str:
+def render(run: Path | str | Reading) -> str:
     """The page of a run, from its cells alone.
 
     Raises:
         UserError: The folder is no run.
     """
-    records = store.cells(run)
-    cells = results.frame(run, records)
-    found = sheets(cells, records)
+    reading = read(run)
+    run, records, cells, found = reading.run, reading.records, reading.cells, reading.sheets
     look = plots.Look(sorted({row.label for s in found for b in s.blocks for row in b.rows}))
-    blocks = [(sheet, block) for sheet in found for block in sheet.blocks]
-    budget = _PICTURES // max(1, sum(len(block.rows) for _, block in blocks))
+    pairs = [(sheet, block) for sheet in found for block in sheet.blocks]
+    budget = _PICTURES // max(1, sum(len(block.rows) for _, block in pairs))
     by_cell = {record["cell"]: record for record in records}
     with plots.styled():
         sections = [
-            _section(f"s{number}", str(run), sheet, block, look, budget, by_cell)
-            for number, (sheet, block) in enumerate(blocks)
+            _section(f"s{number}", str(run), replace(sheet, blocks=[block]), look, budget, by_cell)
+            for number, (sheet, block) in enumerate(pairs)
         ]
-        ranks = ranking(blocks, look)
-    script = (_HERE / "script.js").read_text("utf-8")
+        ranks = ranking(pairs, look)
+        together = overall.section(pairs, by_cell, look)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
         autoescape=True,
@@ -62,13 +64,13 @@ def render(run: Path | str) -> str:
         config=_config(run),
         sections=sections,
         ranks=ranks,
+        overall=together,
         broken=[record for record in records if record["status"] != "done"],
         details=list(_details(run, records)),
         installation=_installation(records),
         version=__version__,
         style=Markup((_HERE / "style.css").read_text("utf-8")),
-        script=Markup(script),
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        script=script(),
     )
 
 
@@ -97,28 +99,34 @@ def _section(
     name: str,
     run: str,
     sheet: Sheet,
-    block: Block,
     look: plots.Look,
     budget: int,
     records: Mapping[str, dict[str, Any]],
 ) -> dict[str, Any]:
-    """What the template shows of one block of comparable rows."""
-    columns = sheet.columns
+    """What the template shows of a sheet with one block of comparable rows."""
+    sheet, notes = footnoted(sheet, [column for column in sheet.columns if column.key])
+    (block,) = sheet.blocks
     return {
         "name": name,
         "title": " · ".join(filter(None, (sheet.dataset, sheet.title(block)))),
         "settings": _settings(block),
         "cards": [
             card
-            for column in headlines(sheet)
+            for column in headlines(sheet.columns)
             if (card := _card(name, column, block, look))["sentence"]
         ],
         "remarks": remarks(block),
-        "columns": columns,
+        "columns": sheet.columns,
         "rows": block.rows,
         "references": block.references,
         "caption": caption(block),
-        "notes": sheet.notes,
+        "matrices": [
+            matrix(column, block.pairs[column.name])
+            for column in sheet.columns
+            if column.name in block.pairs
+        ],
+        "notes": notes,
+        "more_notes": sheet.notes[len(notes) :],
         "colours": {row.label: look.colour(row.label) for row in block.rows},
         "figures": list(_figures(name, run, sheet, block, look, records)),
         "panels": panels(run, block.rows, budget, records),
@@ -165,7 +173,7 @@ def _figures(
     """Each plot that the block has data for: kind, heading, explanation, drawing."""
     columns = {column.name: column for column in sheet.columns}
     rate, distortion = columns.get("kl"), columns.get("distortion")
-    main, quality = (*headlines(sheet), None, None)[:2]
+    main, quality = (*headlines(sheet.columns), None, None)[:2]
     seconds = columns.get("seconds")
     pairs = (
         (rate, distortion, "Rate and distortion", "Dashed lines join points of equal ELBO."),
@@ -183,8 +191,8 @@ def _figures(
         row.label: [results.numbers(run, f"cells/{c}/history.csv", "epoch") for c in row.cells]
         for row in block.rows
     }
-    for number, (title, figure) in enumerate(plots.curves(histories, look)):
-        yield _drawn(f"{name}-c{number}", title, "", figure)
+    for number, (title, text, figure) in enumerate(plots.curves(histories, look)):
+        yield _drawn(f"{name}-c{number}", title, text, figure)
 
 
 def _drawn(prefix: str, title: str, text: str, figure: Any) -> dict[str, Any]:

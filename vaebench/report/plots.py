@@ -46,6 +46,7 @@ _STYLE: Any = {
 }
 _POINTS = 200
 _PANELS = 16
+_OWN = "What each variant maximises, which is not the same for all: no one wins here."
 _WORDS = {
     "valid": "Validation",
     "train": "Training",
@@ -97,8 +98,8 @@ def styled() -> AbstractContextManager[None]:
 
 def differences(column: Column, verdict: Verdict, look: Look) -> Figure:
     """The difference of each variant to the best one, with its 95 % interval."""
-    found = {name: (d.mean, d.margin) for name, d in verdict.differences.items()}
-    figure, axes = _ladder({verdict.best: (0.0, 0.0)} | found, look)
+    found = {name: (d.mean, d.margin, d.margin) for name, d in verdict.differences.items()}
+    figure, axes = ladder({verdict.best: (0.0, 0.0, 0.0)} | found, look)
     axes.axvline(0, color=_INK, linewidth=1, zorder=0.5)
     unit = f", {column.suffix}" if column.suffix else ""
     axes.set_xlabel(f"difference to {_brief(verdict.best)}{unit}", parse_math=False)
@@ -108,22 +109,23 @@ def differences(column: Column, verdict: Verdict, look: Look) -> Figure:
 def values(column: Column, rows: Sequence[Row], look: Look) -> Figure:
     """The value of each variant, with the table's interval where there is one."""
     entries = {row.label: row.entries[column.name] for row in rows if row.entries}
-    found = {k: (e.value, e.margin or 0.0) for k, e in entries.items() if e.value is not None}
-    best_first = sorted(found.items(), key=lambda p: p[1], reverse=column.better == "higher")
-    figure, axes = _ladder(dict(best_first), look)
+    known = {k: (e.value, e.margin or 0.0) for k, e in entries.items() if e.value is not None}
+    best_first = sorted(known.items(), key=lambda p: p[1], reverse=column.better == "higher")
+    figure, axes = ladder({k: (value, m, m) for k, (value, m) in best_first}, look)
     axes.set_xlabel(_label(column), parse_math=False)
     return figure
 
 
-def _ladder(points: Mapping[str, tuple[float, float]], look: Look) -> tuple[Figure, Axes]:
-    """Means with margins, a line for each variant, sorted by their distance from the first."""
+def ladder(points: Mapping[str, tuple[float, float, float]], look: Look) -> tuple[Figure, Axes]:
+    """Means with margins below and above, sorted by their distance from the first."""
     first = next(iter(points.values()))[0]
     names = sorted(points, key=lambda name: abs(points[name][0] - first))
     figure, axes = blank(5.0, 0.5 + 0.23 * len(names))
     for y, name in enumerate(names):
-        mean, margin = points[name]
+        mean, *margins = points[name]
+        known = [[0.0 if math.isnan(margin) else margin] for margin in margins]
         axes.errorbar(
-            mean, y, xerr=0 if math.isnan(margin) else margin, color=look.colour(name),
+            mean, y, xerr=known, color=look.colour(name),
             marker=look.marker(name), markersize=5.5, elinewidth=2.2,
         )  # fmt: skip
     axes.set_yticks(range(len(names)), [_brief(name) for name in names], parse_math=False)
@@ -136,11 +138,12 @@ def _ladder(points: Mapping[str, tuple[float, float]], look: Look) -> tuple[Figu
 
 def curves(
     histories: Mapping[str, Sequence[pd.DataFrame]], look: Look
-) -> Iterator[tuple[str, Figure]]:
-    """Each term of validation and training over epochs: mean and range over seeds."""
+) -> Iterator[tuple[str, str, Figure]]:
+    """Each term of validation and training over epochs: heading, explanation, figure."""
     for term in _terms(histories):
         words = [_WORDS.get(word, word.replace("_", " ")) for word in term.split("_", 1)]
-        yield ": ".join(words), curve(term, histories, look)
+        text = _OWN if term.endswith("_objective") else ""
+        yield ": ".join(words), text, curve(term, histories, look)
 
 
 def curve(term: str, histories: Mapping[str, Sequence[pd.DataFrame]], look: Look) -> Figure:

@@ -1,43 +1,27 @@
 """Mean ranks over data sets with the critical difference of Nemenyi's test."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from scipy import stats
 
+from vaebench.nemenyi import LEAST, critical_difference, mean_ranks
+from vaebench.report.columns import headlines
+from vaebench.report.overall import one_each
 from vaebench.report.plots import Look, blank, svg
 from vaebench.report.sheet import Block, Sheet
-from vaebench.report.summary import headlines
-
-#: Below so many data sets the test can tell nothing.
-LEAST = 6
-
-
-def critical_difference(variants: int, datasets: int, level: float = 0.05) -> float:
-    """The difference of mean ranks from which two of them differ significantly.
-
-    Demšar 2006 (JMLR 7), section 3.2.2: q √(k (k + 1) / 6N), with q the quantile of the
-    studentised range for k variants and infinitely many degrees of freedom, over √2.
-    """
-    quantile = stats.studentized_range.ppf(1 - level, variants, np.inf) / math.sqrt(2)
-    return float(quantile * math.sqrt(variants * (variants + 1) / (6 * datasets)))
-
-
-def mean_ranks(values: np.ndarray, better: str) -> np.ndarray:
-    """Mean ranks (V,) of variants over data sets, values (N, V); 1 is best, ties share."""
-    return stats.rankdata(-values if better == "higher" else values, axis=1).mean(0)
 
 
 def ranking(blocks: Sequence[tuple[Sheet, Block]], look: Look) -> list[dict[str, Any]]:
     """A diagram for each headline metric that two or more variants have on six data sets."""
     found = []
-    names = dict.fromkeys(c.name for sheet, _ in blocks for c in headlines(sheet) if c.better)
+    names = dict.fromkeys(
+        c.name for sheet, _ in blocks for c in headlines(sheet.columns) if c.better
+    )
     for number, name in enumerate(names):
         columns = [c for sheet, _ in blocks for c in sheet.columns if c.name == name]
-        results = [_values(block, name) for _, block in _one_each(blocks)]
+        results = [_values(block, name) for _, block in one_each(blocks)]
         results = [each for each in results if each]
         shared = [label for label in look.labels if all(label in each for each in results)]
         if len(results) < LEAST or len(shared) < 2:
@@ -54,11 +38,6 @@ def ranking(blocks: Sequence[tuple[Sheet, Block]], look: Look) -> list[dict[str,
         drawing = svg(figure, f"{columns[0].title}. {text}", f"rank{number}")
         found.append({"title": columns[0].title, "text": text, "svg": drawing})
     return found
-
-
-def _one_each(blocks: Sequence[tuple[Sheet, Block]]) -> list[tuple[Sheet, Block]]:
-    """The first block of each data set, so that each counts once."""
-    return list({sheet.dataset: (sheet, block) for sheet, block in reversed(blocks)}.values())
 
 
 def _values(block: Block, name: str) -> dict[str, float]:

@@ -98,8 +98,9 @@ def _entry(
 ) -> Entry:
     values = done[column.name].dropna()
     found = [record["metrics"].get(column.name, {}) for record in cells]
-    if values.empty:
-        reasons = [m["reason"] for m in found if m.get("reason")] or ["not measured"]
+    if values.empty or (column.missing and len(values) < len(done)):
+        reasons = [m["reason"] for m in found if m.get("reason")]
+        reasons += [column.missing or "not measured"]
         return Entry(
             "n/a", notes=(notes(f"n/a: {reasons[0]}"),), detail=f"Not available: {reasons[0]}"
         )

@@ -1,64 +1,50 @@
-"use strict";
-for (const table of document.querySelectorAll("table.sheet")) {
-  const body = table.tBodies[0];
-  const heads = [...table.tHead.rows[0].cells];
-  const value = (row, column) => {
-    if (column === 0) return row.cells[0].textContent.trim();
-    const last = column === heads.length - 1;
-    const failed = row.querySelector(".failed") !== null;
-    const text = last ? [...row.cells].at(-1).dataset.value : failed ? "" : row.cells[column].dataset.value;
-    return text === "" ? NaN : Number(text);
-  };
-  heads.forEach((head, column) => {
-    head.querySelector("button").addEventListener("click", () => {
-      const up = head.getAttribute("aria-sort") !== "ascending";
-      const sign = up ? 1 : -1;
-      const rows = [...body.rows].sort((a, b) => {
-        const [x, y] = [value(a, column), value(b, column)];
-        if (typeof x === "string") return sign * x.localeCompare(y);
-        if (isNaN(x) || isNaN(y)) return isNaN(x) - isNaN(y);
-        return sign * (x - y);
-      });
-      heads.forEach((other) => other.removeAttribute("aria-sort"));
-      head.setAttribute("aria-sort", up ? "ascending" : "descending");
-      body.append(...rows);
-    });
+const missingLast = (sign) => (a, b) => {
+  if (a === "" || b === "") return (a === "") - (b === "");
+  return sign * (Number(a) - Number(b));
+};
+Object.assign(DataTable.ext.type.order, { "known-asc": missingLast(1), "known-desc": missingLast(-1) });
+for (const sheet of document.querySelectorAll("table.sheet")) {
+  const region = sheet.parentElement;
+  for (const link of sheet.tHead.querySelectorAll("a")) {
+    for (const kind of ["click", "keypress"]) link.addEventListener(kind, (event) => event.stopPropagation());
+  }
+  const table = new DataTable(sheet, {
+    paging: false,
+    order: [],
+    autoWidth: false,
+    layout: {
+      topStart: "search",
+      topEnd: {
+        buttons: [{
+          extend: "colvis",
+          columns: ":not(:first-child)",
+          columnText: (api, i) => DataTable.util.escapeHtml(api.column(i).header().ariaLabel),
+          prefixButtons: [
+            { extend: "colvisGroup", text: "all metrics", show: ":hidden" },
+            { extend: "colvisRestore", text: "the usual ones" },
+          ],
+        }],
+      },
+      bottomStart: null,
+      bottomEnd: null,
+      bottom: "info",
+    },
+    language: {
+      search: "Filter",
+      searchPlaceholder: "part of a name",
+      info: "",
+      infoEmpty: "",
+      infoFiltered: "_TOTAL_ of _MAX_ variants",
+      zeroRecords: "no variant is called that",
+      buttons: { colvis: "Columns" },
+    },
   });
-}
-for (const table of document.querySelectorAll("table.sheet")) {
-  const boxes = [...document.querySelectorAll(`input[data-table="${table.id}"]`)];
-  const all = document.querySelector(`input[data-extra="${table.id}"]`);
-  const usual = boxes.map((box) => box.checked);
-  table.classList.add("chosen");
-  const show = () => {
-    const shown = boxes.filter((box) => box.checked).length;
-    for (const row of table.rows) {
-      const failed = row.querySelector(".failed");
-      if (failed === null) {
-        for (const box of boxes) row.cells[Number(box.dataset.column)].hidden = !box.checked;
-      } else {
-        failed.hidden = shown === 0;
-        failed.colSpan = Math.max(1, shown);
-      }
-    }
-    if (all !== null) all.checked = shown === boxes.length;
-  };
-  for (const box of boxes) box.addEventListener("change", show);
-  all?.addEventListener("change", () => {
-    boxes.forEach((box, i) => { box.checked = all.checked || usual[i]; });
-    show();
-  });
-  show();
-}
-for (const field of document.querySelectorAll("input[data-filter]")) {
-  const rows = [...document.getElementById(field.dataset.filter).tBodies[0].rows];
-  const count = document.getElementById(`${field.dataset.filter}-count`);
-  field.addEventListener("input", () => {
-    const wanted = field.value.trim().toLowerCase();
-    for (const row of rows) row.hidden = !row.cells[0].textContent.toLowerCase().includes(wanted);
-    const left = rows.filter((row) => !row.hidden).length;
-    count.textContent = wanted === "" ? "" : `${left} of ${rows.length}`;
-  });
+  const inner = sheet.closest(".dt-layout-table");
+  inner.className = "";
+  for (const { name, value } of [...region.attributes]) {
+    inner.setAttribute(name, value);
+    region.removeAttribute(name);
+  }
 }
 for (const group of document.querySelectorAll(".tabs")) {
   const panels = [...group.querySelectorAll(".panel")];

@@ -8,19 +8,26 @@ from typing import Any
 import pandas as pd
 
 from vaebench import results, store
-from vaebench.compare import Score, Verdict, verdict
-from vaebench.report.columns import Column, make_columns
+from vaebench.compare import Difference, Score, Verdict, pairwise, verdict
+from vaebench.report.columns import Column, headlines, make_columns
 from vaebench.report.rows import Notes, Row, make_row
+
+#: Of so many rows at most each pair is compared.
+_MATRIX = 24
 
 
 @dataclass(frozen=True)
 class Block:
-    """Rows that may be compared: all settings are equal but the variant and the seed."""
+    """Rows that may be compared: all settings are equal but the variant and the seed.
+
+    `verdicts` are by column; so are `pairs`, the differences of the first row to the second.
+    """
 
     settings: dict[str, Any]
     rows: list[Row]
     references: dict[str, str]
     verdicts: dict[str, Verdict]
+    pairs: dict[str, dict[tuple[str, str], Difference]] = field(default_factory=dict)
 
     @property
     def seeds(self) -> int:
@@ -122,19 +129,24 @@ def _block(
         for part in done.values()
         for cell in part["cell"]
     }
-    verdicts = {}
+    rank = _ranks(done, columns)
+    done = dict(sorted(done.items(), key=lambda item: rank[item[0]]))
+    verdicts, pairs = {}, {}
+    chosen = {column.name for column in headlines(columns)} if len(groups) <= _MATRIX else ()
     for column in columns:
         rows = {label: scores(part, column.name, images) for label, part in done.items()}
-        found = verdict({label: r for label, r in rows.items() if r}, column.better)
+        rows = {label: row for label, row in rows.items() if row}
+        found = verdict(rows, column.better)
         if found:
             verdicts[column.name] = found
-    rank = _ranks(done, columns)
+            if column.name in chosen and len(rows) > 2:
+                pairs[column.name] = pairwise(rows)
     made = [
         make_row(str(s["plugin"]), part, columns, verdicts, notes, records)
         for s, part in sorted(groups, key=lambda group: rank[str(group[0]["plugin"])])
     ]
     cells = [records[cell] for part in done.values() for cell in part["cell"]]
-    return Block(groups[0][0], made, _references(columns, cells), verdicts)
+    return Block(groups[0][0], made, _references(columns, cells), verdicts, pairs)
 
 
 def _ranks(done: Mapping[str, pd.DataFrame], columns: list[Column]) -> dict[str, tuple[Any, ...]]:
@@ -157,17 +169,17 @@ def scores(part: pd.DataFrame, name: str, images: Mapping[str, pd.DataFrame]) ->
         images: By cell, the values of each test image; taken where their mean is the metric.
     """
     found = {}
-    for index, cell in zip(part.index, part.to_dict("records"), strict=True):
-        if math.isnan(cell[name]):
+    errors = part[f"{name}_se"] if f"{name}_se" in part else [math.nan] * len(part)
+    rows = zip(part.index, part["cell"], part["seed"], part[name], errors, strict=True)
+    for index, cell, spelled, value, se in rows:
+        if math.isnan(value):
             continue
-        seed = store.number(cell["seed"])
-        se = cell.get(f"{name}_se", math.nan)
-        frame = images[cell["cell"]]
+        seed, frame = store.number(spelled), images[cell]
         each = frame[name].dropna() if name in frame else None
-        if each is not None and not math.isclose(each.mean(), cell[name], rel_tol=1e-3):
+        if each is not None and not math.isclose(each.mean(), value, rel_tol=1e-3):
             each = None
         key = -1 - int(str(index)) if seed is None else int(seed)
-        found[key] = Score(cell[name], None if math.isnan(se) else se, each)
+        found[key] = Score(value, None if math.isnan(se) else se, each)
     return found
 
 

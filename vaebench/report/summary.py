@@ -4,16 +4,13 @@ import math
 from collections.abc import Mapping, Sequence
 
 from vaebench.compare import Difference
-from vaebench.report.columns import Column
+from vaebench.report.columns import Column, headlines
 from vaebench.report.sheet import Block, Sheet
-
-#: The metrics that are put in words: the first one present of each line.
-_HEADLINES = (("log_likelihood_ais", "elbo"), ("fid_",))
 
 
 def summary(sheet: Sheet, block: Block) -> list[str]:
     """Who wins on likelihood and on the quality of samples, and how far that can be trusted."""
-    found = [(column.title, sentence(column, block)) for column in headlines(sheet)]
+    found = [(column.title, sentence(column, block)) for column in headlines(sheet.columns)]
     return [f"{title}: {text}" for title, text in found if text] + remarks(block)
 
 
@@ -32,13 +29,6 @@ def remarks(block: Block) -> list[str]:
         verb = "has" if missing == 1 else "have"
         found.append(f"{missing} of {cells} cells {verb} no result ({names}).")
     return found
-
-
-def headlines(sheet: Sheet) -> list[Column]:
-    """The columns that the summary speaks of."""
-    keys = [column for column in sheet.columns if column.key]
-    found = ([c for p in prefixes for c in keys if c.name.startswith(p)] for prefixes in _HEADLINES)
-    return [columns[0] for columns in found if columns]
 
 
 def caption(block: Block) -> str:
@@ -79,10 +69,16 @@ def sentence(column: Column, block: Block) -> str:
             f"{best} has the best value ({value}), but none of the others differs from it "
             "significantly."
         )
-    return (
+    text = (
         f"{_all([best, *found.ties])} cannot be told apart (best value {value}); the others are "
         "significantly worse."
     )
+    size = {name: abs(gap.mean) for name, gap in found.differences.items()}
+    nearest = min(gap for name, gap in size.items() if name not in found.ties)
+    if unsure := [name for name in found.ties if size[name] > nearest]:
+        verb = "is" if len(unsure) == 1 else "are"
+        text += f" That {_all(unsure)} {verb} not ruled out is due to a wide interval."
+    return text
 
 
 def _extreme(values: Mapping[str, float], better: str) -> str:

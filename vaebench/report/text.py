@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vaebench.report.columns import Column
+from vaebench.report.footnotes import footnoted
 from vaebench.report.rows import Entry, Row
 from vaebench.report.sheet import Block, Sheet
 from vaebench.report.summary import caption, summary
@@ -25,6 +26,7 @@ def markdown(sheets: list[Sheet]) -> str:
 
 
 def _section(sheet: Sheet) -> str:
+    sheet, notes = footnoted(sheet, [column for column in sheet.columns if column.key])
     columns = [column for column in sheet.columns if column.key]
     parts = [f"## {_escape(sheet.dataset)}"]
     for block in sheet.blocks:
@@ -33,18 +35,8 @@ def _section(sheet: Sheet) -> str:
         parts.append("\n".join(_rows(block, columns)))
         parts.extend(_escape(sentence) for sentence in summary(sheet, block))
         parts.append(_escape(caption(block)))
-    used = _cited(sheet, columns)
-    parts.append("\n".join(f"{i}. {_escape(sheet.notes[i - 1])}" for i in used))
+    parts.append("\n".join(f"{i}. {_escape(note)}" for i, note in enumerate(notes, 1)))
     return "\n\n".join(part for part in parts if part)
-
-
-def _cited(sheet: Sheet, columns: list[Column]) -> list[int]:
-    """The numbers of the footnotes that a table of these columns refers to."""
-    marks = [column.notes for column in columns]
-    for block in sheet.blocks:
-        for row in block.rows:
-            marks += [row.notes, *(row.entries[c.name].notes for c in columns if row.entries)]
-    return sorted({number for notes in marks for number in notes})
 
 
 def _rows(block: Block, columns: list[Column]) -> Iterator[str]:
@@ -92,27 +84,29 @@ class Terminal:
     ) -> Iterator[RenderableType]:
         """Yield table, summary and footnotes of each block."""
         for sheet in self.sheets:
+            shown = _fitting(sheet, console, options)
+            sheet, notes = footnoted(sheet, shown)
+            columns = [c for c in sheet.columns if c.name in {column.name for column in shown}]
             for block in sheet.blocks:
-                yield _fitting(sheet, block, console, options)
+                yield _table(sheet, block, columns)
                 for sentence in summary(sheet, block):
                     yield Text(sentence)
                 if block.seeds:
                     yield Text(caption(block), style="dim")
-            for number in _cited(sheet, [column for column in sheet.columns if column.key]):
-                yield Text(f"{number:>2} {sheet.notes[number - 1]}", style="dim")
+            for number, note in enumerate(notes, 1):
+                yield Text(f"{number:>2} {note}", style="dim")
 
 
-def _fitting(sheet: Sheet, block: Block, console: Console, options: ConsoleOptions) -> Table:
+def _fitting(sheet: Sheet, console: Console, options: ConsoleOptions) -> list[Column]:
+    """The key columns, or as many of them as there is room for."""
     columns = [column for column in sheet.columns if column.key]
     for prefix in ("", *_DISPENSABLE):
         columns = [c for c in columns if not (prefix and c.name.startswith(prefix))]
-        table = _table(sheet, block, columns)
-        if (
-            console.measure(table, options=options.update(max_width=1000)).maximum
-            <= options.max_width
-        ):
+        wide = options.update(max_width=1000)
+        tables = (_table(sheet, block, columns) for block in sheet.blocks)
+        if all(console.measure(t, options=wide).maximum <= options.max_width for t in tables):
             break
-    return table
+    return columns
 
 
 def _table(sheet: Sheet, block: Block, columns: list[Column]) -> Table:
@@ -125,12 +119,14 @@ def _table(sheet: Sheet, block: Block, columns: list[Column]) -> Table:
         unit = c.suffix.removesuffix("/image")
         head = f"{c.short} {c.arrow}".rstrip() + _small(c.notes) + f"\n{unit}"
         table.add_column(Text(head.rstrip()), justify="right", no_wrap=True)
+    table.add_column("n", justify="right")
     for row in block.rows:
         table.add_row(*_texts(row, columns))
     if any(column.name in block.references for column in columns):
         table.add_row(
             Text("real images"),
             *(Text(block.references.get(c.name, "")) for c in columns),
+            "",
             style="italic",
         )
     return table
@@ -141,7 +137,7 @@ def _texts(row: Row, columns: list[Column]) -> Iterator[Text]:
     label.truncate(24, overflow="ellipsis")
     yield label.append(_small(row.notes), style="dim")
     if not row.entries:
-        yield Text("failed", style="bold red")
+        yield from (Text("failed", style="bold red"), *[Text()] * (len(columns) - 1))
     for column in columns if row.entries else ():
         entry = row.entries[column.name]
         style = {"best": "bold green", "tied": "green"}.get(entry.mark, "")
@@ -150,6 +146,7 @@ def _texts(row: Row, columns: list[Column]) -> Iterator[Text]:
             shown += f" {entry.error}"
         text = Text(shown + {"best": " ★", "tied": " ="}.get(entry.mark, ""), style=style)
         yield text.append(_small(entry.notes), style="dim")
+    yield Text(str(row.seeds))
 
 
 def _small(notes: tuple[int, ...]) -> str:

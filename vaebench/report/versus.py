@@ -1,6 +1,6 @@
 """Comparisons in the terminal and as a page of their own."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jinja2
@@ -11,6 +11,8 @@ from rich.text import Text
 
 from vaebench import __version__, store
 from vaebench.differences import Comparison, Line
+from vaebench.overview import Overview, Ranks, overview
+from vaebench.report.standings import TEXT, standing_rows
 from vaebench.report.summary import digits
 
 _HERE = Path(__file__).parent
@@ -35,10 +37,8 @@ def texts(line: Line) -> tuple[str, str, str, str, str]:
 def terminal(found: list[Comparison]) -> Iterator[Table | Text]:
     """A table for each comparison."""
     for one in found:
-        table = Table(box=box.SIMPLE_HEAD, title=Text(one.title), title_justify="left")
-        table.add_column("metric")
-        for head in (one.first.label, one.second.label, "difference", ""):
-            table.add_column(Text(head), justify="right")
+        heads = (one.first.label, one.second.label, "difference", "")
+        table = _table(one.title, "metric", heads)
         for line in one.lines:
             *shown, outcome = texts(line)
             table.add_row(*map(Text, shown), Text(outcome, style=_STYLE.get(outcome, "dim")))
@@ -47,6 +47,46 @@ def terminal(found: list[Comparison]) -> Iterator[Table | Text]:
             yield Text(f"Other settings: {key.replace('_', ' ')} {a} and {b}.")
         yield from map(Text, _methods(one))
     yield Text(EXPLANATION, style="dim")
+    yield from _together(overview(found))
+
+
+def _together(view: Overview) -> Iterator[Table | Text]:
+    """Matrices, interquartile means and ranks."""
+    for title, each in view.matrices:
+        table = _table(f"{title}: {each.title}", "row less …", each.labels)
+        for a in each.labels:
+            shown = [each.cells.get((a, b), ("", "")) for b in each.labels]
+            table.add_row(
+                Text(a), *(Text(text, style=_STYLE.get(kind, "")) for text, kind in shown)
+            )
+        yield table
+    if view.matrices:
+        yield Text(view.matrices[0][1].caption, style="dim")
+    if view.standings:
+        heads = [each.column.title for each in view.standings]
+        table = _table("Interquartile means over data sets and seeds", "variant", heads)
+        for row in standing_rows(view.standings):
+            table.add_row(*map(Text, row))
+        yield table
+    if view.standings or view.lacking:
+        yield Text(TEXT if view.standings else view.lacking, style="dim")
+    yield from (Text(_ranked(each)) for each in view.ranks)
+
+
+def _table(title: str, first: str, heads: Sequence[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title=Text(title), title_justify="left")
+    table.add_column(first)
+    for head in heads:
+        table.add_column(Text(head), justify="right")
+    return table
+
+
+def _ranked(found: Ranks) -> str:
+    means = ", ".join(f"{label} {mean:.2f}" for label, mean in found.means.items())
+    return (
+        f"{found.column.title}: mean ranks over {found.datasets} data sets: {means}. Means nearer "
+        f"than {found.gap:.2f} do not differ significantly (Nemenyi, 5 %)."
+    )
 
 
 def _methods(one: Comparison) -> list[str]:
@@ -66,9 +106,14 @@ def page(found: list[Comparison], path: Path) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    view = overview(found)
     text = environment.get_template("versus.html").render(
         found=[(one, [texts(line) for line in one.lines], _methods(one)) for one in found],
         explanation=EXPLANATION,
+        view=view,
+        standings=list(standing_rows(view.standings)),
+        standing_text=TEXT if view.standings else view.lacking,
+        ranks=[_ranked(each) for each in view.ranks],
         version=__version__,
         style=Markup((_HERE / "style.css").read_text("utf-8")),
     )
