@@ -6,7 +6,7 @@ import pytest
 from vaebench.config import DEFAULT_PLUGINS, Settings, from_dict, to_dict
 from vaebench.errors import UserError
 from vaebench.matrix import cells
-from vaebench.worker import Place
+from vaebench.place import Place
 
 PLACE = Place(Path("nowhere"))
 

@@ -9,6 +9,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from vaebench.backbones import Backbone as Backbone
+    from vaebench.data import Images as Images
+    from vaebench.data import Request as Request
+    from vaebench.data import Source as Source
+    from vaebench.data import Split as Split
     from vaebench.hookspecs import hookimpl as hookimpl
     from vaebench.loading import load as load
     from vaebench.objectives import Draw as Draw
@@ -19,9 +24,14 @@ if TYPE_CHECKING:
     from vaebench.posterior import Variant as Variant
 
 _HOME = {
+    "Backbone": "backbones",
     "Draw": "objectives",
     "Gaussian": "posterior",
+    "Images": "data",
     "Posterior": "posterior",
+    "Request": "data",
+    "Source": "data",
+    "Split": "data",
     "Variant": "posterior",
     "elbo": "objectives",
     "hookimpl": "hookspecs",

@@ -180,7 +180,8 @@ def from_dict(given: Any, where: str, lines: Mapping[str, int] | None = None) ->
             raise unknown(f"setting in {place(key)}:", str(key), known)
         values[key] = _typed(key, value, known[key].default)
         if values[key] is _WRONG:
-            raise UserError(f"{place(key)}: {key} cannot be {value!r}.")
+            takes = _TAKES[_kind(key, known[key].default)]
+            raise UserError(f"{place(key)}: {key} cannot be {value!r}; it takes {takes}.")
     settings = Settings(**values)
     for key, fault in settings.faults():
         raise UserError(f"{place(key)}: {fault}") if lines and key in lines else fault
@@ -194,7 +195,7 @@ def _typed(key: str, value: Any, default: Any) -> Any:
     """The value with the type of the setting, or _WRONG."""
     axis = isinstance(default, tuple)
     sample = default[0] if axis else default
-    kind = type(sample) if sample is not None else _KINDS.get(key, str)
+    kind = _kind(key, default)
     values = [
         float(item) if kind is float and type(item) is int else item
         for item in (value if axis and isinstance(value, list) else [value])
@@ -204,6 +205,14 @@ def _typed(key: str, value: Any, default: Any) -> Any:
     if not (values and good and finite):
         return _WRONG
     return tuple(dict.fromkeys(values)) if axis else values[0]
+
+
+_TAKES = {int: "whole numbers", float: "finite numbers", str: "names"}
+
+
+def _kind(key: str, default: Any) -> type:
+    sample = default[0] if isinstance(default, tuple) else default
+    return type(sample) if sample is not None else _KINDS.get(key, str)
 
 
 #: Types of the settings whose default is None, other than texts.

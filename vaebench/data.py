@@ -13,7 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaebench.errors import UserError, unknown
+from vaebench import admission, heldout
+from vaebench.errors import UserError
+from vaebench.plugins import catalogue
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,16 @@ class Split:
 
 @dataclass(frozen=True)
 class Images:
-    """A data set in memory: three disjoint splits and L, the number of stored levels."""
+    """A data set in memory: three disjoint splits and L, the number of stored levels.
+
+    `outside` holds the images of a class that all three splits lack, where one is held out.
+    """
 
     train: Split
     validation: Split
     test: Split
     levels: int = 256
+    outside: Split | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -45,7 +51,8 @@ class Images:
     def hash(self) -> str:
         """A digest of every pixel that is used, in its order and split."""
         digest = hashlib.sha256(str(self.levels).encode())
-        for split in (self.train, self.validation, self.test):
+        splits = [self.train, self.validation, self.test]
+        for split in splits if self.outside is None else [*splits, self.outside]:
             digest.update(str(tuple(split.pixels.shape)).encode())
             digest.update(split.pixels.contiguous().numpy().data)
         return digest.hexdigest()[:16]
@@ -62,7 +69,18 @@ class Request:
 
 @dataclass(frozen=True)
 class Source:
-    """A data set's reader and its defaults: observation model, backbone, feature extractor."""
+    """A data set's reader and its defaults.
+
+    Attributes:
+        title: What it is, for `vaebench list`.
+        split: How many images each split holds, and which ones.
+        read: From a request to the images; raises UserError where they cannot be had.
+        likelihood: Observation model: ``bernoulli``, ``gaussian``, ``laplace``, ``logistic``.
+        binarise: ``dynamic`` or ``fixed`` with the Bernoulli likelihood, else ``none``.
+        backbone: Encoder and decoder.
+        extractor: Features for `fid_<extractor>` and its kin.
+        latent: D, the latent dimensions.
+    """
 
     title: str
     split: str
@@ -229,6 +247,7 @@ def _folder(request: Request) -> Images:
     return Images(*_holdout(learn, max(1, len(train) // 10)), Split(read(test, mode)))
 
 
+#: The data sets that come with vaebench; a plugin brings its own through `vaebench_datasets`.
 SOURCES = {
     "digits": Source(
         "scikit-learn's handwritten digits, 8×8, embedded",
@@ -279,19 +298,29 @@ SOURCES = {
 
 
 def source(name: str) -> Source:
-    """The source of a data set's name, for example ``mnist`` or ``folder:PATH``."""
-    key = name.partition(":")[0]
-    if key not in SOURCES:
-        raise unknown("data set", name, SOURCES)
+    """The source of a data set: ``mnist``, ``mnist[without=9]``, ``folder:PATH`` and the like."""
+    key = heldout.named(name)[0].partition(":")[0]
     if key == "folder" and key == name:
         raise UserError("Say which folder: --dataset folder:PATH.")
-    return SOURCES[key]
+    return catalogue().bringer("datasets", key).datasets[key]
 
 
 def load(name: str, request: Request) -> Images:
-    """Read a data set; UserError if it is missing, damaged or too small."""
+    """Read a data set; UserError if it is missing, damaged, too small or not what it must be."""
     found = source(name)
     path = name.partition(":")[2]
     if path:
         request = Request(Path(path), request.download, request.size)
-    return found.read(request)
+    what = f"The data set {name!r}"
+    with admission.explained(what):
+        images = found.read(request)
+    if not isinstance(images, Images):
+        raise UserError(
+            f"{what} is read as a {type(images).__name__}; its reader must return Images."
+        )
+    admission.images(what, images)
+    label = heldout.named(name)[1]
+    if label is not None:
+        images = heldout.without(what, images, label)
+        admission.images(what, images)
+    return images

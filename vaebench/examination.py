@@ -2,18 +2,20 @@
 
 import json
 import os
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
-from rich.text import Text
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from vaebench import verdicts
 from vaebench.engines import local
 from vaebench.worker import chosen, examine
 
-_WORDS = {"does not apply": "not applicable", "expected failure": "expected to fail"}
-_GOOD = ("passed", "expected failure", "does not apply")
+#: Seconds between two lines about a variant where no bar can be drawn.
+_PAUSE = 10.0
 
 
 def check(names: tuple[str, ...], as_json: bool) -> int:
@@ -26,21 +28,25 @@ def check(names: tuple[str, ...], as_json: bool) -> int:
         UserError: There is no such variant.
     """
     variants = local.call(chosen, names)
-    screen = Console(soft_wrap=True, highlight=False)
     outcomes: dict[int, list[dict[str, Any]]] = {}
-    with TemporaryDirectory() as folder:
+    screen = Console(soft_wrap=True, highlight=False)
+    with TemporaryDirectory() as folder, _Waiting(variants) as waiting:
         logs = [Path(folder) / str(i) for i in range(len(variants))]
         for event in local.run(examine, [(name,) for name in variants], logs, os.cpu_count() or 1):
-            if event.exitcode is None:
+            if event.exitcode is None and isinstance(event.message, tuple):
+                waiting.at(event.task, *event.message)
+            elif event.exitcode is None:
                 outcomes[event.task] = event.message
             elif event.task not in outcomes:
                 outcomes[event.task] = [_died(variants[event.task], event.exitcode)]
-            if event.exitcode is not None and not as_json:
-                _show(screen, outcomes[event.task])
+            if event.exitcode is not None:
+                waiting.done(event.task)
+                if not as_json:
+                    verdicts.show(screen, outcomes[event.task])
     results = [result for i in range(len(variants)) for result in outcomes[i]]
     if as_json:
         print(json.dumps(results, indent=1))
-    return 0 if all(result["status"] in _GOOD for result in results) else 1
+    return 0 if all(result["status"] in verdicts.GOOD for result in results) else 1
 
 
 def _died(variant: str, exitcode: int) -> dict[str, Any]:
@@ -48,21 +54,43 @@ def _died(variant: str, exitcode: int) -> dict[str, Any]:
     return {"variant": variant, "check": "process", "status": "failed", "message": message}
 
 
-def _show(screen: Console, results: list[dict[str, Any]]) -> None:
-    bad = [result for result in results if result["status"] not in _GOOD]
-    counts = [
-        (s, sum(r["status"] == s for r in results)) for s in (*_GOOD, "failed", "out of date")
-    ]
-    summary = ", ".join(
-        f"{count} {_WORDS.get(status, status)}" for status, count in counts if count
-    )
-    seconds = sum(result.get("seconds", 0.0) for result in results)
-    style = "red" if bad else "green"
-    screen.print(Text(f"{results[0]['variant']}: {summary} in {seconds:.1f} s", style=style))
-    for result in results:
-        for warning in result.get("warnings", ()):
-            screen.print(Text(f"  warning ({result['check']}): {warning}", style="yellow"))
-    for result in bad:
-        screen.print(Text(f"  {result['check']}: {result['status']}", style="bold"))
-        for line in str(result["message"]).splitlines():
-            screen.print(Text(f"    {line}"))
+class _Waiting:
+    """Says on standard error how far the examination is: bars, or in a log now and then a line."""
+
+    def __init__(self, variants: list[str]) -> None:
+        self.variants = variants
+        self.screen = Console(stderr=True, soft_wrap=True, highlight=False)
+        self.bars = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[law]}"),
+            TimeElapsedColumn(),
+            console=self.screen,
+            transient=True,
+            disable=not self.screen.is_terminal,
+        )
+        self.running: dict[int, TaskID] = {}
+        self.said: dict[int, float] = {}
+
+    def __enter__(self) -> "_Waiting":
+        self.bars.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.bars.stop()
+
+    def at(self, task: int, law: str, done: int, total: int) -> None:
+        """Show the law that is being examined."""
+        name = self.variants[task]
+        if self.screen.is_terminal:
+            if task not in self.running:
+                self.running[task] = self.bars.add_task(name, total=total, law=law)
+            self.bars.update(self.running[task], completed=done, law=law)
+        elif time.monotonic() - self.said.get(task, -_PAUSE) >= _PAUSE:
+            self.said[task] = time.monotonic()
+            self.screen.print(f"{name}: examining law {done + 1} of {total}, {law}", markup=False)
+
+    def done(self, task: int) -> None:
+        """Take a variant's bar away."""
+        if task in self.running:
+            self.bars.remove_task(self.running.pop(task))

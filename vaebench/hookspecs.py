@@ -9,6 +9,7 @@ import pluggy
 if TYPE_CHECKING:
     from torch import nn
 
+    from vaebench import Backbone, Source
     from vaebench.posterior import Variant
 
 #: Major version of the plugin interface; a plugin may name its own as `vaebench_interface`.
@@ -21,6 +22,23 @@ hookimpl = pluggy.HookimplMarker("vaebench")
 @hookspec
 def vaebench_variants() -> "list[Variant]":  # type: ignore[empty-body]
     """Return the variants that this plugin adds, one for each row of the table."""
+
+
+@hookspec
+def vaebench_datasets() -> "dict[str, Source]":  # type: ignore[empty-body]
+    """Return data sets by name, for ``--dataset``.
+
+    The name ``a`` also answers to ``a:PATH``; the reader then finds that path in its request.
+    """
+
+
+@hookspec
+def vaebench_backbones() -> "dict[str, Backbone]":  # type: ignore[empty-body]
+    """Return pairs of encoder and decoder by name, for ``--backbone``.
+
+    Every variant of a run is trained with the same pair; nothing about it may depend on the
+    variant.
+    """
 
 
 @hookspec

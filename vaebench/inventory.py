@@ -1,19 +1,19 @@
 """What is installed, as plain data and as tables for the terminal."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 
 def collect() -> dict[str, Any]:
     """Plugins with their variants, data sets, backbones and metrics."""
-    from vaebench.backbones import BACKBONES
-    from vaebench.data import SOURCES
     from vaebench.evaluation.features import EXTRACTORS
     from vaebench.evaluation.metrics import METRICS
     from vaebench.likelihoods import LIKELIHOODS
-    from vaebench.plugins import catalogue, options
+    from vaebench.plugins import BUILT_IN, catalogue, options
 
     found = catalogue()
+    own = found.plugins[BUILT_IN].package
+    sources, backbones = found.brought("datasets"), found.brought("backbones")
     return {
         "plugins": [
             {
@@ -37,6 +37,7 @@ def collect() -> dict[str, Any]:
         "datasets": [
             {
                 "name": name,
+                "from": plugin.package,
                 "title": source.title,
                 "split": source.split,
                 "likelihood": source.likelihood,
@@ -45,19 +46,20 @@ def collect() -> dict[str, Any]:
                 "extractor": source.extractor,
                 "latent": source.latent,
             }
-            for name, source in SOURCES.items()
+            for name, plugin in sources.items()
+            for source in (plugin.datasets[name],)
         ],
-        "backbones": [{"name": name, "title": one.title} for name, one in BACKBONES.items()],
+        "backbones": [
+            {"name": name, "from": plugin.package, "title": plugin.backbones[name].title}
+            for name, plugin in backbones.items()
+        ],
         "likelihoods": [
-            {"name": name, "observes": kind.noise + " pixels"} for name, kind in LIKELIHOODS.items()
+            {"name": name, "observes": "pixels, " + kind.noise}
+            for name, kind in LIKELIHOODS.items()
         ],
         "features": [
-            *({"name": name, "from": "vaebench"} for name in EXTRACTORS),
-            *(
-                {"name": name, "from": plugin.package}
-                for plugin in found.plugins.values()
-                for name in plugin.features
-            ),
+            *({"name": name, "from": own} for name in EXTRACTORS),
+            *({"name": n, "from": p.package} for n, p in found.brought("features").items()),
         ],
         "metrics": [
             {
@@ -74,57 +76,81 @@ def collect() -> dict[str, Any]:
 
 
 def show(found: dict[str, Any]) -> None:
-    """Print the inventory, or the parts of it that there are, as tables."""
+    """Print the inventory, or the parts of it that there are: a name, what it is, whose it is."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     screen = Console()
-
-    def table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
+    for title, (entries, describe) in _PARTS.items():
         drawn = Table(title=title, title_justify="left", box=None, pad_edge=False)
-        for column in columns:
-            drawn.add_column(column, no_wrap=column == "name", overflow="fold")
+        rows = [(one["name"], describe(one), one.get("from", "")) for one in entries(found)]
+        drawn.add_column("name", no_wrap=True)
+        drawn.add_column("what")
+        if any(row[2] for row in rows):
+            drawn.add_column("from")
         for row in rows:
-            drawn.add_row(*(Text(str(item)) for item in row))
+            drawn.add_row(*map(Text, row[: len(drawn.columns)]))
         if rows:
             screen.print(drawn)
             screen.print()
-
-    table("Variants", ["name", "plugin", "package", "options", "breaks"], list(_variants(found)))
     for one in found.get("broken", ()):
         screen.print(Text(f"broken: {one['name']} ({one['reason']})", style="red"))
-    for title, (key, columns, row) in _TABLES.items():
-        table(title, columns, [row(one) for one in found.get(key, ())])
 
 
-def _variants(found: dict[str, Any]) -> Iterator[list[str]]:
-    for plugin in found.get("plugins", ()):
-        for variant in plugin["variants"]:
-            yield [
-                variant["name"],
-                plugin["name"],
-                plugin["package"],
-                ", ".join(f"{key}={value}" for key, value in variant["options"].items()),
-                ", ".join(variant["deviations"]),
-            ]
+def _variants(found: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {**variant, "plugin": plugin["name"], "from": plugin["package"]}
+        for plugin in found.get("plugins", ())
+        for variant in plugin["variants"]
+    ]
 
 
-def _dataset(one: dict[str, Any]) -> list[str]:
-    observed = "" if one["binarise"] == "none" else f", {one['binarise']}"
-    return [one["name"], one["title"], one["split"], one["likelihood"] + observed, one["backbone"]]
+def _variant(one: dict[str, Any]) -> str:
+    options = ", ".join(_option(*item) for item in one["options"].items())
+    breaks = ", ".join(one["deviations"])
+    parts = (
+        one["reference"],
+        f"Options {options}" if options else "",
+        f"Breaks {breaks}" if breaks else "",
+        f"Plugin {one['plugin']}" if one["plugin"] != one["name"] else "",
+    )
+    return _sentences(*parts)
 
 
-def _metric(one: dict[str, Any]) -> list[str]:
-    asked = "" if one["default"] else " Only when asked for."
-    better = {"higher": "higher", "lower": "lower"}.get(one["better"], "neither")
-    return [one["name"], one["group"], one["unit"], better, one["description"] + asked]
+def _option(key: str, value: Any) -> str:
+    return f"{key}={str(value).lower() if isinstance(value, bool) else value}"
 
 
-_TABLES: dict[str, tuple[str, list[str], Callable[[dict[str, Any]], list[str]]]] = {
-    "Data sets": ("datasets", ["name", "what", "split", "likelihood", "backbone"], _dataset),
-    "Backbones": ("backbones", ["name", "what"], lambda one: [one["name"], one["title"]]),
-    "Likelihoods": ("likelihoods", ["name", "observes"], lambda o: [o["name"], o["observes"]]),
-    "Feature extractors": ("features", ["name", "from"], lambda one: [one["name"], one["from"]]),
-    "Metrics": ("metrics", ["name", "group", "unit", "better", "what"], _metric),
+def _dataset(one: dict[str, Any]) -> str:
+    observed = "" if one["binarise"] == "none" else f" with {one['binarise']} binarisation"
+    defaults = f"{one['backbone']}, {one['likelihood']}{observed}, {one['latent']} latents"
+    return _sentences(one["title"], one["split"], f"Defaults: {defaults}")
+
+
+def _metric(one: dict[str, Any]) -> str:
+    asked = "" if one["default"] else "Only when asked for"
+    better = {"higher": "Higher is better", "lower": "Lower is better"}
+    direction = better.get(one["better"], "Neither direction is better")
+    return _sentences(
+        one["description"], f"{direction}, in {one['unit']}", f"Group {one['group']}", asked
+    )
+
+
+def _sentences(*parts: str) -> str:
+    return " ".join(part.rstrip(".") + "." for part in parts if part)
+
+
+def _part(key: str) -> Callable[[dict[str, Any]], list[dict[str, Any]]]:
+    return lambda found: found.get(key, [])
+
+
+_Entries = Callable[[dict[str, Any]], list[dict[str, Any]]]
+_PARTS: dict[str, tuple[_Entries, Callable[[dict[str, Any]], str]]] = {
+    "Variants": (_variants, _variant),
+    "Data sets": (_part("datasets"), _dataset),
+    "Backbones": (_part("backbones"), lambda one: one["title"]),
+    "Likelihoods": (_part("likelihoods"), lambda one: f"Observes {one['observes']}"),
+    "Feature extractors": (_part("features"), lambda one: f"fid_{one['name']} and its kin"),
+    "Metrics": (_part("metrics"), _metric),
 }

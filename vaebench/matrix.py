@@ -1,9 +1,11 @@
 """From settings to cells: every choice resolved and checked before any training."""
 
+import re
 from dataclasses import replace
 from itertools import product
 from typing import Any
 
+from vaebench import admission
 from vaebench.backbones import backbone
 from vaebench.config import Cell, Settings
 from vaebench.critic import CRITICS
@@ -12,10 +14,10 @@ from vaebench.errors import UserError, unknown
 from vaebench.evaluation.features import EXTRACTORS
 from vaebench.evaluation.metrics import select
 from vaebench.likelihoods import likelihood
+from vaebench.place import Place
 from vaebench.plugins import Catalogue, catalogue
 from vaebench.schedules import SCHEDULES
 from vaebench.spelling import expand, parse
-from vaebench.worker import Place
 
 BINARISE = ("dynamic", "fixed", "none")
 #: The settings that cells are combined from, the last ones varying fastest.
@@ -55,12 +57,21 @@ def cells(settings: Settings, place: Place) -> tuple[Settings, tuple[Cell, ...]]
         (name, size): load(name, Request(place.root, place.download, size))
         for name, size in product(settings.dataset, settings.image_size)
     }
+    for (name, size), images in datasets.items():
+        height, width = images.shape[1:]
+        if size is not None and (height, width) != (size, size):
+            raise UserError(f"{name} comes in {height}×{width} only; leave out --image-size.")
     hashes = {key: images.hash() for key, images in datasets.items()}
     resolved = []
     for values in product(*(getattr(settings, name) for name in AXES)):
         choice = dict(zip(AXES, values, strict=True))
         key = choice["dataset"], choice["image_size"]
         resolved.append(_cell(settings, choice, datasets[key], hashes[key], found))
+    shapes = {
+        (c.backbone, datasets[c.dataset, c.image_size].shape, c.latent, c.width) for c in resolved
+    }
+    for name, shape, latent, width in sorted(shapes):
+        admission.networks(name, backbone(name), shape, latent, width)
     return settings, tuple(dict.fromkeys(resolved))
 
 
@@ -68,16 +79,18 @@ def _cell(
     settings: Settings, choice: dict[str, Any], images: Images, digest: str, found: Catalogue
 ) -> Cell:
     defaults = source(choice["dataset"])
-    chosen = backbone(choice["backbone"] or defaults.backbone)
+    built_by = choice["backbone"] or defaults.backbone
+    chosen = backbone(built_by)
     spelled = choice["likelihood"] or defaults.likelihood
     likelihood(spelled, images.levels)
-    chosen.check(images.shape)
-    name = parse(choice["plugins"])[0]
+    with admission.explained(f"The backbone {built_by!r}"):
+        chosen.check(images.shape)
+        width = choice["width"] or chosen.width(images.shape)
     return Cell(
         plugin=choice["plugins"],
         dataset=choice["dataset"],
-        backbone=choice["backbone"] or defaults.backbone,
-        width=choice["width"] or chosen.width(images.shape),
+        backbone=built_by,
+        width=width,
         critic=choice["critic"],
         critic_weight=choice["critic_weight"] if choice["critic"] != "none" else 0.0,
         latent=choice["latent"] or defaults.latent,
@@ -99,10 +112,21 @@ def _cell(
         ais_budget=settings.ais_budget,
         extractor=settings.extractor or defaults.extractor,
         data=digest,
-        code="" if name in found.broken else found.owner(name).code,
+        code=_code(found, choice["plugins"], choice["dataset"], built_by),
         budget=choice["budget"],
         seconds=settings.seconds if choice["budget"] == "seconds" else None,
     )
+
+
+def _code(found: Catalogue, spelled: str, dataset: str, built_by: str) -> str:
+    """Digests of a cell's code: its variant's, then those of a plugged data set or backbone."""
+    name = parse(spelled)[0]
+    mine = "" if name in found.broken else found.owner(name).code
+    others = [
+        found.bringer("datasets", re.split(r"[:\[]", dataset)[0]).code,
+        found.bringer("backbones", built_by).code,
+    ]
+    return "+".join([mine, *filter(None, others)])
 
 
 def _binarise(asked: str | None, spelled: str, default: str) -> str:

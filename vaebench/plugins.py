@@ -1,4 +1,4 @@
-"""Finds the installed plugins, each isolated from the others, and the variants that they add."""
+"""Finds the installed plugins, each isolated from the others, and what they add."""
 
 import hashlib
 import inspect
@@ -8,31 +8,42 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from vaebench import hookspecs
+from vaebench import __version__, hookspecs
 from vaebench.errors import UserError, unknown
 from vaebench.posterior import Variant
 from vaebench.spelling import parse, spell
 
+if TYPE_CHECKING:
+    from vaebench.backbones import Backbone
+    from vaebench.data import Source
+
 GROUP = "vaebench"
-#: Variant names become folder names and table cells; this is what they may hold.
+#: The name under which the data sets and backbones of vaebench itself are found.
+BUILT_IN = "vaebench"
+#: What plugins bring by name beside variants, in the words of a sentence.
+KINDS = {"datasets": "data set", "backbones": "backbone", "features": "feature extractor"}
+#: Names become folder names and table cells; this is what they may hold.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """One entry point: its name, the package that brings it, its variants and extractors."""
+    """One entry point: its name, the package that brings it, its code version, what it adds."""
 
     name: str
     package: str
     code: str
     variants: tuple[Variant, ...]
     features: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    datasets: "Mapping[str, Source]" = field(default_factory=dict)
+    backbones: "Mapping[str, Backbone]" = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -45,16 +56,34 @@ class Catalogue:
     def owner(self, name: str) -> Plugin:
         """The plugin that adds the variant `name`; UserError if there is none, or several."""
         owners = [p for p in self.plugins.values() if any(v.name == name for v in p.variants)]
+        return self._only("variant", name, owners, self.names())
+
+    def bringer(self, kind: str, name: str) -> Plugin:
+        """The plugin that brings `name`; UserError if there is none, or several.
+
+        Args:
+            kind: ``datasets`` or ``backbones``.
+            name: Without a path.
+        """
+        owners = [p for p in self.plugins.values() if name in getattr(p, kind)]
+        return self._only(KINDS[kind], name, owners, self.brought(kind))
+
+    def brought(self, kind: str) -> dict[str, Plugin]:
+        """The plugins that bring data sets or backbones, by the names of these."""
+        return {name: p for p in self.plugins.values() for name in getattr(p, kind)}
+
+    def _only(self, kind: str, name: str, owners: list[Plugin], known: Iterable[str]) -> Plugin:
         if len(owners) > 1:
             both = " and ".join(f"{p.name!r} ({p.package})" for p in owners)
             raise UserError(
-                f"Variant {name!r} comes from the plugins {both}; uninstall one of them."
+                f"The {kind} {name!r} comes from the plugins {both}; uninstall one of them, or "
+                "name in VAEBENCH_PLUGINS those to load."
             )
         if owners:
             return owners[0]
         if name in self.broken:
-            raise UserError(f"Plugin {name!r} cannot be loaded: {self.broken[name]}")
-        raise unknown("variant", name, self.names())
+            raise UserError(f"The plugin {name!r} cannot be loaded: {self.broken[name]}.")
+        raise unknown(kind, name, known)
 
     def names(self) -> list[str]:
         """The names of all variants, sorted."""
@@ -92,9 +121,10 @@ class Catalogue:
 
 def options(variant: Variant) -> dict[str, Any]:
     """The options of a variant with their defaults."""
-    return {**_keywords(variant.posterior, 2), **_keywords(variant.objective, 1)} | {
-        "samples": variant.samples
-    }
+    found = _keywords(variant.posterior, 2)
+    for term in (variant.objective, *variant.penalties.values()):
+        found |= _keywords(term, 1)
+    return found | {"samples": variant.samples}
 
 
 def configure(variant: Variant, chosen: Mapping[str, str]) -> Variant:
@@ -111,17 +141,19 @@ def configure(variant: Variant, chosen: Mapping[str, str]) -> Variant:
         values[key] = _convert(f"{variant.name}[{key}]", text, defaults[key])
     if values.get("samples", 1) < 1:
         raise UserError(f"{variant.name}[samples] must be 1 or more.")
-    for_posterior = {k: v for k, v in values.items() if k in _keywords(variant.posterior, 2)}
-    for_objective = {k: v for k, v in values.items() if k in _keywords(variant.objective, 1)}
     return replace(
         variant,
         name=spell(variant.name, values),
         samples=values.get("samples", variant.samples),
-        posterior=partial(variant.posterior, **for_posterior),
-        objective=partial(variant.objective, **for_objective)
-        if for_objective
-        else variant.objective,
+        posterior=_configured(variant.posterior, 2, values),
+        objective=_configured(variant.objective, 1, values),
+        penalties={key: _configured(term, 1, values) for key, term in variant.penalties.items()},
     )
+
+
+def _configured(function: Any, skip: int, values: dict[str, Any]) -> Any:
+    mine = {key: value for key, value in values.items() if key in _keywords(function, skip)}
+    return partial(function, **mine) if mine else function
 
 
 def _keywords(function: Any, skip: int) -> dict[str, Any]:
@@ -154,7 +186,7 @@ def catalogue() -> Catalogue:
     broken: dict[str, str] = {}
     for point in chosen:
         try:
-            if point.name in plugins or point.name in broken:
+            if point.name in plugins or point.name in broken or point.name == BUILT_IN:
                 raise UserError("two installed packages use this entry-point name")
             plugins[point.name] = _load(point)
         # A stranger's module may fail in any way, SystemExit included.
@@ -163,11 +195,21 @@ def catalogue() -> Catalogue:
                 raise
             plugins.pop(point.name, None)
             broken[point.name] = f"{type(error).__name__}: {error}"
-    return Catalogue(plugins, broken)
+    # The version of vaebench stands for its own code.
+    own = _read(BUILT_IN, import_module("vaebench.builtin"), f"vaebench {__version__}")
+    return Catalogue({**plugins, BUILT_IN: replace(own, code="")}, broken)
 
 
 def _load(point: EntryPoint) -> Plugin:
-    module = point.load()
+    package = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown package"
+    return _read(point.name, point.load(), package)
+
+
+def _read(name: str, module: Any, package: str) -> Plugin:
+    """What a module adds through the hooks; UserError where a hook returns something else."""
+    from vaebench.backbones import Backbone
+    from vaebench.data import Source
+
     made_for = getattr(module, "vaebench_interface", hookspecs.INTERFACE)
     if made_for != hookspecs.INTERFACE:
         raise UserError(
@@ -176,27 +218,37 @@ def _load(point: EntryPoint) -> Plugin:
         )
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
-    manager.register(module, point.name)
+    manager.register(module, name)
     manager.check_pending()
-    variants = tuple(v for answer in manager.hook.vaebench_variants() for v in answer)
-    features = {
-        name: make for answer in manager.hook.vaebench_features() for name, make in answer.items()
-    }
-    if not variants and not features:
-        raise UserError("it adds no variants; mark vaebench_variants with @hookimpl")
+    hooks = manager.hook
+    variants = tuple(v for answer in hooks.vaebench_variants() for v in answer)
+    features = _named(hooks.vaebench_features, callable, "a function that loads the network")
+    datasets = _named(hooks.vaebench_datasets, lambda x: isinstance(x, Source), "a Source")
+    backbones = _named(hooks.vaebench_backbones, lambda x: isinstance(x, Backbone), "a Backbone")
+    if not (variants or features or datasets or backbones):
+        raise UserError("it adds nothing; mark vaebench_variants, or another hook, with @hookimpl")
     for variant in variants:
         if not isinstance(variant, Variant):
             raise UserError(f"vaebench_variants returned {variant!r}, which is no Variant")
         if not NAME.fullmatch(variant.name):
             raise UserError(f"the variant name {variant.name!r} is not of the form {NAME.pattern}")
-    for name, make in features.items():
-        if not (isinstance(name, str) and NAME.fullmatch(name) and callable(make)):
-            raise UserError(
-                f"vaebench_features returned {name!r}: {make!r}, which is no name of the form "
-                f"{NAME.pattern} with a function that loads the network"
-            )
-    package = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown package"
-    return Plugin(point.name, package, _code(module), variants, features)
+    return Plugin(name, package, _code(module), variants, features, datasets, backbones)
+
+
+def _named(hook: Any, fits: Callable[[Any], bool], wanted: str) -> dict[str, Any]:
+    """What a hook returns by name; UserError for a bad name and for what does not fit."""
+    found: dict[str, Any] = {}
+    for answer in hook():
+        if not isinstance(answer, Mapping):
+            raise UserError(f"{hook.name} returned {answer!r:.60}, which is no dict of names")
+        for name, value in answer.items():
+            if not (isinstance(name, str) and NAME.fullmatch(name) and fits(value)):
+                raise UserError(
+                    f"{hook.name} returned {name!r}: {value!r:.60}, which is no name of the form "
+                    f"{NAME.pattern} with {wanted}"
+                )
+            found[name] = value
+    return found
 
 
 def _code(module: Any) -> str:

@@ -16,7 +16,7 @@ def write(name: str, parent: Path) -> Path:
     """Write the package ``vaebench-<name>`` into a folder of that name.
 
     Raises:
-        UserError: The name is none for a package, or the folder exists.
+        UserError: The name is none for a package, or the folder exists or cannot be written.
     """
     if not _NAME.fullmatch(name) or len(name) > 40:
         raise UserError(
@@ -41,6 +41,12 @@ def write(name: str, parent: Path) -> Path:
         "test_module.py.in": f"tests/test_{module}.py",
     }.items():
         path = folder / target
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(Template((templates / template).read_text("utf-8")).substitute(values))
+        text = Template((templates / template).read_text("utf-8")).substitute(values)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
+        except OSError as error:
+            raise UserError(
+                f"{path} cannot be written ({error.strerror}); choose another --out."
+            ) from error
     return folder

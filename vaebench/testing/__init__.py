@@ -54,14 +54,17 @@ def checks() -> list[Check]:
     return list(_CHECKS)
 
 
-def run(variant: Variant, seed: int = 0) -> list[Result]:
+def run(
+    variant: Variant, seed: int = 0, progress: Callable[[str, int, int], None] | None = None
+) -> list[Result]:
     """Examine a variant and say of every check how it went.
 
     Args:
         variant: What to examine.
         seed: Of the random numbers; the same seed gives the same verdicts.
+        progress: Told before each check its name, how many are done, and of how many.
     """
-    return examine(variant, checks(), seed)
+    return examine(variant, checks(), seed, progress)
 
 
 def parametrize_with_checks(variants: Sequence[Variant]) -> Callable[[Callable[..., Any]], Any]:

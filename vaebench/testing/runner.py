@@ -1,7 +1,7 @@
 """Runs the checks on a variant and holds the outcome against what the variant declares."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from vaebench.posterior import LAWS, Variant
@@ -45,9 +45,18 @@ class Result:
         return self.status not in (FAILED, OUT_OF_DATE)
 
 
-def examine(variant: Variant, checks: Sequence[Check], seed: int = 0) -> list[Result]:
+def examine(
+    variant: Variant,
+    checks: Sequence[Check],
+    seed: int = 0,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> list[Result]:
     """The results of all checks, a declared deviation that no check confirms being out of date."""
-    results = [_examine(variant, check, seed) for check in checks]
+    results = []
+    for done, check in enumerate(checks):
+        if progress:
+            progress(check.name, done, len(checks))
+        results.append(_examine(variant, check, seed))
     results.append(_known_laws(variant, checks))
     for law in variant.deviations:
         of_law = [r for r in results if r.law == law]
