@@ -6,7 +6,16 @@ The mixture is the one that the batch of posteriors forms, not one for each inpu
 import torch
 from torch import Tensor
 
-from vaebench import Draw, Gaussian, Variant, hookimpl
+from vaebench import Draw, Gaussian, Posterior, Variant, elbo, hookimpl
+
+
+def posterior(features: int, context: int, components: int = 1) -> Posterior:
+    """The Gaussian, or for an ablation a mixture of several for each input."""
+    if components == 1:
+        return Gaussian(features, context)
+    from vaebench_plugins.gmm import GaussianMixturePosterior
+
+    return GaussianMixturePosterior(features, context, components)
 
 
 def aggregate_kl(draw: Draw, corrected: bool = False) -> Tensor:
@@ -30,28 +39,39 @@ def aggregate_kl(draw: Draw, corrected: bool = False) -> Tensor:
     return (variance + centre.square() - 1 - variance.log()).sum(-1) / 2
 
 
-def aggregate_bound(draw: Draw, corrected: bool = False) -> Tensor:
+def aggregate_bound(draw: Draw, corrected: bool = False, aggregate: bool = True) -> Tensor:
     """E_q[log p(x|z)] less the batch's aggregate KL, (B,) nats; no bound on log p(x).
+
+    Args:
+        draw: Draws for a batch of at least two inputs.
+        corrected: As in `aggregate_kl`.
+        aggregate: Whether to hold the batch's aggregate to the prior rather than each posterior,
+            which gives the ELBO; for an ablation.
 
     References:
         Rivera 2023, How to Train Your VAE, arXiv 2309.13160.
     """
+    if not aggregate:
+        return elbo(draw)
     return draw.mean(draw.log_px) - draw.kl_weight * aggregate_kl(draw, corrected)
 
 
-def variance_penalty(draw: Draw) -> Tensor:
-    """The regulariser 0.1 Σ (σ² - 1 - log σ²) (B,), which keeps each σ near 1."""
+def variance_penalty(draw: Draw, weight: float = 0.1) -> Tensor:
+    """The regulariser weight · Σ (σ² - 1 - log σ²) (B,), which keeps each σ near 1."""
     variance = draw.q.variance
-    return 0.1 * (variance - 1 - variance.log()).sum(-1)
+    return weight * (variance - 1 - variance.log()).sum(-1)
 
 
 @hookimpl
 def vaebench_variants() -> list[Variant]:
-    """The published objective; `gamix[corrected=true]` has the aggregate's whole variance."""
+    """The published objective; `gamix[corrected=true]` has the aggregate's whole variance.
+
+    Its parts can be left out one by one: `gamix[aggregate=false,weight=0]` is `gaussian`.
+    """
     return [
         Variant(
             "gamix",
-            Gaussian,
+            posterior,
             objective=aggregate_bound,
             penalties={"variance": variance_penalty},
             deviations={

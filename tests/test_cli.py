@@ -116,6 +116,7 @@ def test_the_same_command_finds_its_own_run(vaebench, finished):
     before = {p: p.stat().st_mtime_ns for p in run.rglob("*") if p.is_file()}
     done = vaebench("run", "--plugins", "gaussian,gmm[components=2]", *SMALL, "--out", "run")
     assert done.returncode == 0
+    assert "All 2 cells are finished" in done.stderr
     assert before == {p: p.stat().st_mtime_ns for p in run.rglob("*") if p.is_file()}
 
 
@@ -127,7 +128,7 @@ def test_a_lost_cell_is_computed_again_with_the_same_numbers(vaebench, finished)
     done = vaebench("run", "--config", "run/config.yaml", "--out", "run")
     assert done.returncode == 0, done.stderr
     after = pd.read_csv(run / "results.csv")
-    spent = ("seconds", "seconds_per_epoch", "peak_memory")
+    spent = ("seconds", "seconds_per_epoch", "seconds_to_elbo", "peak_memory")
     numbers = [c for c in before if c not in spent]
     pd.testing.assert_frame_equal(before[numbers], after[numbers])
 
@@ -190,6 +191,10 @@ def test_broken_variants_cost_their_own_cells_alone(vaebench):
         (("run", "--config", "missing.yaml"), "cannot be read"),
         (("run", "--device", "cuda:99"), "--device cuda:99"),
         (("run", "--fid-weights", "missing.pth"), "is no file"),
+        (("run", "--device", "gpu"), "No device 'gpu'; take auto"),
+        (("run", "--image-size", "32"), "leave out --image-size"),
+        (("run", "--lr", "nan"), "it takes finite numbers"),
+        (("sample", "x", "--out", "x.txt"), "end in .png"),
         (("run", "--jobs", "0"), "--jobs"),
         (("run", "--dataset", "folder:nowhere", "--image-size", "16"), "is no folder"),
         (("report", "nowhere"), "No run"),

@@ -61,6 +61,7 @@ def main(debug: bool) -> None:
     vaebench compare iwae gaussian                  paired differences in the newest run
     vaebench show CELL                              one cell in full
     vaebench sample CELL --out grid.png             pictures from a trained cell
+    vaebench reproduce --list                       published tables to run again
     """
 
 
@@ -100,7 +101,7 @@ def _items(value: str | None, param: click.Parameter, kind: Any) -> tuple[Any, .
 
 @main.command()
 @_option("plugins", "Variants, or plugins for all of theirs; 'all' for everything.", list_of=str)
-@_option("dataset", "Data sets; folder:PATH for your own images.", list_of=str)
+@_option("dataset", "Data sets: mnist, mnist[without=9], folder:PATH for your own.", list_of=str)
 @_option("seeds", "Seeds: 0,1,2 or 0..4.", list_of=seeds)
 @_option("epochs", "Passes over the training images.", list_of=int)
 @_option(
@@ -110,7 +111,7 @@ def _items(value: str | None, param: click.Parameter, kind: Any) -> tuple[Any, .
 )
 @_option("seconds", "Training time of each cell under --budget seconds.", type=float)
 @_option("latent", "Latent dimensions; by default the data set's.", list_of=int)
-@_option("backbone", "resnetv2, mlp or mlp-relu; by default the data set's.", list_of=str)
+@_option("backbone", "resnetv2, mlp, mlp-relu, or a plugin's; else the data set's.", list_of=str)
 @_option("width", "Channels or units of the backbone.", list_of=int)
 @_option("likelihood", "bernoulli, gaussian, laplace, logistic; gaussian[scale=0.1].", list_of=str)
 @_option("binarise", "dynamic, fixed or none.", list_of=str)
@@ -140,6 +141,8 @@ def _items(value: str | None, param: click.Parameter, kind: Any) -> tuple[Any, .
 @click.option("--fid-weights", type=Path, help="Weights of the Inception network.")
 @click.option("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps.  [default: auto]")
 @click.option("--jobs", type=int, help="Cells at a time.  [default: one a core, one on a GPU]")
+@click.option("--devices", type=int, default=1, help="Train each cell on so many.  [default: 1]")
+@click.option("--strategy", default="auto", help="auto or ddp: batches divided among devices.")
 @click.option("--retry-failed", is_flag=True, help="Run cells again that failed before.")
 @click.option("--dry-run", is_flag=True, help="Print the cells and how long they may take.")
 @click.option("--cell-timeout", type=float, help="Seconds after which a cell has failed.")
@@ -150,6 +153,7 @@ def _items(value: str | None, param: click.Parameter, kind: Any) -> tuple[Any, .
 @click.option("--engine", default="local", help="local or ray.  [default: local]")
 @click.option("--address", help="Ray cluster to use; without it one is started here.")
 @click.option("--gpus-per-cell", type=float, default=0.0, help="With Ray: 0.25 packs four a GPU.")
+@click.option("--logger", default="", help="Trackers: tensorboard, wandb, mlflow; with commas.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but the path of the report.")
 @click.option("--json", "as_json", is_flag=True, help="Print the records of all cells as JSON.")
 def run(config: Path | None, **options: Any) -> None:
@@ -168,6 +172,37 @@ def run(config: Path | None, **options: Any) -> None:
             lines.pop(name, None)
     settings = from_dict(values, str(config or "the command line"), lines)
     sys.exit(driver.run(settings, driver.Where(**options)))
+
+
+@main.command()
+@click.argument("name", required=False)
+@click.option("--list", "listing", is_flag=True, help="Show the recipes.")
+@click.option("--budget", default="short", help="full or short.  [default: short]")
+@click.option("--out", type=Path, help="Folder.  [default: results/reproductions/<name>/<budget>]")
+@click.option("--data-dir", type=Path, envvar="VAEBENCH_DATA", help="As in `vaebench run`.")
+@click.option("--download", is_flag=True, help="Fetch data and weights that are missing.")
+@click.option("--fid-weights", type=Path, help="Weights of the Inception network.")
+@click.option("--device", default="auto", help="As in `vaebench run`.")
+@click.option("--jobs", type=int, help="Cells at a time.  [default: one a core, one on a GPU]")
+@click.option("--retry-failed", is_flag=True, help="Run cells again that failed before.")
+@click.option("--dry-run", is_flag=True, help="Print the cells and how long they may take.")
+def reproduce(name: str | None, listing: bool, budget: str, **options: Any) -> None:
+    """Run a published table again, and hold each number against the paper's.
+
+    NAME is a recipe of `vaebench reproduce --list`, or the path of your own YAML file.
+
+    \b
+    vaebench reproduce iwae-table1 --budget short --data-dir ~/data
+    """
+    from vaebench import driver
+    from vaebench.reproduction import listed, run
+
+    if listing:
+        listed.show()
+    elif name is None:
+        raise UserError("Name a recipe; `vaebench reproduce --list` shows them.")
+    else:
+        sys.exit(run.reproduce(name, budget, driver.Where(quiet=True, **options)))
 
 
 @main.command()
@@ -265,11 +300,13 @@ def report(run: Path) -> None:
     from rich.console import Console
 
     from vaebench import report as page
-    from vaebench import results
+    from vaebench.report import tables
+    from vaebench.report.reading import read
 
-    results.write(run)
-    Console().print(results.terminal(run))
-    click.echo(page.write(run))
+    reading = read(run)
+    tables.write(reading)
+    Console().print(tables.terminal(reading))
+    click.echo(page.write(reading))
 
 
 for _command in COMMANDS:

@@ -82,6 +82,7 @@ def sample(cell: str, run: Path | None, count: int, seed: int, out: Path) -> Non
     """
     from vaebench.pictures import grid
 
+    _png(out)
     trained = _trained(cell, run)
     _write(out, grid(trained.sample(count, seed)))
 
@@ -123,6 +124,7 @@ def decode(cell: str, codes: Path, run: Path | None, out: Path) -> None:
 
     from vaebench.pictures import grid
 
+    _png(out)
     trained = _trained(cell, run)
     try:
         z = pd.read_csv(codes).filter(regex=r"^z\d+$").to_numpy("float32")
@@ -188,6 +190,11 @@ def _trained(cell: str, run: Path | None) -> Any:
     from vaebench.trained import restore
 
     return restore(*_record(cell, run))
+
+
+def _png(path: Path) -> None:
+    if path.suffix.lower() != ".png":
+        raise UserError(f"--out {path} is a PNG picture; let its name end in .png.")
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -74,7 +74,7 @@ class Variant:
         name: The name on the command line and in tables.
         posterior: Factory ``(features D, context F, **options) -> Posterior``.
         objective: Maps a Draw to (B,) nats, to be maximised. Its keyword parameters, like the
-            factory's, are options of the variant.
+            factory's and the penalties', are options of the variant.
         samples: K, the number of draws in training.
         penalties: Named terms, each mapping a Draw to (B,) nats, subtracted from the objective.
         deviations: Laws that the variant is known to break, each with the reason.

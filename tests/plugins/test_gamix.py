@@ -12,8 +12,11 @@ from vaebench_plugins.gamix import (
     vaebench_variants,
     variance_penalty,
 )
+from vaebench_plugins.gmm import GaussianMixture
 
-from vaebench.objectives import Draw, draw
+from vaebench import Gaussian
+from vaebench.objectives import Draw, draw, elbo
+from vaebench.plugins import catalogue
 
 
 def table(loc: Tensor, scale: Tensor) -> Draw:
@@ -107,3 +110,19 @@ def test_is_declared_no_bound() -> None:
 
     assert set(variant.deviations) == {"bound"}
     assert set(variant.penalties) == {"variance"}
+
+
+def test_without_its_parts_it_is_the_gaussian() -> None:
+    q = table(standardised(6, 2) * 1.5, torch.ones(6, 2).double())
+    torch.testing.assert_close(aggregate_bound(q, aggregate=False), elbo(q))
+    bare = catalogue().variant("gamix[aggregate=false,weight=0]")
+    (penalty,) = bare.penalties.values()
+    assert not penalty(q).any()
+
+
+def test_components_make_it_a_mixture_for_each_input() -> None:
+    torch.manual_seed(0)
+    h = torch.randn(5, 7)
+    mixture = catalogue().variant("gamix[components=3]").posterior(2, 7)
+    assert isinstance(mixture(h), GaussianMixture)
+    assert isinstance(catalogue().variant("gamix").posterior(2, 7), Gaussian)

@@ -1,0 +1,1 @@
+"""Published tables, run again: recipe → runs → table with verdicts → curves → page. No torch."""

@@ -1,0 +1,116 @@
+"""Runs a recipe and writes its table, its picture and the page that shows both."""
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from vaebench import driver, results, store
+from vaebench.config import digest, to_dict
+from vaebench.errors import UserError, unknown
+from vaebench.reproduction import curves, recipe, table
+from vaebench.reproduction.recipe import Recipe
+
+
+def reproduce(name: str, budget: str, where: driver.Where) -> int:
+    """Run what is missing of a recipe and write ``table.csv``, ``curves.png`` and ``README.md``.
+
+    Args:
+        name: A recipe that comes with vaebench, or the path of one.
+        budget: ``full`` or ``short``.
+        where: Where to compute; its folder is ``results/reproductions/<name>/<budget>`` unless it
+            names another.
+
+    Returns:
+        0 if all cells are finished, 1 if some failed.
+
+    Raises:
+        UserError: There is no such recipe, or it cannot be run.
+    """
+    asked = recipe.load(name)
+    if budget not in asked.budgets:
+        raise unknown(f"budget of {asked.name}:", budget, asked.budgets)
+    folder = where.out or Path("results", "reproductions", asked.name, budget)
+    table.published(asked)
+    parts = {folder / "runs" / digest(to_dict(run)): run for run in asked.runs(budget)}
+    codes = [driver.run(run, replace(where, out=path)) for path, run in parts.items()]
+    if not where.dry_run:
+        write(asked, budget, folder, [path for path in parts if (path / "cells").is_dir()])
+        print(folder / "README.md")
+    return max(codes)
+
+
+def write(asked: Recipe, budget: str, folder: Path, runs: list[Path]) -> None:
+    """Write the table, the picture and the page of a recipe from its runs."""
+    records = [record for run in runs for record in store.cells(run)]
+    if not records:
+        raise UserError(f"No cell of {asked.name} has finished; see the log in {folder}/runs.")
+    cells = results.frame(folder, records)
+    extra = pd.DataFrame([table.readings(asked, r) for r in records], cells.index)
+    done = cells["status"] == "done"
+    found = table.rows(asked, budget, pd.concat([cells, extra], axis=1)[done])
+    frame = table.frame(asked, budget, found)
+    store.write_text(folder / "cells.csv", results.csv(cells))
+    store.write_text(folder / "table.csv", frame.to_csv(index=False, float_format="%.6g"))
+    store.write_bytes(folder / "curves.png", curves.png(asked, found))
+    store.write_text(folder / "README.md", _page(asked, budget, found, records))
+
+
+def _page(asked: Recipe, budget: str, found: list[table.Row], records: list[Any]) -> str:
+    plan = asked.budgets[budget]
+    done = [record for record in records if record["status"] == "done"]
+    lines = [
+        f"# {asked.title}",
+        "",
+        f"{asked.paper}; recipe `{asked.name}`, {budget} budget. Made by "
+        f"`vaebench reproduce {asked.name} --budget {budget}`.",
+        "",
+        f"**The paper's setting.** {asked.setup.strip()}",
+        "",
+        f"**What was run.** {plan.says.strip()}",
+        "",
+        "| row | paper | measured | 95 % interval | seeds | difference | verdict |",
+        "|---|---:|---:|---:|---:|---:|---|",
+        *map(_line, found, table.frame(asked, budget, found)["row"]),
+        "",
+        "![Published curves dashed, measured ones with intervals](curves.png)",
+        "",
+        "Intervals are Student's over seeds. A row is *reproduced* if the paper's number is within "
+        "the recipe's tolerance, or in an interval at most four of them wide; *in direction* if it "
+        "stands on the paper's side of the row that the paper compares it with, beyond doubt over "
+        "seeds.",
+        "",
+        *([asked.notes.strip(), ""] if asked.notes else []),
+        _made(done),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _line(row: table.Row, name: str) -> str:
+    low, high = row.bounds
+    paper = _number(row.published.value) if row.published else ""
+    gap = _number(row.measured - row.published.value) if row.published and len(row.seeds) else ""
+    cells = [
+        *(name, paper, _number(row.measured), f"{_number(low)} … {_number(high)}"),
+        *(str(len(row.seeds)), gap, row.verdict),
+    ]
+    return "| " + " | ".join(cell if cell != " … " else "" for cell in cells) + " |"
+
+
+def _number(value: float) -> str:
+    return "" if pd.isna(value) else f"{value:.4g}" if abs(value) < 10 else f"{value:.2f}"
+
+
+def _made(done: list[dict[str, Any]]) -> str:
+    """On what, with what and for how long the cells were computed."""
+    hardware = {str(r["hardware"].get("device")) for r in done}
+    versions = {name: v for r in done for name, v in r["versions"].items()}
+    spent = sum(store.number(r["timings"].get("total")) or 0.0 for r in done)
+    shown = ", ".join(f"{name} {v}" for name, v in versions.items())
+    return (
+        f"{len(done)} cells on {', '.join(sorted(hardware))}, {timedelta(seconds=round(spent))} of "
+        f"cell time in all; {shown}."
+    )

@@ -1,0 +1,227 @@
+"""The rows of a reproduction: the paper's number, ours with its interval, and an honest verdict."""
+
+import csv
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from vaebench.compare import interval
+from vaebench.errors import UserError
+from vaebench.reproduction.recipe import Measure, Point, Recipe, X
+
+COLUMNS = ("row", "paper", "measured", "ci_low", "ci_high", "difference", "budget", "verdict")
+
+
+class Key(NamedTuple):
+    """What a row is about."""
+
+    line: str
+    x: X
+    measure: str
+
+
+class Published(NamedTuple):
+    """A paper's number with its own spread, NaN where it gives none, and where it stands."""
+
+    value: float
+    std: float
+    source: str
+
+
+class Row(NamedTuple):
+    """A row of the table, with the value of each seed."""
+
+    key: Key
+    unit: str
+    published: Published | None
+    seeds: pd.Series
+    verdict: str
+
+    @property
+    def measured(self) -> float:
+        """The mean over seeds."""
+        return float(self.seeds.mean())
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The 95 % interval over seeds, NaN for fewer than two."""
+        low, high, _ = interval(self.seeds.to_numpy())
+        return low, high
+
+
+def published(recipe: Recipe) -> dict[tuple[str, str, str], Published]:
+    """The paper's numbers, by line, position and measure.
+
+    Raises:
+        UserError: ``published.csv`` is missing beside the recipe, or cannot be understood.
+    """
+    path = recipe.folder / "published.csv"
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return {
+                (row["line"], row["x"], row["measure"]): Published(
+                    float(row["value"]), float(row["std"] or "nan"), row["source"]
+                )
+                for row in csv.DictReader(file)
+                if row["recipe"] == recipe.name
+            }
+    except (OSError, KeyError, ValueError) as error:
+        raise UserError(
+            f"{path} must hold the columns recipe, line, x, measure, value, std, source ({error})."
+        ) from error
+
+
+def rows(recipe: Recipe, budget: str, cells: pd.DataFrame) -> list[Row]:
+    """The table's rows, in the recipe's order.
+
+    Args:
+        recipe: What to read off.
+        budget: What was run.
+        cells: A row for each finished cell, as `results.load` returns them, with the columns that
+            `readings` adds.
+    """
+    said = published(recipe)
+    values = {
+        Key(point.line, point.x, name): _seeds(recipe, budget, point, measure, cells)
+        for name, measure in recipe.measures.items()
+        if budget in measure.budgets
+        for point in recipe.points
+    }
+    points = {(point.line, point.x): point for point in recipe.points}
+    return [
+        Row(
+            key,
+            recipe.measures[key.measure].unit,
+            said.get((key.line, str(key.x), key.measure)),
+            seeds,
+            _verdict(recipe, budget, points[key.line, key.x], key, values, said),
+        )
+        for key, seeds in values.items()
+    ]
+
+
+def readings(recipe: Recipe, record: Mapping[str, Any]) -> dict[str, float]:
+    """What the measures read off a cell's record beyond its columns: points of a bound's curve."""
+    found = {}
+    for name in [n for m in recipe.measures.values() for n in (m.column, m.minus) if n]:
+        column, _, k = name.partition("@")
+        if k:
+            curve = record["metrics"].get(column, {}).get("detail", {}).get("curve", {})
+            points = dict(zip(curve.get("k", ()), curve.get("bound", ()), strict=False))
+            found[name] = points.get(int(k), np.nan)
+    return found
+
+
+def _read(cells: pd.DataFrame, measure: Measure) -> pd.Series:
+    missing = pd.Series(np.nan, cells.index)
+    value = cells.get(measure.column, missing).astype(float)
+    if measure.minus is not None:
+        value = value - cells.get(measure.minus, missing).astype(float)
+    return measure.sign * value
+
+
+def _seeds(
+    recipe: Recipe, budget: str, point: Point, measure: Measure, cells: pd.DataFrame
+) -> pd.Series:
+    """The measure at a point, a value for each seed."""
+    mine = _of(recipe, budget, point, cells)
+    value = _read(mine, measure)
+    if point.matched is None:
+        return value.groupby(mine["seed"].astype(int)).mean().dropna()
+    partner = next(p for p in recipe.points if (p.line, p.x) == (point.matched, point.x))
+    theirs = _of(recipe, budget, partner, cells)
+    rates = theirs["kl"].astype(float).groupby(theirs["seed"].astype(int)).mean()
+    found = {
+        seed: _interpolated(mine.loc[part, "kl"].astype(float), value[part], rates.get(seed))
+        for seed, part in mine.groupby(mine["seed"].astype(int)).groups.items()
+    }
+    return pd.Series(found, dtype=float).dropna()
+
+
+def _interpolated(rates: pd.Series, values: pd.Series, rate: float | None) -> float:
+    """The value at a rate between those measured; NaN outside them."""
+    order = np.argsort(rates.to_numpy())
+    if rate is None or not rates.min() <= rate <= rates.max():
+        return np.nan
+    return float(np.interp(rate, rates.to_numpy()[order], values.to_numpy()[order]))
+
+
+def _of(recipe: Recipe, budget: str, point: Point, cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells that a point is about."""
+    wanted = recipe.cells(point, budget)
+    chosen = pd.Series(point.x not in recipe.budgets[budget].without, cells.index)
+    for name in ("plugin", *point.settings):
+        values = getattr(wanted, "plugins" if name == "plugin" else name, ())
+        if name != "plugins":
+            chosen &= cells[name].map(str).isin({str(value) for value in values})
+    return cells[chosen]
+
+
+def _agrees(seeds: pd.Series, paper: float, within: float) -> bool:
+    """Whether the paper's number is as near as `within`, or in an interval not wider than 4 of it.
+
+    An interval that is wider holds many numbers and confirms none.
+    """
+    low, high, _ = interval(seeds.to_numpy())
+    telling = not within or high - low <= 4 * within
+    return abs(seeds.mean() - paper) <= within or (telling and low <= paper <= high)
+
+
+def _verdict(
+    recipe: Recipe,
+    budget: str,
+    point: Point,
+    key: Key,
+    values: Mapping[Key, pd.Series],
+    said: Mapping[tuple[str, str, str], Published],
+) -> str:
+    def number(line: str, x: X) -> float:
+        found = said.get((line, str(x), key.measure))
+        return found.value if found else np.nan
+
+    seeds, paper, plan = values[key], number(key.line, key.x), recipe.budgets[budget]
+    if not len(seeds):
+        left_out = key.x in plan.without
+        return "not run: " + (
+            "in the full budget only" if left_out else plan.needs or "no cell has finished"
+        )
+    if np.isnan(paper):
+        return "no published number"
+    if _agrees(seeds, paper, recipe.measures[key.measure].within):
+        return "reproduced"
+    if point.against is None:
+        return "not reproduced: a yardstick of the other rows"
+    other = values[Key(*point.against, key.measure)]
+    claimed = paper - number(*point.against)
+    gaps = (seeds - other).dropna()
+    low, high, _ = interval(gaps.to_numpy())
+    where = f"{point.against[0]}, {recipe.x} = {point.against[1]}" if recipe.x else point.against[0]
+    if len(gaps) < 2 or np.isnan(claimed):
+        return f"not reproduced: no second seed to tell it from {where}"
+    if not (low > 0 or high < 0):
+        return f"not reproduced: not told from {where}"
+    if (gaps.mean() > 0) != (claimed > 0):
+        return f"not reproduced: on the other side of {where}"
+    if budget == "full":
+        return f"not reproduced: the same side of {where}, another value"
+    return "reproduced in direction (short budget)"
+
+
+def frame(recipe: Recipe, budget: str, found: list[Row]) -> pd.DataFrame:
+    """The table, with the columns of `COLUMNS`; empty where there is no number."""
+    lines = []
+    for row in found:
+        paper = row.published.value if row.published else np.nan
+        place = f", {recipe.x} = {row.key.x}" if recipe.x else ""
+        low, high = row.bounds
+        unit = f" ({row.unit})" if row.unit else ""
+        lines.append(
+            (
+                f"{row.key.line}{place}: {row.key.measure}{unit}",
+                *(paper, row.measured, low, high, row.measured - paper),
+                *(budget, row.verdict),
+            )
+        )
+    return pd.DataFrame(lines, columns=list(COLUMNS))
