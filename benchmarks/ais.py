@@ -1,26 +1,30 @@
 """Error of log-likelihood estimates against decoder gradients, for each start, kernel, schedule.
 
-    python benchmarks/ais.py [--data-dir DIR] [--images 32] [--longest 1000]
+    python benchmarks/ais.py [--data-dir DIR] [--images 16] [--classical 10000] [--run RUN]
 
 Linear-Gaussian models have an exact log p(x). A 50-200-200-784 tanh Bernoulli decoder is trained
 here for a few epochs on the MNIST of DIR (torchvision's layout, DIR/MNIST/raw), or a smaller one on
 scikit-learn's digits where there is none; its reference is a long run of many chains. The classical
 protocol (Wu et al. 2017) is HMC with 10 leapfrog steps from the prior along a sigmoid schedule,
-with step sizes frozen as everywhere here. `--longest` is the number of its temperatures.
+with step sizes frozen as everywhere here; `--classical` is the number of its temperatures. RUN is a
+finished run on digits whose figures are held against long runs on the same images. The tables and
+the curves are written to results/performance/ais.md, .csv and .svg.
 """
 
 import argparse
 import math
-import time
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
+from ais_errors import Errors, curves, saving
+from ais_models import Bernoulli, LinearGaussian, standard, trained
+from page import Page, timed
 from torch import Tensor, nn
-from torch.distributions import Independent, MultivariateNormal, Normal
-from torch.nn.functional import softplus
 
+from vaebench import data, load
+from vaebench.batches import observed
 from vaebench.evaluation import Kernel, ais, bdmc, importance_bound
 
 CLASSICAL = {
@@ -28,170 +32,70 @@ CLASSICAL = {
     "schedule": "sigmoid",
     "kernel": Kernel(leapfrogs=10, friction=math.inf, acceptance=0.65),
 }
+MODELS = ((5, 0.3, 0), (10, 0.1, 0), (20, 0.3, 1), (50, 0.1, 0), (50, 0.5, 1))
+STARTS = ("laplace", "laplace-diagonal", "proposal", "prior")
 
 
-def standard(latents: int, dtype: torch.dtype = torch.float32) -> Independent:
-    return Independent(Normal(torch.zeros(latents, dtype=dtype), torch.ones(latents).to(dtype)), 1)
-
-
-class LinearGaussian:
-    """log N(x; z W, sigma²) for images of the model."""
-
-    def __init__(self, w: Tensor, x: Tensor, sigma: float) -> None:
-        self.w, self.x, self.sigma = w, x, sigma
-
-    def __call__(self, z: Tensor) -> Tensor:
-        """log p(x|z) (K, B)."""
-        residual = (self.x - z @ self.w) / self.sigma
-        constant = math.log(self.sigma * math.sqrt(2 * math.pi))
-        return (-0.5 * residual.square() - constant).sum(-1)
-
-    def subset(self, images: Tensor) -> "LinearGaussian":
-        """The same of some images."""
-        return LinearGaussian(self.w, self.x[images], self.sigma)
-
-
-class Bernoulli:
-    """log p(x|z) of binary images under a decoder's logits."""
-
-    def __init__(self, decoder: nn.Module, x: Tensor) -> None:
-        self.decoder, self.x = decoder, x
-
-    def __call__(self, z: Tensor) -> Tensor:
-        """log p(x|z) (K, B)."""
-        logits = self.decoder(z)
-        return (self.x * logits - softplus(logits)).sum(-1)
-
-    def subset(self, images: Tensor) -> "Bernoulli":
-        """The same of some images."""
-        return Bernoulli(self.decoder, self.x[images])
-
-
-def row(name: str, found: Any, truth: Tensor, seconds: float) -> None:
-    off = found.log_likelihood - truth
-    print(
-        f"| {name} | {found.evaluations.double().mean():.0f} | {off.mean():+.3f} | "
-        f"{off.abs().mean():.3f} | {found.se.mean():.3f} | {int((~found.trusted).sum())} | "
-        f"{seconds:.1f} |",
-        flush=True,
-    )
-
-
-def header(title: str) -> None:
-    print(f"\n{title}\n\n| | gradients/image | bias | mean abs. error | s.e. | distrusted | s |")
-    print("|---|---|---|---|---|---|---|")
-
-
-def timed(function: Any, *args: Any, **options: Any) -> tuple[Any, float]:
-    begin = time.perf_counter()
-    found = function(*args, **options)
-    return found, time.perf_counter() - begin
-
-
-def linear_gaussian(images: int, longest: int) -> None:
-    header("Linear-Gaussian models, 784 pixels, exact log p(x)")
+def linear_gaussian(page: Page, images: int, classical: int) -> None:
+    errors = Errors(page, "Linear-Gaussian models, 784 pixels, exact log p(x)")
     generator = torch.Generator().manual_seed(0)
-    for latents, sigma, slope in (
-        (5, 0.3, 0),
-        (10, 0.1, 0),
-        (20, 0.3, 1),
-        (50, 0.1, 0),
-        (50, 0.5, 1),
-    ):
-        w = torch.randn(latents, 784, generator=generator, dtype=torch.float64) / 10
-        w *= torch.logspace(0, -slope, latents, dtype=torch.float64)[:, None]
-        z = torch.randn(images, latents, generator=generator, dtype=torch.float64)
-        x = z @ w + sigma * torch.randn(images, 784, generator=generator, dtype=torch.float64)
-        covariance = w.T @ w + sigma**2 * torch.eye(784, dtype=torch.float64)
-        truth = MultivariateNormal(torch.zeros(784, dtype=torch.float64), covariance).log_prob(x)
-        model = LinearGaussian(w.float(), x.float(), sigma)
-        shrunk = torch.linalg.inv(w @ w.T / sigma**2 + torch.eye(latents, dtype=torch.float64))
-        scale = shrunk.diagonal().rsqrt().reciprocal()
-        q = Independent(
-            Normal((x @ w.T @ shrunk / sigma**2 + 0.5 * scale).float(), scale.float()), 1
-        )
-        name = f"{latents} latents, sigma {sigma}, decay 10^-{slope}: "
+    brackets = []
+    for latents, sigma, decay in MODELS:
+        model = LinearGaussian(latents, sigma, decay, generator)
+        x = model.images(torch.randn(images, latents, generator=generator), generator)
+        truth, prior = model.evidence(x), standard(latents)
         for label, options in {
             "default": {},
-            "from q, half a deviation off": {"proposal": q, "start": "proposal"},
-            "classical": {"steps": longest // 10, **CLASSICAL},
+            "from q, half a deviation off": {"proposal": model.missed(x), "start": "proposal"},
+            "classical": {"steps": classical, **CLASSICAL},
         }.items():
-            row(name + label, *_with_truth(model, latents, images, truth, options))
+            found, seconds = timed(ais, model.likelihood(x), prior, batch=images, **options)
+            errors.add(f"{model.name}: {label}", found, truth, seconds)
+        brackets.append(bracket(model))
+    page("\nBDMC on 64 simulated images, from q half a deviation off:\n")
+    page.header("", "lower bound - exact", "upper bound - exact", "contains 0 within 2 s.e.")
+    for row in brackets:
+        page.row(*row)
 
 
-def _with_truth(
-    model: Any, latents: int, images: int, truth: Tensor, options: dict[str, Any]
-) -> tuple[Any, Tensor, float]:
-    found, seconds = timed(ais, model, standard(latents), batch=images, **options)
-    return found, truth, seconds
+def bracket(model: LinearGaussian) -> tuple[str, str, str, str]:
+    simulated: list[Tensor] = []
+
+    def simulate(z: Tensor) -> Any:
+        simulated.append(model.images(z))
+        return model.likelihood(simulated[-1]), model.missed(simulated[-1])
+
+    found = bdmc(simulate, standard(model.latents), batch=64, start="proposal")
+    truth = model.evidence(simulated[-1])
+    off = [bound - truth for bound in (found.lower.log_likelihood, found.upper)]
+    (low, low_se), (high, high_se) = ((one.mean(), one.std() / math.sqrt(len(one))) for one in off)
+    inside = low <= 2 * low_se and high >= -2 * high_se
+    return (
+        model.name,
+        f"{low:+.4f} ± {low_se:.4f}",
+        f"{high:+.4f} ± {high_se:.4f}",
+        str(bool(inside)),
+    )
 
 
-def training_data(folder: str | None) -> tuple[Tensor, Tensor, int, int]:
-    """Grey images in [0, 1] to train and test on (N, X), latents and hidden units."""
-    raw = Path(folder or "", "MNIST", "raw")
-    if folder and raw.is_dir():
-        parts = [
-            torch.frombuffer(bytearray(path.read_bytes()[16:]), dtype=torch.uint8).reshape(-1, 784)
-            for path in (raw / "train-images-idx3-ubyte", raw / "t10k-images-idx3-ubyte")
-        ]
-        return parts[0] / 255, parts[1] / 255, 50, 200
-    from sklearn.datasets import load_digits
-
-    x = torch.from_numpy(load_digits().data).float() / 16
-    return x[:1500], x[1500:], 10, 64
-
-
-def trained(folder: str | None, images: int) -> tuple[nn.Module, Tensor, Independent, int]:
-    """A decoder, binary test images, the encoder's q(z|x) for them, and the number of latents."""
-    torch.manual_seed(0)
-    x, test, latents, hidden = training_data(folder)
-    pixels = x.shape[1]
-
-    def mlp(*sizes: int) -> nn.Sequential:
-        layers: list[nn.Module] = []
-        for inputs, outputs in pairwise(sizes):
-            layers += [nn.Linear(inputs, outputs), nn.Tanh()]
-        return nn.Sequential(*layers[:-1])
-
-    encoder = mlp(pixels, hidden, hidden, 2 * latents)
-    decoder = mlp(latents, hidden, hidden, pixels)
-    optimiser = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], 1e-3)
-    epochs = math.ceil(4000 / (len(x) / 200))
-    for _ in range(epochs):
-        for index in torch.randperm(len(x)).split(200):
-            picture = torch.bernoulli(x[index])
-            loc, log_scale = encoder(picture).chunk(2, -1)
-            z = loc + log_scale.exp() * torch.randn_like(loc)
-            kl = 0.5 * (loc.square() + (2 * log_scale).exp() - 1) - log_scale
-            loss = (kl.sum(-1) - Bernoulli(decoder, picture)(z)).mean()
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-    decoder.requires_grad_(False)
-    picture = torch.bernoulli(test[:images])
-    with torch.no_grad():
-        loc, log_scale = encoder(picture).chunk(2, -1)
-    return decoder, picture, Independent(Normal(loc, log_scale.exp()), 1), latents
-
-
-def bernoulli(folder: str | None, images: int, longest: int) -> None:
+def bernoulli(page: Page, folder: str | None, images: int, classical: int) -> pd.DataFrame:
     decoder, x, q, latents = trained(folder, images)
     model, prior, batch = Bernoulli(decoder, x), standard(latents), len(x)
-    reference = ais(model, prior, batch=batch, proposal=q, steps=1500, chains=32, seed=1)
+    reference, seconds = timed(
+        ais, model, prior, batch=batch, proposal=q, steps=3000, chains=64, seed=1
+    )
     truth = reference.log_likelihood
     shape = "-".join(str(m.in_features) for m in decoder if isinstance(m, nn.Linear))
-    header(
-        f"Bernoulli decoder {shape}-{x.shape[1]}, {batch} test images, reference {truth.mean():.3f}"
-    )
-    row("reference", reference, truth, math.nan)
+    errors = Errors(page, f"Bernoulli decoder {shape}-{x.shape[1]}, {batch} test images")
+    errors.add(f"reference, 64 chains, mean {truth.mean():.3f}", reference, truth, seconds)
 
     def line(name: str, **options: Any) -> None:
         found, seconds = timed(ais, model, prior, batch=batch, **options)
-        row(name, found, truth, seconds)
+        errors.add(name, found, truth, seconds)
 
     line("default, q known", proposal=q)
     line("default, q unknown")
-    for start in ("laplace", "laplace-diagonal", "proposal", "prior"):
+    for start in STARTS:
         for kernel, steps in (("hais", (30, 100, 300, 1000)), ("hmc", (10, 33, 100, 333))):
             for n in steps:
                 line(
@@ -202,53 +106,90 @@ def bernoulli(folder: str | None, images: int, longest: int) -> None:
                     proposal=q,
                 )
     for schedule in ("sigmoid", "linear"):
-        for start, n in (("laplace", 100), ("prior", 1000)):
-            line(
-                f"{start}, hais, {schedule}, {n}",
-                start=start,
-                schedule=schedule,
-                steps=n,
-                proposal=q,
-            )
-    line("prior, hais, speed, 1000, resampled", start="prior", steps=1000, resample=True)
-    for n in (longest // 10, longest // 3, longest):
-        line(f"classical, {n} temperatures", steps=n, **CLASSICAL)
+        for start in ("laplace", "prior"):
+            for n in (30, 100, 300, 1000):
+                line(
+                    f"{start}, hais, {schedule}, {n}",
+                    start=start,
+                    schedule=schedule,
+                    steps=n,
+                    proposal=q,
+                )
+    line("prior, hais, speed resampled, 1000", start="prior", steps=1000, resample=True)
+    for n in (classical // 100, classical // 30, classical // 10, classical // 3, classical):
+        line(f"prior, hmc of 10 leapfrogs, sigmoid (classical), {n}", steps=n, **CLASSICAL)
     for samples in (100, 5000):
         bound, seconds = timed(importance_bound, model, prior, q, samples=samples)
-        off = bound - truth
-        print(
-            f"| importance bound, {samples} draws | ({samples} forward) | {off.mean():+.3f} | "
-            f"{off.abs().mean():.3f} | | | {seconds:.1f} |"
-        )
+        errors.add_bound(samples, bound, truth, seconds)
 
     def simulate(z: Tensor) -> Bernoulli:
         return Bernoulli(decoder, torch.bernoulli(decoder(z).sigmoid()))
 
     found, seconds = timed(bdmc, simulate, prior, batch=64)
-    print(
+    page(
         f"\nBDMC on 64 simulated images, default settings: gap {found.mean_gap:.3f} "
-        f"± {found.mean_gap_se:.3f} nats ({seconds:.1f} s)"
+        f"± {found.mean_gap_se:.3f} nats ({seconds:.1f} s)."
     )
-    speed(model, latents, batch)
+    frame = pd.DataFrame(errors.rows[1:])
+    saving(page, frame)
+    speed(page, model, latents, batch)
+    return frame
 
 
-def speed(model: Bernoulli, latents: int, batch: int, chains: int = 16) -> None:
+def speed(page: Page, model: Bernoulli, latents: int, batch: int, chains: int = 16) -> None:
     """Time for a gradient within annealing, against a bare forward and backward pass."""
     u = torch.randn(chains, batch, latents).requires_grad_()
     prior = standard(latents)
-    ratios = []
-    for kernel, steps in (("hais", 120), ("hmc", 40)) * 3:
+    ratios: dict[str, list[float]] = {"hais": [], "hmc": []}
+    for kernel, steps in (("hais", 120), ("hmc", 40)) * 5:
         _, short = timed(ais, model, prior, batch=batch, kernel=kernel, steps=2)
         found, long = timed(ais, model, prior, batch=batch, kernel=kernel, steps=steps)
         gradients = (found.evaluations - found.pilot_evaluations)[0].item() / chains
         _, bare = timed(lambda: [torch.autograd.grad(model(u).sum(), u) for _ in range(60)])
-        ratios.append((kernel, (long - short) / gradients / (bare / 60), bare / 60))
-    for kernel in ("hais", "hmc"):
-        best = min(ratio for name, ratio, _ in ratios if name == kernel)
-        print(f"Time of a gradient within {kernel}: {best:.2f} × a bare forward and backward pass")
-    print(
-        f"(which takes {1e3 * min(bare for _, _, bare in ratios):.1f} ms for {chains * batch} rows)"
+        ratios[kernel].append((long - short) / gradients / (bare / 60))
+    page()
+    for kernel, found in ratios.items():
+        page(
+            f"Time of a gradient within {kernel}: {sorted(found)[len(found) // 2]:.2f} × a bare "
+            f"forward and backward pass of {chains * batch} rows (median of {len(found)} pairs)."
+        )
+
+
+def finished(page: Page, folder: str, images: int) -> None:
+    """The figures of a finished run against long runs on the same images."""
+    run = load(folder)
+    recorded = run.per_image[run.per_image["metric"] == "log_likelihood_ais"]
+    page(f"\n## Default run on digits, {folder}: first {images} test images\n")
+    page.header(
+        "", "gradients/image", "bias", "mean abs. error", "reference s.e.", "AIS share of time"
     )
+    test = data.load("digits", data.Request(Path())).test
+    for cell, rows in recorded.groupby("cell"):
+        model, record = run.model(str(cell)), run.records[str(cell)]
+        x = observed(test, model.likelihood, "test")[:images]
+        value = torch.tensor(rows.sort_values("index")["value"].to_numpy()[:images])
+        with torch.no_grad():
+            q = model.encode(x)
+        reference = ais(
+            lambda z, model=model, x=x: model.log_likelihood(z, x),
+            model.posterior.prior(),
+            batch=len(x),
+            proposal=q,
+            steps=1000,
+            chains=32,
+            seed=1,
+        )
+        off = value - reference.log_likelihood
+        cost = record["metrics"]["log_likelihood_ais"]["depends"]["evaluations"]
+        share = record["timings"]["ais"] / record["timings"]["total"]
+        page.row(
+            record["variant"]["name"],
+            cost,
+            f"{off.mean():+.4f}",
+            f"{off.abs().mean():.4f}",
+            f"{reference.se.mean():.4f}",
+            f"{share:.2f}",
+        )
 
 
 def main() -> None:
@@ -256,15 +197,28 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--data-dir", help="folder with MNIST in torchvision's layout")
-    parser.add_argument("--images", type=int, default=32)
+    parser.add_argument("--images", type=int, default=16)
     parser.add_argument(
-        "--longest", type=int, default=1000, help="temperatures of the classical protocol"
+        "--classical", type=int, default=10_000, help="temperatures of the classical protocol"
     )
+    parser.add_argument("--run", default="results/example", help="finished run on digits")
+    parser.add_argument("--only", default="linear,bernoulli,digits", help="comma-separated")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--out", default="results/performance")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    linear_gaussian(arguments.images, arguments.longest)
-    bernoulli(arguments.data_dir, arguments.images, arguments.longest)
+    out = Path(arguments.out)
+    page = Page("Error of log-likelihoods against their cost", out / "ais.md")
+    parts = arguments.only.split(",")
+    if "linear" in parts:
+        linear_gaussian(page, arguments.images, max(1, arguments.classical // 10))
+    if "bernoulli" in parts:
+        frame = bernoulli(page, arguments.data_dir, arguments.images, arguments.classical)
+        frame.to_csv(out / "ais.csv", index=False, float_format="%.5g")
+        curves(frame, out / "ais.svg")
+    if "digits" in parts:
+        finished(page, arguments.run, arguments.images)
+    page.close()
 
 
 if __name__ == "__main__":

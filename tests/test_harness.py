@@ -8,6 +8,7 @@ import torch
 from tests.cells import cell, digits
 from vaebench import Draw, Gaussian, Posterior, Variant, elbo, iwae
 from vaebench.harness import Diverged
+from vaebench.plugins import catalogue
 from vaebench.schedules import SCHEDULES
 from vaebench.train import build, fit
 
@@ -160,3 +161,13 @@ def test_the_papers_schedule_has_eight_stages_of_growing_length():
     passes = [round(SCHEDULES["burda"]((i + 0.5) / 3280), 9) for i in range(3280)]
     lengths = [passes.count(round(10 ** (-i / 7), 9)) for i in range(8)]
     assert lengths == [3**i for i in range(8)]
+
+
+@pytest.mark.parametrize("plugin", ["gaussian", "gmm"])
+def test_the_critic_sees_what_the_likelihood_was_computed_from(plugin):
+    variant = catalogue().variant(plugin)
+    model, _ = build(cell(plugin=plugin), variant, digits())
+    x = torch.rand(5, 1, 8, 8).round()
+    draw, outputs = model.draw_decoded(x, 3)
+    torch.testing.assert_close(outputs, model.decode(draw.z))
+    torch.testing.assert_close(model.likelihood.log_prob(outputs, x), draw.log_px)

@@ -70,3 +70,9 @@ def test_the_package_installs_is_listed_conforms_and_runs(package, tmp_path):
         **here,
     )
     assert trained.returncode == 0, trained.stderr
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"cannot be written .*another --out"):
+        write("mine", tmp_path / "file")

@@ -68,7 +68,7 @@ class Harness(pl.LightningModule):
 
     Attributes:
         history: A row for each epoch.
-        decoder_passes: Images that the decoder has made in training, for the critic included.
+        decoder_passes: Images that the decoder has made in training.
         seconds: Time spent in training steps.
         warming: Whether the last step still had a smaller KL weight.
     """
@@ -139,8 +139,7 @@ class Harness(pl.LightningModule):
         """How much of the budget is spent before step `index` of an epoch, in epochs."""
         plan, steps = self.plan, len(self._groups.batches)
         if plan.budget == "decoder-passes":
-            step = size * self.ranks.size * (1 if self.critic is None else 2)
-            return self.decoder_passes / (steps * step)
+            return self.decoder_passes / (steps * size * self.ranks.size)
         if plan.seconds is not None:
             return plan.epochs * self.seconds / plan.seconds
         return self.current_epoch + index / steps
@@ -174,7 +173,7 @@ class Harness(pl.LightningModule):
         for each in (optimiser, *critics):
             each.param_groups[0]["lr"] = plan.lr * factor
 
-        draw = self.model.draw(x, self.variant.samples, ranks=self.ranks)
+        draw, outputs = self.model.draw_decoded(x, self.variant.samples, ranks=self.ranks)
         self.warming = spent < plan.kl_warmup
         if self.warming:
             draw = draw._replace(kl_weight=spent / plan.kl_warmup)
@@ -183,7 +182,8 @@ class Harness(pl.LightningModule):
         for penalty in penalties.values():
             loss = loss + penalty.mean()
         if self.critic is not None:
-            fake = self.model.pictures(self.ranks.mine(draw.one()))
+            shown = outputs[self.ranks.mine(draw.pick()), torch.arange(len(x), device=x.device)]
+            fake = self.model.likelihood.image(shown)
             with held([self.critic]):
                 term = decoder_loss(self.critic(fake))
             loss = loss + plan.critic_weight * term

@@ -51,12 +51,22 @@ class VAE(nn.Module):
 
         Where several ranks share a batch, x is this rank's part, and the draws are of the whole.
         """
+        return self.draw_decoded(x, samples, stratified=stratified, ranks=ranks)[0]
+
+    def draw_decoded(
+        self, x: Tensor, samples: int, *, stratified: bool = True, ranks: Ranks = ALONE
+    ) -> tuple[Draw, Tensor]:
+        """The same, with the outputs (K, B, C, H, W) that log p(x|z) was computed from."""
         h = ranks.whole(self.encoder(x))
+        outputs: list[Tensor] = []
 
         def log_px(z: Tensor) -> Tensor:
-            return ranks.whole(self.log_likelihood(ranks.mine(z, 1), x), 1)
+            decoded = self.decode(ranks.mine(z, 1))
+            if not outputs:
+                outputs.append(decoded)
+            return ranks.whole(self.likelihood.log_prob(decoded, x), 1)
 
-        return draw(
+        found = draw(
             self.posterior(h),
             self.posterior.prior(),
             log_px,
@@ -64,3 +74,4 @@ class VAE(nn.Module):
             stratified=stratified,
             fixed=fixed(self.posterior, h, [self.decoder, self.likelihood], log_px),
         )
+        return found, outputs[0]

@@ -103,12 +103,11 @@ class Draw(NamedTuple):
             return values.mean(0)
         return (self.log_weights.exp() * values).sum(0)
 
-    def one(self) -> Tensor:
-        """One draw from q for each input, (B, D)."""
+    def pick(self) -> Tensor:
+        """The number (B,) of a draw for each input, chosen so that z is a draw from q."""
         if self.log_weights is None:
-            return self.z[0]
-        chosen = torch.distributions.Categorical(logits=self.log_weights.detach().T).sample()
-        return self.z[chosen, torch.arange(self.z.shape[1], device=self.z.device)]
+            return self.z.new_zeros(self.z.shape[1], dtype=torch.long)
+        return torch.distributions.Categorical(logits=self.log_weights.detach().T).sample()
 
     @property
     def kl(self) -> Tensor:

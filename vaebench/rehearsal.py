@@ -60,5 +60,5 @@ def _seconds(cell: Cell, place: Place) -> float:
     count = float(cell.epochs * (len(images.train) // size))
     if cell.budget == "decoder-passes":
         passes = trained.decoder_passes / (2 * steps * size)
-        count *= (1 if critic is None else 2) / passes
+        count /= passes
     return step * math.ceil(count)

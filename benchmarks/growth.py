@@ -1,0 +1,212 @@
+"""Growth of time and memory with image size, latents, draws, variants and seeds: no GPU needed.
+
+    python benchmarks/growth.py
+
+Time is processor seconds with one thread, the least of three; memory is what the process grows by
+at its peak, 1 MiB or less counting as 1. A power law is fitted to each series, b in time ~ (what
+grows)^b. What is not in proportion pulls b below 1; a term that grew faster than the work would
+push it above. Table and curves are written to results/performance/growth.md, .csv and .svg.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import yaml
+from bare import cell, images
+from page import Page
+from peer import forget, peak
+
+from vaebench import store
+from vaebench.config import Settings, to_dict
+from vaebench.evaluation import importance_bound
+from vaebench.likelihoods import grey
+from vaebench.place import Place
+from vaebench.plugins import catalogue
+from vaebench.report import tables
+from vaebench.train import build
+from vaebench.worker import plan
+
+TOLERANCE = 0.15
+REPEATS = 3
+
+
+@dataclass(frozen=True)
+class Series:
+    """Seconds and MiB for several sizes of one thing.
+
+    Attributes:
+        name: What grows, and what is measured.
+        sizes: How much of it.
+        seconds: The least of the repeats.
+        mebibytes: Growth of the process at its peak.
+    """
+
+    name: str
+    sizes: tuple[int, ...]
+    seconds: tuple[float, ...]
+    mebibytes: tuple[float, ...]
+
+    def exponent(self, values: tuple[float, ...]) -> float:
+        """The slope of a line through logarithms, least squares."""
+        return float(np.polyfit(np.log(self.sizes), np.log(np.array(values)), 1)[0])
+
+
+def measured(
+    name: str, sizes: Iterable[int], prepare: Callable[[int], Callable[[], Any]]
+) -> Series:
+    """Time and memory of what `prepare` returns for each size."""
+    rows = []
+    for size in sizes:
+        function = prepare(size)
+        function()
+        seconds = []
+        for _ in range(REPEATS):
+            begin = time.process_time()
+            function()
+            seconds.append(time.process_time() - begin)
+        forget()
+        before = peak()
+        function()
+        rows.append((size, min(seconds), max(1.0, peak() - before)))
+    return Series(name, *zip(*rows, strict=True))
+
+
+def _step(side: int, latent: int, draws: int, backbone: str, batch: int) -> Callable[[], Any]:
+    """A gradient of the K-sample bound."""
+    data = images(None, batch, side)
+    chosen = catalogue().variant("iwae" if draws > 1 else "gaussian")
+    model, _ = build(cell(backbone, latent=latent), chosen, data)
+    x = torch.bernoulli(grey(data.train.pixels, data.levels))
+
+    def step() -> None:
+        model.zero_grad()
+        (-chosen.objective(model.draw(x, draws)).mean()).backward()
+
+    return step
+
+
+def _bound(draws: int) -> Callable[[], Any]:
+    """The importance bound of 16 images."""
+    data = images(None, 16)
+    model, _ = build(cell("mlp"), catalogue().variant("gaussian"), data)
+    model.eval().requires_grad_(False)
+    x = torch.bernoulli(grey(data.train.pixels, data.levels))
+
+    def bound() -> Any:
+        q, p = model.encode(x), model.posterior.prior()
+        return importance_bound(lambda z: model.log_likelihood(z, x), p, q, samples=draws)
+
+    return bound
+
+
+def _run(variants: int, seeds: int) -> Callable[[], Any]:
+    """Planning and tables of a run whose cells have made-up results."""
+    plugins = tuple(f"gmm[components={2 + i}]" for i in range(variants))
+    settings = Settings(plugins=plugins, seeds=tuple(range(seeds)))
+    place = Place(Path("nowhere"), "cpu")
+    random = np.random.default_rng(0)
+    parent = tempfile.TemporaryDirectory()
+    folder = Path(parent.name)
+    planned = plan(settings, place)
+    store.write_text(folder / "config.yaml", yaml.safe_dump(to_dict(planned.settings)))
+    for one in planned.cells:
+        metrics = {
+            name: {"value": random.normal(-80), "se": 0.1, "n": 400, "better": "higher"}
+            | {"unit": "nats"}
+            for name in ("elbo", "iwae_256", "log_likelihood_ais", "mse")
+        }
+        record = store.failure(one, None) | {"status": "done", "metrics": metrics}
+        record |= {"timings": {"total": 1.0}, "train": {"seconds": 1.0}}
+        (folder / "cells" / one.id).mkdir(parents=True)
+        store.write_result(folder / "cells" / one.id, record)
+    store.write_plan(folder, planned.cells)
+
+    def work(parent: Any = parent) -> None:
+        plan(settings, place)
+        tables.write(folder)
+
+    return work
+
+
+def all_series() -> Iterable[Series]:
+    """Every series, cheapest first."""
+    yield measured(
+        "latent dimension: training step, mlp, 64 images",
+        (32, 128, 512, 2048),
+        lambda n: _step(28, n, 1, "mlp", 64),
+    )
+    yield measured(
+        "K: training step, mlp, 64 images", (2, 8, 32, 128), lambda n: _step(28, 32, n, "mlp", 64)
+    )
+    yield measured("K: importance bound, mlp, 16 images", (200, 800, 3200, 12800), _bound)
+    yield measured(
+        "pixels: training step, resnetv2, 8 images",
+        (8**2, 16**2, 32**2, 64**2),
+        lambda n: _step(round(n**0.5), 32, 1, "resnetv2", 8),
+    )
+    yield measured("variants: plan and tables, 2 seeds", (8, 16, 32, 64), lambda n: _run(n, 2))
+    yield measured("seeds: plan and tables, 2 variants", (8, 32, 128, 256), lambda n: _run(2, n))
+
+
+def picture(found: list[Series], path: Path) -> None:
+    """Time and memory against size, relative to the smallest, with the diagonal."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    for panel, attribute, label in zip(
+        figure.subplots(1, 2), ("seconds", "mebibytes"), ("time / s", "memory / MiB"), strict=True
+    ):
+        for one in found:
+            panel.loglog(one.sizes, getattr(one, attribute), "-o", markersize=3, label=one.name)
+        low, high = panel.get_ylim()
+        sizes = np.array([10.0, 1e4])
+        for shift in (1e-6, 1e-4, 1e-2, 1, 1e2):
+            panel.plot(sizes, shift * sizes, color="lightgrey", linewidth=0.7, zorder=0)
+        panel.set(xlabel="size", ylabel=label, ylim=(low, high))
+    handles, labels = panel.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8)
+    figure.savefig(path, metadata={"Date": None})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--out", default="results/performance")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    out = Path(arguments.out)
+    page = Page("Growth", out / "growth.md")
+    page("b of the power law in time and memory; at most 1 but for measurement errors is asked.\n")
+    page.header("what grows, and what is measured", "sizes", "seconds", "MiB", "b time", "b memory")
+    found, rows = [], []
+    for one in all_series():
+        found.append(one)
+        slopes = one.exponent(one.seconds), one.exponent(one.mebibytes)
+        page.row(
+            one.name,
+            ", ".join(map(str, one.sizes)),
+            ", ".join(f"{s:.3g}" for s in one.seconds),
+            ", ".join(f"{m:.0f}" for m in one.mebibytes),
+            *(f"{b:.2f}" for b in slopes),
+        )
+        for size, seconds, mebibytes in zip(one.sizes, one.seconds, one.mebibytes, strict=True):
+            rows.append({"series": one.name, "size": size, "seconds": seconds, "MiB": mebibytes})
+    worst = max(max(one.exponent(one.seconds), one.exponent(one.mebibytes)) for one in found)
+    verdict = "No term grows" if worst <= 1 + TOLERANCE else "A term grows"
+    page(f"\n{verdict} faster than the work: the largest b is {worst:.2f}.")
+    page.close()
+    pd.DataFrame(rows).to_csv(out / "growth.csv", index=False, float_format="%.4g")
+    picture(found, out / "growth.svg")
+
+
+if __name__ == "__main__":
+    main()
