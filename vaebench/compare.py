@@ -1,6 +1,7 @@
 """How sure a number is, and whether two rows of a table differ: intervals at the 95 % level."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -11,8 +12,6 @@ LEVEL = 0.95
 #: From so many seeds on the interval is a bootstrap one, below it is Student's.
 BOOTSTRAP_FROM = 10
 _DRAWS = 10_000
-#: Numbers that a bootstrap holds at once.
-_AT_ONCE = 2**22
 
 
 class Score(NamedTuple):
@@ -61,11 +60,16 @@ def interval(values: Sequence[float] | np.ndarray) -> Interval:
     if len(x) < BOOTSTRAP_FROM:
         margin = stats.t.ppf((1 + LEVEL) / 2, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x))
         return Interval(x.mean() - margin, x.mean() + margin, "t")
-    rng, parts = np.random.default_rng(0), -(-_DRAWS * len(x) // _AT_ONCE)
-    sizes = [len(part) for part in np.array_split(np.arange(_DRAWS), parts)]
-    means = np.concatenate([rng.choice(x, (size, len(x))).mean(1) for size in sizes])
+    means = np.einsum("sn,n->s", _resampled(len(x)), x) / len(x)
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(low), float(high), "bootstrap")
+
+
+@lru_cache(maxsize=2)
+def _resampled(count: int) -> np.ndarray:
+    """How often each of `count` values is in each bootstrap sample, (_DRAWS, count)."""
+    rng = np.random.default_rng(0)
+    return rng.multinomial(count, np.full(count, 1 / count), _DRAWS).astype(float)
 
 
 def difference(a: Mapping[int, Score], b: Mapping[int, Score]) -> Difference:

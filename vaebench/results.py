@@ -107,6 +107,8 @@ def _timed(run: Path | str, cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def _scalar(value: Any) -> Any:
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        return ",".join(value)
     return json.dumps(value) if isinstance(value, dict | list) else value
 
 
@@ -141,11 +143,10 @@ def numbers(run: Path | str, name: str, index: str) -> pd.DataFrame:
         return pd.DataFrame()
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            lines = reader(file)
-            names = next(lines)
+            names = next(reader(file))
             if len(set(names)) < len(names):
                 return pd.DataFrame()
-            values = _parsed(list(islice(lines, _LINES))).reshape(-1, len(names))
+            values = _parsed(list(islice(file, _LINES))).reshape(-1, len(names))
         at = values[:, names.index(index)]
     except (StopIteration, ValueError, OSError, Error):
         return pd.DataFrame()
@@ -160,11 +161,11 @@ def numbers(run: Path | str, name: str, index: str) -> pd.DataFrame:
     )
 
 
-def _parsed(lines: list[list[str]]) -> np.ndarray:
+def _parsed(lines: list[str]) -> np.ndarray:
     try:
-        values = np.array([[float(text or "nan") for text in line] for line in lines])
+        values = np.loadtxt(lines, delimiter=",", comments=None, ndmin=2) if lines else np.empty(0)
     except ValueError:
-        values = np.array([[_number(text) for text in line] for line in lines])
+        values = np.array([[_number(text) for text in line] for line in reader(lines)])
     return np.where(np.abs(values) < store.HUGE, values, np.nan)
 
 

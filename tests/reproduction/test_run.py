@@ -54,7 +54,7 @@ def test_a_recipe_of_ones_own_runs_and_is_not_run_twice(own, tmp_path, capsys): 
         assert stop.value.code == 0
     found = pd.read_csv(tmp_path / "out/table.csv")
     assert len(found) == 4 and found["measured"].notna().all()
-    assert found["verdict"][0].startswith("not reproduced: a yardstick")
+    assert found["verdict"][0].startswith("not reproduced: another value")
     page = (tmp_path / "out/README.md").read_text()
     assert "| A, latent = 2: ELBO (nats) | -30.00 |" in page
     assert "8 cells on cpu" in page

@@ -133,6 +133,15 @@ def test_another_column_is_subtracted_seed_by_seed(load):
     assert row.seeds.tolist() == [-81.0, -83.0]
 
 
+def test_a_difference_has_its_direction_from_zero(load):
+    found = load()
+    text = "recipe,line,x,measure,value,std,source\nown,A,1,gap,-40,,source"
+    (found.folder / "published.csv").write_text(text)
+    rows = table.rows(found, "short", cells(A=[-80.0, -82.0]))
+    (row,) = [row for row in rows if row.key == ("A", 1, "gap")]
+    assert row.verdict == "reproduced in direction (short budget)"
+
+
 def test_a_bounds_curve_is_read_at_its_points(load):
     record = {"metrics": {"iwae_100": {"detail": {"curve": {"k": [1, 10], "bound": [-9.0, -8.0]}}}}}
     assert table.readings(load(), record) == {"iwae_100@10": -8.0}

@@ -189,15 +189,20 @@ def _verdict(
         )
     if np.isnan(paper):
         return "no published number"
-    if _agrees(seeds, paper, recipe.measures[key.measure].within):
+    measure = recipe.measures[key.measure]
+    if _agrees(seeds, paper, measure.within):
         return "reproduced"
-    if point.against is None:
-        return "not reproduced: a yardstick of the other rows"
-    other = values[Key(*point.against, key.measure)]
-    claimed = paper - number(*point.against)
-    gaps = (seeds - other).dropna()
+    if measure.minus is not None:
+        gaps, claimed, where = seeds, paper, "zero"
+    elif point.against is not None:
+        gaps = (seeds - values[Key(*point.against, key.measure)]).dropna()
+        claimed = paper - number(*point.against)
+        where = ", ".join(
+            [point.against[0], f"{recipe.x} = {point.against[1]}"][: 1 + bool(recipe.x)]
+        )
+    else:
+        return "not reproduced: another value, and no row to see a direction by"
     low, high, _ = interval(gaps.to_numpy())
-    where = f"{point.against[0]}, {recipe.x} = {point.against[1]}" if recipe.x else point.against[0]
     if len(gaps) < 2 or np.isnan(claimed):
         return f"not reproduced: no second seed to tell it from {where}"
     if not (low > 0 or high < 0):
