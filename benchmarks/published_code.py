@@ -49,9 +49,8 @@ def floor(batch, rng):
 
 def main():
     rng = np.random.default_rng(0)
-    print(
-        "| m, κ | exact mean cosine | published sampler's | its gradient / exact |\n|---|---|---|---|"
-    )
+    print("| m, κ | exact mean cosine | published sampler's | its gradient / exact |")
+    print("|---|---|---|---|")
     trained = [(3, 661.0), (6, 473.0), (11, 385.0), (21, 208.0), (41, 113.0)]
     for m, kappa in [(2, 1.0), (5, 2.0), (11, 5.0), (41, 20.0), (41, 100.0), (128, 20.0), *trained]:
         b = (m - 1) / (4 * kappa) if kappa > 10 else exact_b(m, kappa)
