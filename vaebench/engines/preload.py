@@ -3,7 +3,12 @@
 A failure is left for the worker to meet again, where it becomes a message.
 """
 
+import os
 from contextlib import suppress
+
+# Threads that spin while they wait for each other slow small batches down tenfold and more where
+# other processes want the cores. OpenMP reads this once, when torch loads it.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 with suppress(Exception):
     import vaebench.cell

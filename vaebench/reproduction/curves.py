@@ -36,8 +36,11 @@ def png(recipe: Recipe, rows: list[Row]) -> bytes:
 
 def _panel(axes: Axes, recipe: Recipe, rows: list[Row], look: Look) -> None:
     places = list(dict.fromkeys(row.key.x for row in rows))
+    if all(isinstance(place, int | float) for place in places):
+        places.sort(key=float)
     for line in dict.fromkeys(row.key.line for row in rows):
         mine = [row for row in rows if row.key.line == line]
+        mine.sort(key=lambda row: places.index(row.key.x))
         at = [places.index(row.key.x) for row in mine]
         paper = [row.published.value if row.published else np.nan for row in mine]
         means = np.array([row.measured for row in mine])
