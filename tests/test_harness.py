@@ -171,3 +171,10 @@ def test_the_critic_sees_what_the_likelihood_was_computed_from(plugin):
     draw, outputs = model.draw_decoded(x, 3)
     torch.testing.assert_close(outputs, model.decode(draw.z))
     torch.testing.assert_close(model.likelihood.log_prob(outputs, x), draw.log_px)
+
+
+@pytest.mark.parametrize(("backbone", "width", "channels"), [("resnetv2", 4, 8), ("mlp", 200, 64)])
+def test_the_critic_is_no_wider_than_the_papers(backbone, width, channels):
+    one = cell(backbone=backbone, width=width, critic="patchgan")
+    _, critic = build(one, catalogue().variant("gaussian"), digits())
+    assert critic.layers[0].out_channels == channels

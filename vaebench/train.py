@@ -29,6 +29,8 @@ from vaebench.posterior import Variant
 from vaebench.seeds import seeded
 from vaebench.sharing import ALONE, Ranks
 
+#: The most channels of the critic's first layer, those of Isola et al. 2017.
+_CRITIC = 64
 #: Training steps between two looks at the clock.
 _GROUP = 8
 #: Called after every epoch with its row of the history.
@@ -45,7 +47,7 @@ def build(cell: Cell, variant: Variant, images: Images) -> tuple[VAE, nn.Module 
     with seeded(cell.seed, "posterior"):
         posterior = variant.posterior(cell.latent, encoder.features)
     with seeded(cell.seed, "critic"):
-        critic = critics.build(cell.critic, images.shape, 2 * cell.width)
+        critic = critics.build(cell.critic, images.shape, min(2 * cell.width, _CRITIC))
     model = VAE(encoder, posterior, decoder, likelihood(cell.likelihood, images.levels))
     return model, critic
 
