@@ -158,6 +158,8 @@ def test_cells_that_hang_or_eat_fail_and_the_others_finish(start):
 
 
 def test_a_second_driver_is_refused_and_ctrl_c_ends_at_once(start):
+    # Whatever a shell in the background has ignored would be ignored by the driver as well.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     chosen = ["run", "--plugins", "hangs", *SMALL, "--out", "busy"]
     first = start(*chosen)
     until((start.home / "busy" / "running.json").exists)
