@@ -1,7 +1,6 @@
 import pandas as pd
 import pytest
 
-from tests.reproduction.test_recipe import own  # noqa: F401
 from vaebench.cli import main
 from vaebench.errors import UserError
 from vaebench.reproduction import run
@@ -38,7 +37,7 @@ def test_mistakes_are_answered_with_one_sentence(capsys, arguments, says):
     assert says in said and "Traceback" not in said
 
 
-def test_a_page_needs_a_finished_cell(own, tmp_path):  # noqa: F811
+def test_a_page_needs_a_finished_cell(own, tmp_path):
     from vaebench.reproduction import recipe
 
     with pytest.raises(UserError, match="No cell of own has finished"):
@@ -46,7 +45,7 @@ def test_a_page_needs_a_finished_cell(own, tmp_path):  # noqa: F811
 
 
 @pytest.mark.slow
-def test_a_recipe_of_ones_own_runs_and_is_not_run_twice(own, tmp_path, capsys):  # noqa: F811
+def test_a_recipe_of_ones_own_runs_and_is_not_run_twice(own, tmp_path, capsys):
     command = ["reproduce", str(own), "--budget", "short", "--out", str(tmp_path / "out")]
     for _ in range(2):
         with pytest.raises(SystemExit) as stop:
