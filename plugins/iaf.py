@@ -52,8 +52,7 @@ class GatedStep(nn.Module):
         """Draws z (..., B, D) and context h (B, F) to the next z and log |det dz'/dz| (..., B)."""
         fixed, inner, outer = self._weights(h)
         m, s = linear(torch.tanh(linear(z, inner) + fixed), outer, self.out.bias).chunk(2, -1)
-        gate = torch.sigmoid(s)
-        return gate * z + (1 - gate) * m, logsigmoid(s).sum(-1)
+        return torch.lerp(m, z, torch.sigmoid(s)), logsigmoid(s).sum(-1)
 
     def inverse(self, z: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         """The z before the step, one dimension after the other, and log |det| of the step.

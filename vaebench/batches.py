@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vaebench.data import Split
 from vaebench.errors import UserError
-from vaebench.likelihoods import Likelihood, grey
+from vaebench.likelihoods import Likelihood
 from vaebench.seeds import generator
 from vaebench.sharing import ALONE, Ranks
 
@@ -18,11 +18,12 @@ EVALUATION_SEED = 0
 
 def observed(split: Split, likelihood: Likelihood, purpose: str) -> Tensor:
     """The whole split observed once, the same whatever the cell's seed, float32."""
-    return likelihood.observe(split.pixels, generator(EVALUATION_SEED, "observe", purpose))
+    noise = generator(EVALUATION_SEED, "observe", purpose)
+    return torch.cat([likelihood.observe(part, noise) for part in split.pixels.split(512)])
 
 
 class Batches:
-    """Iterates over (grey, x), each (B, C, H, W): the picture and what the encoder sees of it.
+    """Iterates over (pixels, x), each (B, C, H, W): as stored, and what the encoder sees of it.
 
     Each pass is a new epoch: a permutation and observation noise that are functions of (seed,
     epoch, position), whatever else draws random numbers. The last, smaller batch is left out.
@@ -81,11 +82,14 @@ class Batches:
         for index, chosen in list(enumerate(parts))[start:]:
             # What comes after the last batch is the next epoch.
             self.epoch, self._position = divmod(epoch * len(self) + index + 1, len(self))
-            pixels = self.pixels[chosen]
-            noise = generator(self.seed, "observe", epoch, index)
-            x = self.likelihood.observe(pixels, noise) if self.once is None else self.once[chosen]
+            pixels = self.pixels.index_select(0, chosen)
+            if self.once is None:
+                noise = generator(self.seed, "observe", epoch, index)
+                x = self.likelihood.observe(pixels, noise)
+            else:
+                x = self.once.index_select(0, chosen)
             yield (
-                ranks.mine(grey(pixels, self.likelihood.levels)).to(self.device, non_blocking=True),
+                ranks.mine(pixels).to(self.device, non_blocking=True),
                 ranks.mine(x).to(self.device, non_blocking=True),
             )
 

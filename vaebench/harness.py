@@ -14,6 +14,7 @@ from torch.optim import Adam
 
 from vaebench.batches import Groups
 from vaebench.critic import critic_loss, decoder_loss
+from vaebench.likelihoods import grey
 from vaebench.model import VAE
 from vaebench.objectives import Draw, elbo, held
 from vaebench.posterior import Variant
@@ -165,7 +166,7 @@ class Harness(pl.LightningModule):
             self.manual_backward(loss)
         optimiser.step()
 
-    def _step(self, picture: Tensor, x: Tensor, index: int) -> None:
+    def _step(self, pixels: Tensor, x: Tensor, index: int) -> None:
         plan = self.plan
         optimiser, *critics = self.trainer.optimizers
         spent = self._spent(index, len(x))
@@ -196,7 +197,8 @@ class Harness(pl.LightningModule):
                 f"the loss is {loss.item()} at step {index + 1} of epoch {self.current_epoch + 1}"
             )
         if self.critic is not None:
-            self._critic_step(critics[0], picture, fake.detach())
+            real = grey(pixels, self.model.likelihood.levels)
+            self._critic_step(critics[0], real, fake.detach())
 
     def _critic_step(self, optimiser: Any, real: Tensor, fake: Tensor) -> None:
         assert self.critic is not None
@@ -209,9 +211,8 @@ class Harness(pl.LightningModule):
         self._seed = seeded(self.plan.seed, "validation")
         self._seed.__enter__()
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+    def validation_step(self, x: Tensor, index: int) -> None:
         """The variant's own objective and, where q has a density, the ELBO and its two terms."""
-        _, x = batch
         draw = self.model.draw(x, self.variant.samples)
         value, _ = self._terms(draw)
         self._note(valid_objective=value, valid_log_px=draw.mean(draw.log_px))

@@ -66,7 +66,7 @@ class Bernoulli(Likelihood):
 
     def observe(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
         """One Bernoulli draw for each pixel, its grey value being the probability."""
-        return torch.bernoulli(grey(pixels, self.levels), generator=generator)
+        return torch.rand(pixels.shape, generator=generator).lt_(grey(pixels, self.levels))
 
     def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
         """Logits (..., C, H, W) and binary x (B, C, H, W) to log p(x|z) (...)."""

@@ -23,7 +23,7 @@ from vaebench.checkpoint import Keeper, Safe
 from vaebench.config import Cell
 from vaebench.data import Images
 from vaebench.harness import Diverged, Harness, Training
-from vaebench.likelihoods import grey, likelihood
+from vaebench.likelihoods import likelihood
 from vaebench.model import VAE
 from vaebench.posterior import Variant
 from vaebench.seeds import seeded
@@ -153,15 +153,8 @@ def fit(
         images.train, model.likelihood, cell.batch_size, cell.seed, fixed, device, ranks
     )
     parts = math.ceil(len(images.validation) / cell.batch_size)
-    held_out: Any = list(
-        zip(
-            grey(images.validation.pixels, images.levels).to(device).tensor_split(parts),
-            observed(images.validation, model.likelihood, "validation")
-            .to(device)
-            .tensor_split(parts),
-            strict=True,
-        )
-    )
+    validation = observed(images.validation, model.likelihood, "validation").to(device)
+    held_out: Any = validation.tensor_split(parts)
     harness = Harness(
         model,
         variant,
