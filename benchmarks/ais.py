@@ -140,13 +140,15 @@ def speed(page: Page, model: Bernoulli, latents: int, batch: int, chains: int = 
     """Time for a gradient within annealing, against a bare forward and backward pass."""
     u = torch.randn(chains, batch, latents).requires_grad_()
     prior = standard(latents)
-    ratios: dict[str, list[float]] = {"hais": [], "hmc": []}
-    for kernel, steps in (("hais", 120), ("hmc", 40)) * 5:
-        _, short = timed(ais, model, prior, batch=batch, kernel=kernel, steps=2)
-        found, long = timed(ais, model, prior, batch=batch, kernel=kernel, steps=steps)
+    kinds = {"hais": {}, "hmc": {"kernel": "hmc"}, "hais, compiled": {"compile": True}}
+    ratios: dict[str, list[float]] = {kind: [] for kind in kinds}
+    ais(model, prior, batch=batch, steps=9, compile=True)
+    for kind, steps in (("hais", 120), ("hmc", 40), ("hais, compiled", 120)) * 5:
+        _, short = timed(ais, model, prior, batch=batch, steps=2, **kinds[kind])
+        found, long = timed(ais, model, prior, batch=batch, steps=steps, **kinds[kind])
         gradients = (found.evaluations - found.pilot_evaluations)[0].item() / chains
         _, bare = timed(lambda: [torch.autograd.grad(model(u).sum(), u) for _ in range(60)])
-        ratios[kernel].append((long - short) / gradients / (bare / 60))
+        ratios[kind].append((long - short) / gradients / (bare / 60))
     page()
     for kernel, found in ratios.items():
         page(

@@ -146,6 +146,7 @@ def decode(cell: str, codes: Path, run: Path | None, out: Path) -> None:
 @click.option("--ais-target", type=float, help="Nats that errors and BDMC gap shall stay below.")
 @click.option("--ais-budget", type=click.IntRange(1), help="Decoder gradients for each image.")
 @click.option("--ais-images", type=click.IntRange(1), help="Test images for AIS.")
+@click.option("--compile", is_flag=True, help="Compile AIS's steps: for long runs and GPUs.")
 @click.option("--iw-samples", type=click.IntRange(1), help="K of the importance-weighted bound.")
 @click.option("--iw-images", type=click.IntRange(1), help="Test images for that bound.")
 @click.option("--data-dir", type=Path, envvar="VAEBENCH_DATA", help="As in `vaebench run`.")

@@ -28,8 +28,8 @@ def evaluate(
         run: The cell's run.
         record: The cell's record, from `store.cells`.
         metrics: Names or groups of metrics.
-        effort: `ais_images`, `steps`, `ais_target`, `ais_budget`, `iw_samples` and `iw_images`,
-            where given.
+        effort: `ais_images`, `steps`, `ais_target`, `ais_budget`, `compile`, `iw_samples` and
+            `iw_images`, where given.
         data_dir: The folder of the data sets.
         fid_weights: Path of the feature extractor's weights.
         device: Where to compute.
@@ -54,6 +54,7 @@ def evaluate(
         extractor_name=cell.extractor,
         weights=fid_weights,
         ais_steps=wanted.pop("steps", None),
+        ais_compile=wanted.pop("compile", False),
         **wanted,
     )
     found = measure(subject, chosen, {}, lambda done: None)

@@ -1,5 +1,8 @@
 """What annealed importance sampling promises besides the right number."""
 
+import os
+import shutil
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -13,7 +16,7 @@ from torch.distributions import (
 from torch.distributions.transforms import ExpTransform
 
 from tests.evaluation.models import LinearGaussian, LogLikelihood, normal_log_density, standard
-from vaebench.evaluation import ais
+from vaebench.evaluation import ais, kernels
 from vaebench.evaluation.evidence import Estimate
 
 F64 = torch.float64
@@ -240,3 +243,24 @@ def test_compact_proposal(curved: LogLikelihood) -> None:
     assert found.trusted.all()
     literal = ais(curved, standard(8), batch=6, proposal=Box(), start="proposal", steps=200)
     assert not literal.trusted.any() and literal.warnings
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which(os.environ.get("CXX", "g++")), reason="no C++ compiler")
+@pytest.mark.parametrize("kernel", ["hmc", "hais"])
+def test_compiled_steps_give_the_same_weights(curved: LogLikelihood, kernel: str) -> None:
+    one, other = (
+        ais(curved, standard(8), batch=6, steps=20, kernel=kernel, compile=c) for c in (False, True)
+    )
+    same(one, other, 1e-8)
+
+
+def test_a_step_that_cannot_be_compiled(
+    curved: LogLikelihood, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*given: object) -> None:
+        raise RuntimeError("no compiler\nand much more")
+
+    monkeypatch.setattr(kernels, "_program", lambda: broken)
+    with pytest.raises(ValueError, match=r"leave `compile` out: no compiler$"):
+        ais(curved, standard(8), batch=6, compile=True)

@@ -101,7 +101,7 @@ def bdmc(
         seed: Seed of all random numbers.
         memory: As in `ais`.
         **settings: The settings of `ais` to certify: start, kernel, chains, steps, target,
-            budget, schedule, resample.
+            budget, schedule, resample, compile.
 
     Raises:
         ValueError: As in `ais`.

@@ -180,6 +180,7 @@ def ais(
     budget: int = 6000,
     schedule: str = "speed",
     resample: bool = False,
+    compile: bool = False,
     seed: int = 0,
     chunk: int | None = None,
     memory: float | None = None,
@@ -211,6 +212,8 @@ def ais(
         budget: Gradients of the decoder for each image that the default number of steps respects.
         schedule: "speed" (constant thermodynamic speed, from the pilot), "sigmoid" or "linear".
         resample: Resample chains between temperatures when few are effective (SMC).
+        compile: Let torch.compile make one program of each move: seconds of compiling for fewer
+            launches and passes over memory, which pays in long runs and on GPUs.
         seed: Seed of all random numbers.
         chunk: Images treated at a time, where log_likelihood offers `subset`.
         memory: Bytes that one call of the decoder may keep for its gradient; by default what
@@ -236,6 +239,7 @@ def ais(
         budget=budget,
         schedule=schedule,
         resample=resample,
+        compile=compile,
     )
     if chunk is not None and chunk < 1:
         raise ValueError(f"chunk is at least 1, not {chunk}.")

@@ -64,12 +64,22 @@ class Joint:
         return checked(self.log_likelihood(z), len(u), self.batch)
 
     def _gradient(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        if torch.compiler.is_compiling():  # which follows this gradient, and not the other
+            return self._functional_gradient(u)
         u = u.detach().requires_grad_()
         value = self._value(u)
         if not value.requires_grad:
             raise ValueError("log_likelihood has no gradient with respect to z: keep it attached.")
         (gradient,) = torch.autograd.grad(value.sum(), u)
         return value.detach().double(), gradient
+
+    def _functional_gradient(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        def total(u: Tensor) -> tuple[Tensor, Tensor]:
+            value = self._value(u)
+            return value.sum(), value
+
+        gradient, value = torch.func.grad(total, has_aux=True)(u)
+        return value.double(), gradient
 
     def _slices(self, u: Tensor) -> int:
         """Draws in a call, from the bytes that one draw is seen to keep for its gradient."""

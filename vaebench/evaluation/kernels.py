@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 Density = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -73,8 +75,7 @@ class Path:
         return State(v, *self._start(v), *self._end(v), momentum)
 
 
-@dataclass(frozen=True)
-class Noise:
+class Noise(NamedTuple):
     """What one move consumes: normal (C, B, D) and two uniforms (C, B)."""
 
     normal: Tensor
@@ -92,6 +93,7 @@ class Kernel:
             a fresh one each time.
         acceptance: The rate that the pilot tunes the step size for.
         jitter: Relative half-width of the random step size, against resonance.
+        compiled: Let torch.compile make one program of a move, the decoder's gradient included.
 
     References:
         Neal 2011, MCMC using Hamiltonian dynamics, arXiv 1206.1901, sec. 3 and 5.3;
@@ -102,6 +104,7 @@ class Kernel:
     friction: float
     acceptance: float
     jitter: float = 0.1
+    compiled: bool = False
 
     def move(
         self, path: Path, state: State, beta: Tensor, step: Tensor, noise: Noise
@@ -111,6 +114,22 @@ class Kernel:
         Returns:
             The new state and the probability of acceptance (C, B).
         """
+        if not self.compiled:
+            return self._move(path, state, beta, step, noise)
+        # One layout in memory whatever made the numbers, so that one program fits all moves.
+        state, noise = State(*map(_packed, state)), Noise(*map(_packed, noise))
+        validating = Distribution._validate_args  # which torch.compile changes for everybody
+        try:
+            return _program()(self, path, state, _packed(beta), _packed(step), noise)
+        except RuntimeError as error:
+            first = str(error).strip().partition("\n")[0]
+            raise ValueError(f"The compiled step failed, leave `compile` out: {first}") from error
+        finally:
+            Distribution.set_default_validate_args(validating)
+
+    def _move(
+        self, path: Path, state: State, beta: Tensor, step: Tensor, noise: Noise
+    ) -> tuple[State, Tensor]:
         dtype = state.v.dtype
         hot, cold = (1 - beta).to(dtype)[:, None], beta.to(dtype)[:, None]
         step = (step * (1 + self.jitter * (2 * noise.jitter - 1))).to(dtype)[..., None]
@@ -129,6 +148,15 @@ class Kernel:
         probability = torch.nan_to_num(gain, nan=-torch.inf).clamp_max(0).exp()
         flipped = state._replace(momentum=-state.momentum)
         return new.pick(noise.accept < probability, flipped), probability
+
+
+@cache
+def _program() -> Any:
+    return torch.compile(Kernel._move, dynamic=True)
+
+
+def _packed(tensor: Tensor) -> Tensor:
+    return tensor.clone(memory_format=torch.contiguous_format)
 
 
 def _energy(state: State, beta: Tensor) -> Tensor:

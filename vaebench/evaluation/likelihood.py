@@ -33,6 +33,14 @@ def _proposal(subject: Subject, x: Tensor) -> Distribution | None:
     return None if "density" in subject.variant.deviations else subject.model.encode(x)
 
 
+def _effort(subject: Subject) -> dict[str, Any]:
+    return {
+        "steps": subject.ais_steps,
+        "budget": subject.ais_budget,
+        "compile": subject.ais_compile,
+    }
+
+
 def _bracket(subject: Subject) -> tuple[float | None, Bracket]:
     """The sampler's target, and the bracket on simulated images that it closes to."""
 
@@ -43,22 +51,12 @@ def _bracket(subject: Subject) -> tuple[float | None, Bracket]:
 
     batch = min(subject.ais_images, len(subject.x))
     seed = derive(subject.seed, "bdmc")
-    budget = subject.ais_budget
+    wish = _effort(subject)
     try:
         if subject.ais_target is None:
-            found = bdmc(
-                simulate, subject.p, batch=batch, seed=seed, steps=subject.ais_steps, budget=budget
-            )
-            return None, found
-        return certified(
-            simulate,
-            subject.p,
-            batch=batch,
-            target=subject.ais_target,
-            budget=budget,
-            seed=seed,
-            steps=subject.ais_steps,
-        )
+            return None, bdmc(simulate, subject.p, batch=batch, seed=seed, **wish)
+        target = subject.ais_target
+        return certified(simulate, subject.p, batch=batch, target=target, seed=seed, **wish)
     except ValueError as error:
         raise Unavailable(str(error)) from error
 
@@ -79,7 +77,7 @@ def bdmc_estimate(subject: Subject) -> Estimate:
 def ais_estimate(subject: Subject) -> Estimate:
     """The mean over images, with the sampler's own error and cost beside it."""
     x = subject.x[: subject.ais_images]
-    wish: dict[str, Any] = {}
+    wish = _effort(subject)
     bracket: dict[str, Any] = {}
     if subject.ais_target is not None:
         aim, simulated = subject.once(_bracket)
@@ -95,8 +93,6 @@ def ais_estimate(subject: Subject) -> Estimate:
             batch=len(x),
             proposal=proposal,
             seed=derive(subject.seed, "ais"),
-            steps=subject.ais_steps,
-            budget=subject.ais_budget,
             **wish,
         )
     except ValueError as error:

@@ -1,6 +1,6 @@
 """How an annealing run is made."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vaebench.evaluation.kernels import KERNELS, Kernel
 
@@ -24,6 +24,7 @@ class Settings:
     budget: int = 6000
     schedule: str = "speed"
     resample: bool = False
+    compile: bool = False
 
     def __post_init__(self) -> None:
         if self.chains < 1:
@@ -40,7 +41,8 @@ class Settings:
     @property
     def moves(self) -> Kernel:
         """The kernel."""
-        return KERNELS[self.kernel] if isinstance(self.kernel, str) else self.kernel
+        kernel = KERNELS[self.kernel] if isinstance(self.kernel, str) else self.kernel
+        return replace(kernel, compiled=kernel.compiled or self.compile)
 
     @property
     def pilot_moves(self) -> int:

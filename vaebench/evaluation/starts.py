@@ -54,6 +54,9 @@ class Start:
             a share of its own, is that of v.
         share: (M + 1, B), summing to one over the first axis: those of the Gaussians, and of the
             prior at the end.
+
+    Attributes:
+        single: There is one Gaussian and nothing else: v is standard normal.
     """
 
     def __init__(self, space: LatentSpace, gaussians: Sequence[Whitening], share: Tensor) -> None:
@@ -64,6 +67,8 @@ class Start:
         self.log_volume = self.whitening.log_volume
         self._relative = [self._of_first(gaussian) for gaussian in gaussians]
         self._log_share = share.double().log()
+        self._has_prior = bool(share[-1].any())
+        self.single = len(gaussians) == 1 and not self._has_prior
 
     def _of_first(self, gaussian: Whitening) -> tuple[Tensor, Tensor, Tensor]:
         """Center and inverse scale of a Gaussian in v, and log |det| of the latter."""
@@ -89,11 +94,6 @@ class Start:
         others = self.share[:-1] / self.share[:-1].sum(0)
         return self.with_shares(torch.cat([others * (1 - share), share[None]]))
 
-    @property
-    def single(self) -> bool:
-        """There is one Gaussian and nothing else: v is standard normal."""
-        return len(self.gaussians) == 1 and not self.share[-1].any()
-
     def sample(self, streams: Streams, chains: int) -> Tensor:
         """Draws v (chains, B, D), from each component as often as its share says."""
         noise = streams.normal(chains, self.space.features, dtype=self.space.dtype)
@@ -116,7 +116,7 @@ class Start:
             white = times(inverse, v - center)
             values.append(standard_normal(white) + volume)
             gradients.append(-times(inverse.mT, white))
-        if self.share[-1].any():
+        if self._has_prior:
             value, gradient = self.space.prior(self.whitening(v))
             values.append(value + self.log_volume)
             gradients.append(self.whitening.pull(gradient))

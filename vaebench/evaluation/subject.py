@@ -69,6 +69,7 @@ class Subject:
         ais_target: Nats that its standard errors, and the BDMC gap on images simulated from the
             model, shall stay below; None asks for the sampler's default error alone.
         ais_budget: Decoder gradients for each image that it may spend.
+        ais_compile: Compile its steps.
         chunk: Decoder passes at once.
     """
 
@@ -86,6 +87,7 @@ class Subject:
     ais_steps: int | None = None
     ais_target: float | None = None
     ais_budget: int = 6000
+    ais_compile: bool = False
     chunk: int = 4096
     _made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
 
