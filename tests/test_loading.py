@@ -1,6 +1,7 @@
 import json
 import pickle
 import shutil
+import warnings
 
 import pytest
 import torch
@@ -158,3 +159,13 @@ def test_a_variant_that_is_not_installed_is_named(copy):
     _change(cell, config={"plugin": "nobody"})
     with pytest.raises(UserError, match="No variant 'nobody'"):
         vaebench.load(run).model(cell.name)
+
+
+def test_a_plugin_whose_code_has_changed_is_told(copy):
+    run, cell = copy
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        vaebench.load(run).model(cell.name)
+        _change(cell, variant={"code": "0123456789ab"})
+        with pytest.raises(UserWarning, match=r"The code of gaussian is not what trained"):
+            vaebench.load(run).model(cell.name)

@@ -167,3 +167,17 @@ def test_files_beside_a_result_are_held_to_it(tmp_path):
     stranger = old | {"files": {"../../secret": "0" * 64, "/etc/hostname": "0" * 64}}
     store.write_json(folder / "result.json", stranger)
     assert store.cells(tmp_path)[0]["status"] == "done"
+
+
+def test_cells_that_the_last_command_did_not_ask_for(tmp_path):
+    for name in ("old", "new"):
+        put(tmp_path, name, json.dumps(BASE))
+    assert [r["cell"] for r in store.cells(tmp_path)] == ["new", "old"]
+    assert store.left_out(tmp_path) == 0
+    (tmp_path / "plan.json").write_text('{"cells": {"new": {}, "missing": {}}}')
+    assert [r["cell"] for r in store.cells(tmp_path)] == ["new"]
+    assert [r["cell"] for r in store.cells(tmp_path, planned=False)] == ["new", "old"]
+    assert store.left_out(tmp_path) == 1
+    for nonsense in ("[]", "{", '{"cells": 3}'):
+        (tmp_path / "plan.json").write_text(nonsense)
+        assert len(store.cells(tmp_path)) == 2

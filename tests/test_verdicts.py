@@ -88,3 +88,18 @@ def test_the_command_names_the_laws_that_do_not_apply():
     assert done.exit_code == 0
     assert "not applicable: ways_to_draw" in done.stdout
     assert "gaussian: examining law 1 of 31, name" in done.stderr
+
+
+def test_what_follows_from_a_missing_number_is_only_named():
+    text = shown(
+        result("finite", "failed", "D=2: value [nan]\nwork in logarithms"),
+        result("normalised", "failed", "nan\na constant?"),
+        result("sampler", "failed", "p = 0\nanother source?"),
+    )
+    assert "Look at finite first" in text and "work in logarithms" in text
+    assert "Broken too: normalised, sampler" in text
+    assert "constant" not in text and "source" not in text
+    alike = [result(c, "failed", f"raised E: no log_prob (x)\nhint {c}") for c in "abcd"]
+    alike = [result("shapes", "failed", "raised E: no log_prob (x)\nwrap it"), *alike]
+    text = shown(*alike)
+    assert "5 laws fail alike" in text and "wrap it" in text and "hint a" not in text

@@ -214,20 +214,46 @@ def file(run: Path | str, name: str, largest: int = LARGEST) -> Path | None:
     return None
 
 
-def cells(run: Path | str) -> list[dict[str, Any]]:
-    """The records of all cells of a run, sorted by name, each with every section present.
+def cells(run: Path | str, *, planned: bool = True) -> list[dict[str, Any]]:
+    """The records of the cells of a run, sorted by name, each with every section present.
 
     A cell whose ``result.json`` cannot be believed is a record with status ``failed`` and the
     reason; one that has none yet has the status ``unfinished``.
 
+    Args:
+        run: The run's folder.
+        planned: Leave out what its last command did not ask for, such as the cells of a plugin
+            before its code was changed.
+
     Raises:
         UserError: The folder is no run.
     """
+    names = [name for name in _folders(run) if name == printable(name)]
+    asked = _planned(run) if planned else None
+    return [_record(Path(run), name) for name in names if asked is None or name in asked]
+
+
+def left_out(run: Path | str) -> int:
+    """How many cells in the folder are no part of the run any more."""
+    asked = _planned(run)
+    return 0 if asked is None else sum(name not in asked for name in _folders(run))
+
+
+def _folders(run: Path | str) -> list[str]:
     folder = Path(run) / "cells"
     if not folder.is_dir():
         raise UserError(f"No run in {run}: it holds no folder 'cells'; give the --out of a run.")
-    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
-    return [_record(Path(run), name) for name in names if name == printable(name)]
+    return sorted(path.name for path in folder.iterdir() if path.is_dir())
+
+
+def _planned(run: Path | str) -> set[str] | None:
+    """The cells of ``plan.json``, None where there is no such list."""
+    path = file(run, "plan.json")
+    try:
+        found = read_json(path).get("cells") if path else None
+    except UserError:
+        return None
+    return set(found) if isinstance(found, dict) else None
 
 
 def printable(value: Any, longest: int = _LONGEST) -> Any:

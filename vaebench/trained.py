@@ -1,5 +1,6 @@
 """A cell's trained model, rebuilt from its record and its weights, and what it is good for."""
 
+import warnings
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from vaebench.model import VAE
 from vaebench.plugins import catalogue
 from vaebench.posterior import Variant
 from vaebench.seeds import seeded
+from vaebench.spelling import parse
 from vaebench.train import build
 
 #: The largest file of weights that is read, in bytes.
@@ -97,12 +99,23 @@ def restore(run: Path | str, record: dict[str, Any]) -> Trained:
 
     Raises:
         UserError: The cell did not finish, its plugin is not installed, or its weights do not fit.
+
+    Warns:
+        UserWarning: The plugin's code has changed since.
     """
     name = record["cell"]
     if record["status"] != "done":
         raise UserError(f"{name} has no trained model: {record['reason'] or record['status']}.")
     cell, shape, levels = described(record)
-    variant = catalogue().variant(cell.plugin)
+    installed = catalogue()
+    variant = installed.variant(cell.plugin)
+    trained_with = cell.code.partition("+")[0]
+    if trained_with and trained_with != installed.owner(parse(cell.plugin)[0]).code:
+        warnings.warn(
+            f"The code of {cell.plugin} is not what trained {name}: what is computed now may "
+            "differ from its table.",
+            stacklevel=2,
+        )
     nothing = Split(torch.empty((0, *shape), dtype=torch.uint8))
     model, _ = build(cell, variant, Images(nothing, nothing, nothing, levels))
     _fill(model, run, name)

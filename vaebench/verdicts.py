@@ -9,6 +9,8 @@ GOOD = ("passed", "expected failure", "does not apply")
 _WORDS = {"does not apply": "not applicable", "expected failure": "expected to fail"}
 #: Figures of a broken law that are printed; `--json` has all of them.
 _FIGURES = 6
+#: Laws without which the figures of all others mean nothing.
+_FORM = ("sizes", "shapes", "finite")
 #: So many laws that end in the same error have one cause, and their hints say nothing about it.
 _COMMON = 4
 
@@ -33,8 +35,12 @@ def show(screen: Console, results: list[dict[str, Any]]) -> None:
     if len(groups) > 1:
         first = groups[0][0]["check"]
         screen.print(Text(f"  Look at {first} first: what fails below it may follow from it."))
-    for place, group in enumerate(groups):
+    told = groups[:1] if groups and groups[0][0]["check"] in _FORM else groups
+    for place, group in enumerate(told):
         _broken(screen, group, hint=place == 0)
+    rest = [result["check"] for group in groups[len(told) :] for result in group]
+    if rest:
+        screen.print(Text(f"  Broken too: {', '.join(rest)}; --json has their figures."))
 
 
 def _named(screen: Console, results: list[dict[str, Any]]) -> None:
@@ -66,6 +72,8 @@ def _broken(screen: Console, group: list[dict[str, Any]], hint: bool) -> None:
         names = ", ".join(result["check"] for result in group)
         screen.print(Text(f"  {len(group)} laws fail alike: {names}", style="bold"))
         screen.print(Text(f"    {lines[0]}"))
+        if group[0]["check"] in _FORM:
+            screen.print(Text(f"    {lines[-1]}"))
         return
     screen.print(Text(f"  {group[0]['check']}: {group[0]['status']}", style="bold"))
     figures, mistake = (lines[:-1], lines[-1]) if len(lines) > 1 else (lines, "")

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from vaebench.errors import UserError, unknown
+from vaebench.evaluation.coherence import contradiction
 from vaebench.evaluation.columns import bounds, feature, image, latent, novelty, probe, signal
 from vaebench.evaluation.estimate import Unavailable
 from vaebench.evaluation.metric import Metric
@@ -19,6 +20,11 @@ METRICS: tuple[Metric, ...] = (
     *probe.METRICS,
     *signal.METRICS,
 )
+_NOTHING: dict[str, Any] = {
+    **dict.fromkeys(("value", "se", "n", "warning", "per_image")),
+    "depends": {},
+    "detail": {},
+}
 
 
 def select(names: Iterable[str]) -> tuple[Metric, ...]:
@@ -45,12 +51,15 @@ def evaluate(
 ) -> dict[str, dict[str, Any]]:
     """Every metric's record, by column: an estimate, or the reason why there is none.
 
+    Numbers that rest on log q(z|x) are taken back where they contradict each other.
+
     Args:
         subject: What to evaluate.
         metrics: Which metrics.
         timings: Takes up the seconds spent, by group.
         report: Called before each metric with the number of those done.
     """
+    metrics = tuple(metrics)
     records: dict[str, dict[str, Any]] = {}
     for done, metric in enumerate(metrics):
         report(done)
@@ -78,4 +87,12 @@ def evaluate(
         }
         spent = time.perf_counter() - clock
         timings[metric.group] = round(timings.get(metric.group, 0.0) + spent, 2)
+    resting = [
+        m
+        for m in metrics
+        if "density" in m.laws and records[m.column(subject)]["value"] is not None
+    ]
+    if resting and (why := contradiction(subject)):
+        for metric in resting:
+            records[metric.column(subject)] |= _NOTHING | {"reason": why}
     return records

@@ -59,7 +59,13 @@ def _shape(report: Report, what: str, found: tuple[int, ...], expected: tuple[in
 def sizes(variant: Variant, report: Report) -> None:
     """The posterior can be made at three sizes or more."""
     found = accepted(variant)
-    report.exact(len(found) >= 3, f"of D = {SIZES} it takes {tuple(found)}")
+    line = f"of D = {SIZES} it takes {tuple(found)}"
+    if not found:
+        try:
+            variant.posterior(SIZES[0], CONTEXT)
+        except ValueError as error:
+            line = f"it takes no D: {error}"
+    report.exact(len(found) >= 3, line)
 
 
 @check(
@@ -67,7 +73,7 @@ def sizes(variant: Variant, report: Report) -> None:
     "whatever the encoder says, also ±100.",
 )
 def finite(variant: Variant, report: Report) -> None:
-    """Value and gradient are finite at every size up to 1024, in both precisions, for h of ±100."""
+    """Value, gradient and density are finite up to D = 1024, in both precisions, for h of ±100."""
     for size in accepted(variant):
         for dtype in (torch.float32, torch.float64):
             posterior = variant.posterior(size, CONTEXT).to(dtype)
@@ -95,6 +101,8 @@ def _trouble(
     if value.requires_grad:
         value.sum().backward()
     wrong = [] if bool(value.isfinite().all()) else [f"value {value.tolist()}"]
+    if has_density(posterior, dtype) and not bool(draw.log_qz.isfinite().all()):
+        wrong.append(f"log q(z|x) of draws {draw.log_qz.flatten().tolist()}")
     gradients: dict[str, Tensor | None] = {"h": h.grad}
     gradients |= {name: p.grad for name, p in posterior.named_parameters()}
     wrong += [
