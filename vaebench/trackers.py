@@ -31,11 +31,14 @@ def _wandb(cell: Cell, folder: Path, run: str) -> Any:
 def _mlflow(cell: Cell, folder: Path, run: str) -> Any:
     from pytorch_lightning.loggers import MLFlowLogger
 
+    logs = (folder / "logs").resolve()
+    logs.mkdir(parents=True, exist_ok=True)
+    where = os.environ.get("MLFLOW_TRACKING_URI")
     return MLFlowLogger(
         run,
         run_name=cell.id,
-        tracking_uri=os.environ.get("MLFLOW_TRACKING_URI"),
-        save_dir=str((folder / "logs").resolve()),
+        tracking_uri=where or f"sqlite:///{logs / 'mlflow.db'}",
+        artifact_location=None if where else (logs / "artifacts").as_uri(),
     )
 
 
