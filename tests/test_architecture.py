@@ -17,6 +17,7 @@ MODULES = {
 AUTHORS = {"objectives", "posterior", "hookspecs", "errors"}
 NO_TORCH = {
     *("cli", "driver", "config", "spelling", "errors", "store", "worker", "engines.local"),
+    *("cli_given", "cli_pictures", "wording", "status"),
     *("results", "compare", "render", "sheet", "summary", "inventory", "hookspecs"),
 }
 

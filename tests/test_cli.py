@@ -164,6 +164,8 @@ def test_broken_variants_cost_their_own_cells_alone(vaebench):
         *("--out", "strange", "--metrics", "elbo,mse"),
     )
     assert done.returncode == 1, done.stderr
+    said = "broken cannot be loaded: ModuleNotFoundError: No module named 'nothing_like_this'"
+    assert f"{said}; its cells will fail." in done.stderr
     frame = pd.read_csv(vaebench.home / "strange" / "results.csv").set_index("plugin")
     assert frame.status.to_dict() == {
         "mine": "done",
@@ -180,11 +182,22 @@ def test_broken_variants_cost_their_own_cells_alone(vaebench):
     assert "today" in page
 
 
+def test_a_dry_run_says_what_must_fail(vaebench):
+    plugins = "mine,broken,quits,gmm[components=-3]"
+    done = vaebench("run", "--plugins", plugins, *SMALL, "--dry-run", "--out", "dry")
+    assert done.returncode == 0, done.stderr
+    assert "broken cannot be loaded: ModuleNotFoundError" in done.stdout
+    assert "quits on digits fails in its first steps: SystemExit: gone." in done.stdout
+    assert "gmm[components=-3] on digits fails in its first steps: ValueError" in done.stdout
+    assert "a few steps of 1 of 3 kinds" in done.stdout
+    assert not (vaebench.home / "dry").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("run", "--plugins", "gausian"), "Did you mean 'gaussian'"),
-        (("run", "--dataset", "mnist"), "--data-dir"),
+        (("run", "--dataset", "mnist"), "with --data-dir or $VAEBENCH_DATA, or fetch it with"),
         (("run", "--dataset", "mnits"), "Did you mean 'mnist'"),
         (("run", "--seeds", "zero"), "0..4"),
         (("run", "--latent", "two"), "numbers with commas"),
@@ -193,7 +206,7 @@ def test_broken_variants_cost_their_own_cells_alone(vaebench):
         (("run", "--fid-weights", "missing.pth"), "is no file"),
         (("run", "--device", "gpu"), "No device 'gpu'; take auto"),
         (("run", "--image-size", "32"), "leave out --image-size"),
-        (("run", "--lr", "nan"), "it takes finite numbers"),
+        (("run", "--lr", "nan"), "--lr cannot be nan; it takes finite numbers"),
         (("sample", "x", "--out", "x.txt"), "end in .png"),
         (("run", "--jobs", "0"), "--jobs"),
         (("run", "--dataset", "folder:nowhere", "--image-size", "16"), "is no folder"),

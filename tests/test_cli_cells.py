@@ -8,9 +8,10 @@ from PIL import Image
 
 from tests.finished import train
 from tests.report.make_run import HOSTILE, make_run, result
-from vaebench import store
+from vaebench import differences, store
 from vaebench.cli import main
 from vaebench.config import Settings
+from vaebench.errors import UserError
 from vaebench.repeat import command
 
 
@@ -50,6 +51,19 @@ def test_a_mistyped_option_gets_a_suggestion(vaebench):
     assert done.exit_code == 2
     assert "'--seeds'" in done.output
     assert "Did you mean 'compare'?" in vaebench("compar").output
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("--metrcs", "--metrics"), ("--debgu", "--debug")])
+def test_only_the_closest_option_is_suggested(vaebench, typed, meant):
+    done = vaebench("run", typed, "x")
+    assert done.exit_code == 2
+    assert f"Did you mean '{meant}'?" in done.output
+    assert "Did you mean" not in vaebench("run", "--quite-another-thing").output
+
+
+def test_debug_goes_after_the_command_too(vaebench):
+    done = vaebench("run", "--seeds", "zero", "--debug")
+    assert isinstance(done.exception, UserError)
 
 
 def test_variants_are_compared_in_pairs(vaebench, run):
@@ -99,12 +113,53 @@ def test_a_comparison_is_a_page_with_hostile_names_as_text(vaebench, tmp_path):
         (("gaussian",), "two or more"),
         (("gausian", "iaf"), "Did you mean 'gaussian'?"),
         (("gaussian", "iaf", "--metric", "elb"), "Did you mean 'elbo'?"),
+        (("gaussian", "iaf", "--metric", "fid"), "'fid_digits' or 'rec_fid_digits'?"),
+        (("gaussian", "iaf", "--metric", "nonsense"), "Leave out --metric"),
+        (("gaussian", "no/where"), "'no/where' is neither the folder of a run nor a variant"),
+        (("gaussian", "nowhere"), "No folder of a run, nor a finished variant"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(vaebench, run, arguments, words):
     done = vaebench("compare", *arguments, "--run", run)
     assert done.exit_code == 2
     assert words in done.output
+
+
+def test_a_run_is_not_compared_with_what_is_none(vaebench, run):
+    done = vaebench("compare", run, "nodir")
+    assert done.exit_code == 2
+    assert f"'nodir' is neither the folder of a run, as {run} is" in done.output
+
+
+def test_a_word_that_one_column_has_names_it(vaebench, run):
+    arguments = ("compare", "gaussian", "iaf", "--run", run, "--metric", "ais", "--json")
+    (found,) = json.loads(vaebench(*arguments).stdout)
+    assert list(found["metrics"]) == ["log_likelihood_ais"]
+
+
+@pytest.mark.parametrize(
+    ("command", "out", "words"),
+    [
+        (("compare", "a", "b"), ".", "is a folder"),
+        (("compare", "a", "b"), "/proc/x/page.html", "cannot be written"),
+        (("sample", "c"), "/proc/x.png", "cannot be written"),
+        (("sample", "c"), "folder.png", "is a folder"),
+        (("encode", "c", "here.csv"), "file/codes.csv", "cannot be written"),
+        (("encode", "c", "missing.png"), "codes.csv", "no file missing.png"),
+        (("encode", "c", "."), "codes.csv", "is a folder"),
+        (("decode", "c", "here.csv"), "folder.png", "is a folder"),
+        (("decode", "c", "missing.csv"), "a.png", "no file missing.csv"),
+        (("decode", "c", "here.csv"), "a.png", "cannot be read as a CSV"),
+    ],
+)
+def test_files_are_looked_at_before_any_work(vaebench, tmp_path, monkeypatch, command, out, words):
+    monkeypatch.setattr(differences, "compare", None)
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "here.csv").write_text("")
+    done = vaebench(*command, "--out", out)
+    assert done.exit_code == 2 and words in done.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.png", "here.csv"]
 
 
 def test_without_a_run_the_newest_is_taken(vaebench, tmp_path):
@@ -130,6 +185,35 @@ def test_a_failed_cell_shows_its_log(vaebench, run):
     done = vaebench("show", folder)
     assert "failed the training loss is NaN" in done.output
     assert "root of it" in done.output and "\x1b" not in done.output
+
+
+def test_a_long_reason_is_cut(vaebench, tmp_path):
+    folder = make_run(tmp_path / "long", (0,))
+    (path,) = folder.glob("cells/vmf*/result.json")
+    long = "ValueError: found invalid values " + 300 * "x" + "\ntensor([[nan, nan]])"
+    record = store.read_json(path) | {"status": "failed", "reason": long}
+    store.write_result(path.parent, record)
+    (tmp_path / "codes.csv").write_text("z0\n1\n")
+    for name, *more in (("evaluate",), ("decode", "codes.csv", "--out", "a.png")):
+        done = vaebench(name, path.parent, *more)
+        assert done.exit_code == 2
+        assert "has no trained model: ValueError: found" in done.output
+        assert "tensor" not in done.output and len(done.output) < 350
+    store.write_result(path.parent, record | {"reason": "no data."})
+    assert vaebench("evaluate", path.parent).output.endswith("has no trained model: no data.\n")
+
+
+def test_a_cell_that_is_none_is_told_from_a_run(vaebench, run):
+    done = vaebench("show", run)
+    assert done.exit_code == 2
+    assert f"{run} is a run; name one of its cells, such as {run}/cells/" in done.output
+    done = vaebench("show", "gausian", "--run", run)
+    assert f"No cell 'gausian' in the run {run}. Did you mean 'gaussian-digits-s0" in done.output
+    done = vaebench("show", run / "cells" / "iav-digits")
+    assert f"in the run {run}. Did you mean 'iaf-digits" in done.output
+    assert "Its first cells are autoencoder" in vaebench("show", "qqqq", "--run", run).output
+    name = next((run / "cells").glob("gamix*s0*"))
+    assert vaebench("show", name).output.startswith(f"Run {run}\n")
 
 
 def test_the_command_of_a_cell_gives_its_settings_back(vaebench, monkeypatch):
@@ -182,6 +266,27 @@ def test_what_is_no_picture_is_refused(vaebench, trained, tmp_path):
     assert done.exit_code == 2 and "as a picture" in done.output
 
 
+def test_what_is_converted_is_said(vaebench, trained):
+    Image.new("RGB", (28, 20)).save("colour.png")
+    Image.new("RGB", (28, 20)).save("another.png")
+    Image.new("L", (8, 8)).save("right.png")
+    pictures = ("colour.png", "right.png", "another.png")
+    done = vaebench("encode", trained, *pictures, "--out", "codes.csv")
+    assert done.exit_code == 0
+    assert done.stderr == "Converted colour.png and 1 more: 28×20 colour → 8×8 grey.\n"
+    assert done.stdout == "codes.csv\n"
+
+
+def test_codes_that_the_prior_cannot_draw_are_said(vaebench, tmp_path):
+    cell = tmp_path / "cells" / train(tmp_path, plugin="vmf")
+    (tmp_path / "codes.csv").write_text("z0,z1,z2\n1,0,0\n0,3,0\n")
+    done = vaebench("decode", cell, "codes.csv", "--out", "a.png")
+    assert done.exit_code == 0
+    assert done.stderr.startswith("1 of 2 codes lie outside the support of the prior")
+    (tmp_path / "codes.csv").write_text("z0,z1,z2\n1,0,0\n")
+    assert not vaebench("decode", cell, "codes.csv", "--out", "a.png").stderr
+
+
 def test_a_cell_is_measured_again_with_more_effort(vaebench, trained):
     before = (trained / "result.json").read_bytes()
     done = vaebench(
@@ -213,3 +318,5 @@ def test_an_effort_that_cannot_be_made_is_refused(vaebench, trained):
     assert done.exit_code == 2 and "--ais-target" in done.output
     done = vaebench("evaluate", trained, "--metrics", "elob")
     assert done.exit_code == 2 and "Did you mean 'elbo'" in done.output
+    done = vaebench("evaluate", trained, "--metrics", "")
+    assert done.exit_code == 2 and "--metrics is empty" in done.output

@@ -49,3 +49,11 @@ def test_aliases_that_explode_are_refused_or_cheap(tmp_path):
     rows = [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 9)]
     with pytest.raises(UserError, match="line 1"):
         load(tmp_path, "\n".join(["a0: &a0 [x]", *rows]))
+
+
+def test_a_flag_is_named_as_it_was_given(tmp_path):
+    for lines in ({}, {"epochs": 1}):
+        with pytest.raises(UserError, match=r"^--critic-weight cannot be nan; it"):
+            from_dict({"epochs": 3, "critic_weight": [float("nan")]}, "here", lines)
+    with pytest.raises(UserError, match=r"The recipe .*missing\.yaml cannot be read"):
+        read(tmp_path / "missing.yaml", "The recipe")

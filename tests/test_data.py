@@ -83,8 +83,9 @@ def test_a_damaged_mnist_file_is_refused(tmp_path):
 
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "omniglot", "cifar10", "celeba"])
 def test_a_missing_data_set_names_both_remedies(name, tmp_path):
-    with pytest.raises(UserError, match=r"--data-dir.*--download"):
+    with pytest.raises(UserError, match=r"--data-dir or \$VAEBENCH_DATA.*--download") as found:
         load(name, Request(tmp_path))
+    assert f"{tmp_path};" in str(found.value) and "download=True" not in str(found.value)
 
 
 def test_an_unknown_data_set_is_refused_with_the_closest_name():

@@ -102,16 +102,30 @@ def test_the_state_of_a_run(tmp_path, capsys):
 
 def test_the_preview_estimates_from_finished_cells(tmp_path, capsys):
     cells = [cell(seed=seed) for seed in range(3)]
-    status.preview(tmp_path, cells, lambda kinds: [None])
+    status.preview(tmp_path, cells, lambda kinds: [None], {})
     assert "none could be timed" in capsys.readouterr().out
     several = [*cells, replace(cells[0], epochs=8), replace(cells[0], plugin="iwae")]
-    status.preview(tmp_path, several, lambda kinds: [30.0 * kind.epochs for kind in kinds])
+    status.preview(tmp_path, several, lambda kinds: [30.0 * kind.epochs for kind in kinds], {})
     text = capsys.readouterr().out
     assert "2 of 2 kinds" in text and "training takes 0:08:00 one after" in text
     (name,) = make(tmp_path, (0,))
     folder = tmp_path / "cells" / name
     record = store.read_json(folder / "result.json") | {"timings": {"total": 1800.0}}
     store.write_result(folder, record)
-    status.preview(tmp_path, [*cells, replace(cells[0], plugin="iwae")], lambda kinds: [])
+    status.preview(tmp_path, [*cells, replace(cells[0], plugin="iwae")], lambda kinds: [], {})
     text = capsys.readouterr().out
     assert "4 cells, 1 finished" in text and "1:30:00" in text
+
+
+def test_the_preview_says_what_must_fail(tmp_path, capsys):
+    cells = [cell(), cell(plugin="iwae"), cell(plugin="gone")]
+    long = "ValueError: found\ntensor([[nan]])"
+    times = {"gaussian": 16.0, "iwae": long}
+    status.preview(tmp_path, cells, lambda few: [times[c.plugin] for c in few], {"gone": long})
+    text = capsys.readouterr().out
+    assert "gone cannot be loaded: ValueError: found; its cells will fail." in text
+    assert "iwae on digits fails in its first steps: ValueError: found." in text
+    assert "1 of 2 kinds" in text and "training takes 0:00:16" in text
+    assert "tensor" not in text
+    status.preview(tmp_path, cells[2:], lambda few: [], {"gone": long})
+    assert "None of the missing ones can run." in capsys.readouterr().out

@@ -153,7 +153,7 @@ def test_the_sentences_name_the_winner_with_its_margin(three, tmp_path):
     margin = r"0\.\d+ ± 0\.\d+ better than iwae"
     assert re.search(rf"iaf is best with -22\.\d+ nats/image, {margin}", text)
     assert "another training run" not in text
-    assert "1 of 24 cells has no result (vmf)." in text
+    assert "1 of 24 cells failed (vmf)." in text
 
 
 @pytest.mark.parametrize("width", [100, 118])
@@ -164,7 +164,7 @@ def test_the_terminal_table_fits(one, three, width):
         assert "…" not in text
         for name in TRUTH:
             assert line(text, name)
-        for head in ("log p(x) ↑", "ELBO ↑", "FID ↓", "MSE ↓"):
+        for head in ("log p(x), AIS ↑", "ELBO ↑", "FID ↓", "MSE ↓"):
             assert head in text
         assert "n/a" in line(text, "autoencoder")
         assert "real images" in text

@@ -48,6 +48,13 @@ def test_a_name_that_makes_no_package_is_refused(name, tmp_path):
         write(name, tmp_path)
 
 
+@pytest.mark.parametrize("name", ["gaussian", "ciwae", "siwae", "all", "vaebench", "plugins"])
+def test_a_name_that_is_taken_is_refused(name, tmp_path):
+    with pytest.raises(UserError, match=f"The name '{name}' is taken"):
+        write(name, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 def test_the_package_installs_is_listed_conforms_and_runs(package, tmp_path):
     site = tmp_path / "site"

@@ -2,6 +2,7 @@
 
 import math
 import platform
+import shlex
 import shutil
 import sys
 import time
@@ -53,8 +54,12 @@ def run(cell: Cell, place: Place, folder: Path, progress: Progress) -> dict[str,
         raise
     # A plugin is a stranger's code: whatever it raises costs its own cell and nothing else.
     except BaseException as error:
-        known = isinstance(error, UserError | Diverged)
-        reason = str(error) if known else f"{type(error).__name__}: {error}"
+        reason = str(error)
+        if not isinstance(error, UserError | Diverged):
+            first = reason.strip().partition("\n")[0].rstrip(":")
+            reason = f"{type(error).__name__}: {first}"
+            if not isinstance(error, OSError | MemoryError):
+                reason += f" (vaebench check {shlex.quote(cell.plugin)} looks for the cause)"
         sys.stdout.flush()
         said = store.last_lines(folder / "log.txt")
         record["reason"] = f"{reason}; its log ends: {said}" if said else reason

@@ -1,7 +1,9 @@
 """The command line: parsing, exit codes and printing. Everything heavy is imported late."""
 
 import sys
+import warnings
 from dataclasses import fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,12 @@ _DEFAULTS = Settings()
 
 
 class _Commands(click.Group):
-    """Suggests the command that was meant, and turns a UserError into one sentence."""
+    """Suggests what was meant, and turns a UserError into one sentence."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--debug" in args:
+            args = ["--debug", *(each for each in args if each != "--debug")]
+        return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args and args[0] not in self.commands:
@@ -28,6 +35,13 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except click.NoSuchOption as error:
+            command = error.ctx.command if error.ctx else self
+            known = [name for each in command.params for name in each.opts]
+            close = get_close_matches(error.option_name, [*known, "--debug"], n=1)
+            raise click.NoSuchOption(
+                error.option_name, possibilities=close, ctx=error.ctx
+            ) from error
         except UserError as error:
             if ctx.params.get("debug"):
                 raise
@@ -47,7 +61,11 @@ class _Commands(click.Group):
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="vaebench")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option(
+    "--debug",
+    is_flag=True,
+    help="Show the traceback of an error; goes before or after the command.",
+)
 def main(debug: bool) -> None:
     """Compare variational autoencoders fairly: same networks, data and evaluation for all.
 
@@ -63,6 +81,8 @@ def main(debug: bool) -> None:
     vaebench sample CELL --out grid.png             pictures from a trained cell
     vaebench reproduce --list                       published tables to run again
     """
+    if not debug:
+        warnings.formatwarning = lambda message, *_: f"Note: {message}\n"
 
 
 def _option(name: str, text: str, *, list_of: Any = None, **more: Any) -> Any:
@@ -95,7 +115,7 @@ def _items(value: str | None, param: click.Parameter, kind: Any) -> tuple[Any, .
             f"Cannot read {param.opts[0]} {value!r}; write numbers with commas between."
         ) from None
     if not items:
-        raise UserError(f"{param.opts[0]} is empty.")
+        raise UserError(f"{param.opts[0]} is empty; name some, or leave it out.")
     return tuple(dict.fromkeys(items))
 
 
@@ -136,7 +156,12 @@ def _items(value: str | None, param: click.Parameter, kind: Any) -> tuple[Any, .
 @_option("image_size", "Side length in pixels that pictures are resized to.", list_of=int)
 @click.option("--config", type=Path, help="Settings from a run's config.yaml; flags override it.")
 @click.option("--out", type=Path, help="Folder of the run.  [default: results/<data set>-<hash>]")
-@click.option("--data-dir", type=Path, envvar="VAEBENCH_DATA", help="Data in torchvision's layout.")
+@click.option(
+    "--data-dir",
+    type=Path,
+    envvar="VAEBENCH_DATA",
+    help="Data in torchvision's layout.  [default: $VAEBENCH_DATA, or data]",
+)
 @click.option("--download", is_flag=True, help="Fetch data and weights that are missing.")
 @click.option("--fid-weights", type=Path, help="Weights of the Inception network.")
 @click.option("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps.  [default: auto]")

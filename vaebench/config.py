@@ -162,7 +162,8 @@ def from_dict(given: Any, where: str, lines: Mapping[str, int] | None = None) ->
     Args:
         given: A value, or a list of values, for each setting.
         where: What an error names as the place of a mistake.
-        lines: The line that each key stands on, where they come from a file.
+        lines: The line that each key from a file stands on; the others are flags. None where
+            there is neither.
 
     Raises:
         UserError: A key is unknown, or a value has a wrong type or cannot work.
@@ -181,7 +182,11 @@ def from_dict(given: Any, where: str, lines: Mapping[str, int] | None = None) ->
         values[key] = _typed(key, value, known[key].default)
         if values[key] is _WRONG:
             takes = _TAKES[_kind(key, known[key].default)]
-            raise UserError(f"{place(key)}: {key} cannot be {value!r}; it takes {takes}.")
+            what = f"{place(key)}: {key} cannot be {value!r}"
+            if lines is not None and key not in lines:
+                given_as = ",".join(map(str, value if isinstance(value, list) else [value]))
+                what = f"--{key.replace('_', '-')} cannot be {given_as}"
+            raise UserError(f"{what}; it takes {takes}.")
     settings = Settings(**values)
     for key, fault in settings.faults():
         raise UserError(f"{place(key)}: {fault}") if lines and key in lines else fault
@@ -228,8 +233,12 @@ def _values(settings: Settings, name: str) -> tuple[Any, ...]:
     return value if isinstance(value, tuple) else (value,)
 
 
-def read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
+def read(path: Path, what: str = "--config") -> tuple[dict[str, Any], dict[str, int]]:
     """The settings in a YAML file, and the line that each of them stands on.
+
+    Args:
+        path: The file.
+        what: What an error calls it.
 
     Raises:
         UserError: The file cannot be read or is no mapping; the error names the line.
@@ -241,14 +250,14 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
         tree = yaml.compose(text, yaml.SafeLoader)
         found = yaml.safe_load(text)
     except OSError as error:
-        raise UserError(f"--config {path} cannot be read: {error.strerror}.") from error
+        raise UserError(f"{what} {path} cannot be read: {error.strerror}.") from error
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or " ".join(str(error).split())
-        raise UserError(f"--config {path}{line} is no YAML: {problem}.") from error
+        raise UserError(f"{what} {path}{line} is no YAML: {problem}.") from error
     if not isinstance(found, dict) or not isinstance(tree, yaml.MappingNode):
-        raise UserError(f"--config {path} holds no settings; a run's config.yaml shows the form.")
+        raise UserError(f"{what} {path} holds no settings; a run's config.yaml shows the form.")
     lines: dict[str, int] = {}
     for key, _ in tree.value:
         line = key.start_mark.line + 1

@@ -16,6 +16,7 @@ from torch import Tensor
 from vaebench import admission, heldout
 from vaebench.errors import UserError
 from vaebench.plugins import catalogue
+from vaebench.wording import short
 
 
 @dataclass(frozen=True)
@@ -128,9 +129,13 @@ def _torchvision(name: str, request: Request, **options: Any) -> Any:
             str(request.root), download=request.download, **options
         )
     except Exception as error:
+        said = short(str(error)) or type(error).__name__
+        why = f"cannot be read ({said})"
+        if "download=True" in said:
+            why = "is missing or damaged" if "corrupt" in said else "is missing"
         raise UserError(
-            f"{name} cannot be read under {request.root} ({str(error).splitlines()[0]}); pass the "
-            "folder that holds it in torchvision's layout as --data-dir, or --download to fetch it."
+            f"{name} {why} in the folder {request.root.absolute()}; name the one that holds it in "
+            "torchvision's layout with --data-dir or $VAEBENCH_DATA, or fetch it with --download."
         ) from error
 
 

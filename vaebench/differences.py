@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -112,27 +113,40 @@ def compare(names: tuple[str, ...], run: Path | None, metrics: tuple[str, ...]) 
     if len(folders) == len(names):
         pairs = _runs(folders)
     elif folders:
+        other = next(name for name in names if Path(name) not in folders)
         raise UserError(
-            f"{folders[0]} is a run and others are not; give only runs, or only variants."
+            f"{other!r} is neither the folder of a run, as {folders[0]} is, nor a variant to hold "
+            "against one; give only folders of runs, or only variants of one run."
         )
     else:
         pairs = _variants(names, run or newest())
     found = [Comparison(a, b, list(_lines(a, b))) for a, b in pairs]
     known = dict.fromkeys(line.column.name for one in found for line in one.lines)
-    for metric in metrics:
-        if metric not in known:
-            raise unknown("metric that both sides have:", metric, known)
-    found = [
-        Comparison(
-            c.first, c.second, [x for x in c.lines if not metrics or x.column.name in metrics]
-        )
-        for c in found
-    ]
+    if metrics and known:
+        chosen = {_column(metric, known) for metric in metrics}
+        found = [
+            Comparison(c.first, c.second, [x for x in c.lines if x.column.name in chosen])
+            for c in found
+        ]
     if not any(one.lines for one in found):
         raise UserError(
             "Nothing to compare: no two sides have finished cells with the same data and settings."
         )
     return [one for one in found if one.lines]
+
+
+def _column(metric: str, known: Iterable[str]) -> str:
+    """The column that a metric's name, or a word that no other column's name has, stands for."""
+    found = [name for name in known if metric == name]
+    found = found or [name for name in known if metric in name.split("_")]
+    if len(found) == 1:
+        return found[0]
+    close = found or get_close_matches(metric, known)
+    hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else ""
+    raise UserError(
+        f"{metric!r} is no metric that both sides have. "
+        f"{hint or 'Leave out --metric to see them all.'}"
+    )
 
 
 def newest() -> Path:
@@ -165,7 +179,13 @@ def _variants(names: tuple[str, ...], run: Path) -> Iterator[tuple[Side, Side]]:
     known = sides(run)
     for name in names:
         if name not in {side.label for side in known}:
-            raise unknown(f"finished variant in {run}:", name, {side.label for side in known})
+            labels = {side.label for side in known}
+            if Path(name).parent != Path():
+                raise UserError(
+                    f"{name!r} is neither the folder of a run nor a variant of {run}, which has "
+                    f"{', '.join(sorted(labels))}."
+                )
+            raise unknown(f"folder of a run, nor a finished variant in {run}:", name, labels)
     for first in (side for side in known if side.label == names[0]):
         for name in names[1:]:
             for second in known:

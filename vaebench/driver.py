@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from vaebench import store, trackers
+from vaebench import status, store, trackers
 from vaebench.config import Cell, Settings, digest, from_dict, to_dict
 from vaebench.display import Display
 from vaebench.engines import Engine, Limits, local
@@ -101,15 +101,13 @@ def run(settings: Settings, where: Where) -> int:
         planned = local.call(plan, settings, place)
     folder = where.out or _default_folder(planned.settings)
     if where.dry_run:
-        from vaebench import status
-
         there = replace(place, device=planned.device)
 
-        def rehearsed(cells: list[Cell]) -> list[float | None]:
+        def rehearsed(cells: list[Cell]) -> list[float | str | None]:
             with screen.status("Timing a few steps of each kind of cell"):
                 return local.call(rehearse, tuple(cells), there)
 
-        status.preview(folder, planned.cells, rehearsed)
+        status.preview(folder, planned.cells, rehearsed, planned.broken)
         return 0
     try:
         with _held(folder):
@@ -130,6 +128,8 @@ def _run(folder: Path, planned: Plan, place: Place, where: Where, screen: Consol
     claim(folder, planned.settings)
     store.write_plan(folder, planned.cells)
     todo = [cell for cell in planned.cells if _missing(folder, cell, where.retry_failed, screen)]
+    for name in dict.fromkeys(cell.plugin for cell in todo if cell.plugin in planned.broken):
+        screen.print(status.unloadable(name, planned.broken), markup=False, soft_wrap=True)
     if todo:
         if where.engine == "local":
             place = replace(place, device=planned.device)
@@ -139,6 +139,13 @@ def _run(folder: Path, planned: Plan, place: Place, where: Where, screen: Consol
         _run_cells(todo, folder, place, _engine(where, jobs), screen)
     else:
         screen.print(_nothing_to_do(folder, planned.cells), markup=False, soft_wrap=True)
+    if count := store.left_out(folder):
+        screen.print(
+            f"Left out of the tables: {count} of {folder}/cells, of other code than is installed "
+            "now; kept until you delete them.",
+            markup=False,
+            soft_wrap=True,
+        )
     tables(folder, where.quiet, where.as_json)
     return _outcome(folder, planned.cells)
 
@@ -203,8 +210,8 @@ def _missing(folder: Path, cell: Cell, retry_failed: bool, screen: Console) -> b
     if flaw := store.flaw(path):
         screen.print(f"{cell.id}: {flaw}; computing the cell again", markup=False, soft_wrap=True)
         return True
-    status = store.read_json(path / "result.json").get("status")
-    return status != "done" and retry_failed
+    state = store.read_json(path / "result.json").get("status")
+    return state != "done" and retry_failed
 
 
 def _run_cells(

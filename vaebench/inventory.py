@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from vaebench.wording import short
+
 
 def collect() -> dict[str, Any]:
     """Plugins with their variants, data sets, backbones and metrics."""
@@ -95,7 +97,7 @@ def show(found: dict[str, Any]) -> None:
             screen.print(drawn)
             screen.print()
     for one in found.get("broken", ()):
-        screen.print(Text(f"broken: {one['name']} ({one['reason']})", style="red"))
+        screen.print(Text(f"broken: {one['name']} ({short(one['reason'])})", style="red"))
 
 
 def _variants(found: dict[str, Any]) -> list[dict[str, Any]]:

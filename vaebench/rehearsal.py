@@ -11,6 +11,8 @@ import torch
 from vaebench import data, devices
 from vaebench.config import Cell
 from vaebench.data import Images, Split
+from vaebench.errors import UserError
+from vaebench.harness import Diverged
 from vaebench.place import Place
 from vaebench.plugins import catalogue
 from vaebench.train import build, fit
@@ -21,17 +23,18 @@ STEPS = 4
 PATIENCE = 60.0
 
 
-def rehearse(cells: Sequence[Cell], place: Place) -> list[float | None]:
-    """The seconds that training each cell may take, None for one that failed or was not tried."""
+def rehearse(cells: Sequence[Cell], place: Place) -> list[float | str | None]:
+    """The seconds that training each cell may take, why it fails, or None if it was not tried."""
     torch.set_num_threads(place.threads)
     end = time.monotonic() + PATIENCE
-    found: list[float | None] = []
+    found: list[float | str | None] = []
     for cell in cells:
         try:
             found.append(_seconds(cell, place) if time.monotonic() < end else None)
-        # A variant that fails does so again in the run, where it is reported.
-        except Exception:
-            found.append(None)
+        # A variant that fails does so again in the run, where it costs its own cells.
+        except (Exception, SystemExit) as error:
+            known = isinstance(error, UserError | Diverged)
+            found.append(str(error) if known else f"{type(error).__name__}: {error}")
     return found
 
 

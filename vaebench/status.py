@@ -2,7 +2,7 @@
 
 import fcntl
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -12,12 +12,13 @@ from rich.console import Console
 from vaebench import store
 from vaebench.config import Cell
 from vaebench.errors import UserError
+from vaebench.wording import short
 
 STATES = ("finished", "running", "failed", "missing")
 #: Settings that the time of a training step depends on most.
 _KIND = ("plugin", "dataset", "image_size", "backbone", "width", "critic", "batch_size", "budget")
-#: Seconds that training each cell may take, None where that is unknown.
-Rehearse = Callable[[list[Cell]], list[float | None]]
+#: Seconds that training each cell may take, why it fails, or None where that is unknown.
+Rehearse = Callable[[list[Cell]], list[float | str | None]]
 
 
 def summary(folder: Path) -> dict[str, list[dict[str, Any]]]:
@@ -78,38 +79,62 @@ def show(folder: Path, as_json: bool) -> None:
     out = Console(soft_wrap=True, highlight=False, markup=False)
     for state in ("running", "failed", "missing"):
         for one in found[state]:
-            more = one.get("reason") or ("has a checkpoint" if one.get("checkpoint") else "")
+            more = short(one.get("reason") or "") or (
+                "has a checkpoint" if one.get("checkpoint") else ""
+            )
             out.print(f"{state:8} {one['cell']}  {more}".rstrip())
     out.print(", ".join(f"{len(found[state])} {state}" for state in STATES))
 
 
-def preview(folder: Path, cells: Sequence[Cell], rehearse: Rehearse) -> None:
-    """Print the cells of a run that has not started, and how long they may take.
+def unloadable(name: str, broken: Mapping[str, str]) -> str:
+    """What is said ahead of the cells of a plugin that cannot be loaded."""
+    return f"{name} cannot be loaded: {short(broken[name]).rstrip('.')}; its cells will fail."
+
+
+def preview(
+    folder: Path, cells: Sequence[Cell], rehearse: Rehearse, broken: Mapping[str, str]
+) -> None:
+    """Print the cells of a run that has not started, how long they may take, and which must fail.
 
     Args:
         folder: The run's folder, which need not exist.
         cells: What it consists of.
         rehearse: Estimates the training time of cells, asked where none has finished.
+        broken: Why plugins cannot be loaded, by their names.
     """
     out = Console(soft_wrap=True, highlight=False, markup=False)
-    records = {r["cell"]: r for r in store.cells(folder)} if (folder / "cells").is_dir() else {}
+    there = store.cells(folder, planned=False) if (folder / "cells").is_dir() else []
+    records = {record["cell"]: record for record in there}
     done = {name: record for name, record in records.items() if record["status"] == "done"}
     missing = [cell for cell in cells if cell.id not in done]
     for cell in cells:
         out.print(f"{'finished' if cell.id in done else 'missing':8} {cell.id}")
     count = f"{len(cells)} cells, {len(cells) - len(missing)} finished."
-    out.print(count, _time(missing, done, rehearse))
+    for name in dict.fromkeys(cell.plugin for cell in missing if cell.plugin in broken):
+        out.print(unloadable(name, broken))
+    sound = [cell for cell in missing if cell.plugin not in broken]
+    if missing and not sound:
+        out.print(count, "None of the missing ones can run.")
+        return
+    *failing, time = _time(sound, done, rehearse)
+    for line in failing:
+        out.print(line)
+    out.print(count, time)
 
 
-def _time(missing: list[Cell], done: dict[str, dict[str, Any]], rehearse: Rehearse) -> str:
-    """An estimate from the finished cells: those of the same variant and data, else all."""
+def _time(missing: list[Cell], done: dict[str, dict[str, Any]], rehearse: Rehearse) -> list[str]:
+    """An estimate from the finished cells: those of the same variant and data, else all.
+
+    Returns:
+        What cannot be trained, if that was tried, and the estimate.
+    """
     measured = [
         (record["config"], seconds)
         for record in done.values()
         if (seconds := store.number(record["timings"].get("total"))) is not None
     ]
     if not missing:
-        return "Nothing is left to do."
+        return ["Nothing is left to do."]
     if not measured:
         return _rehearsed(missing, rehearse)
     average = mean(seconds for _, seconds in measured)
@@ -117,34 +142,42 @@ def _time(missing: list[Cell], done: dict[str, dict[str, Any]], rehearse: Rehear
     for cell in missing:
         same = [s for c, s in measured if _alike(c, cell)]
         total += mean(same) if same else average
-    return (
+    return [
         f"The missing ones may take {_clock(total)} one after the other, judging "
         f"by {len(measured)} finished."
-    )
+    ]
 
 
-def _rehearsed(missing: list[Cell], rehearse: Rehearse) -> str:
-    """An estimate of the training time from a few steps of one cell of each kind."""
+def _rehearsed(missing: list[Cell], rehearse: Rehearse) -> list[str]:
+    """What fails in a few steps of one cell of each kind, and an estimate from the others."""
     kinds: dict[tuple[Any, ...], list[Cell]] = {}
     for cell in missing:
         kinds.setdefault(tuple(getattr(cell, name) for name in _KIND), []).append(cell)
     tried = [cells[0] for cells in kinds.values()]
     estimates = rehearse(tried)
+    outcomes = list(zip(estimates, tried, kinds.values(), strict=True))
+    failing = [
+        f"{cell.plugin} on {cell.dataset} fails in its first steps: {short(why).rstrip('.')}."
+        for why, cell, _ in outcomes
+        if isinstance(why, str)
+    ]
     # What a cell costs beside its kind grows with its epochs alone.
     epochs = [
         (seconds / cell.epochs, cells)
-        for seconds, cell, cells in zip(estimates, tried, kinds.values(), strict=True)
-        if seconds is not None
+        for seconds, cell, cells in outcomes
+        if isinstance(seconds, float | int)
     ]
     if not epochs:
-        return "No cell has finished yet, and none could be timed."
+        return [*failing, "No cell has finished yet, and none could be timed."]
     average = mean(each for each, _ in epochs)
     known = {cell.id: each for each, cells in epochs for cell in cells}
-    total = sum(known.get(cell.id, average) * cell.epochs for cell in missing)
-    return (
+    hopeless = {c.id for why, _, cells in outcomes if isinstance(why, str) for c in cells}
+    total = sum(known.get(c.id, average) * c.epochs for c in missing if c.id not in hopeless)
+    return [
+        *failing,
         f"As a rough estimate from a few steps of {len(epochs)} of {len(kinds)} kinds of cell, "
-        f"training takes {_clock(total)} one after the other; evaluation comes on top."
-    )
+        f"training takes {_clock(total)} one after the other; evaluation comes on top.",
+    ]
 
 
 def _clock(seconds: float) -> str:

@@ -24,6 +24,7 @@ from vaebench.posterior import Variant
 from vaebench.seeds import seeded
 from vaebench.spelling import parse
 from vaebench.train import build
+from vaebench.wording import short
 
 #: The largest file of weights that is read, in bytes.
 LARGEST = 4 * 2**30
@@ -105,7 +106,8 @@ def restore(run: Path | str, record: dict[str, Any]) -> Trained:
     """
     name = record["cell"]
     if record["status"] != "done":
-        raise UserError(f"{name} has no trained model: {record['reason'] or record['status']}.")
+        reason = short(record["reason"]) or record["status"]
+        raise UserError(f"{name} has no trained model: {reason.rstrip('.')}.")
     cell, shape, levels = described(record)
     installed = catalogue()
     variant = installed.variant(cell.plugin)

@@ -1,7 +1,7 @@
 """The functions that run in worker processes; the driver names them without loading torch."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,21 @@ from vaebench.place import Place, Progress
 
 @dataclass(frozen=True)
 class Plan:
-    """The cells of a run, the settings with every name spelled out, and the device found."""
+    """The cells of a run, the settings with every name spelled out, and the device found.
+
+    `broken` has the reason for each installed plugin that cannot be loaded.
+    """
 
     settings: Settings
     cells: tuple[Cell, ...]
     device: str
+    broken: Mapping[str, str] = field(default_factory=dict)
 
 
 def plan(settings: Settings, place: Place) -> Plan:
     """Resolve and check everything that is asked for; UserError if it cannot be had."""
     from vaebench import devices, matrix
+    from vaebench.plugins import catalogue
 
     if place.fid_weights is not None and not place.fid_weights.is_file():
         raise UserError(f"--fid-weights {place.fid_weights} is no file.")
@@ -37,7 +42,7 @@ def plan(settings: Settings, place: Place) -> Plan:
                 f"--batch-size {cell.batch_size} cannot be divided among {place.devices} devices; "
                 "choose a multiple."
             )
-    return Plan(resolved, cells, str(device))
+    return Plan(resolved, cells, str(device), catalogue().broken)
 
 
 def work(cell: Cell, place: Place, folder: Path, progress: Progress) -> dict[str, Any]:
@@ -47,8 +52,8 @@ def work(cell: Cell, place: Place, folder: Path, progress: Progress) -> dict[str
     return run(cell, place, folder, progress)
 
 
-def rehearse(cells: tuple[Cell, ...], place: Place) -> list[float | None]:
-    """The seconds that training each cell may take, None where that is unknown."""
+def rehearse(cells: tuple[Cell, ...], place: Place) -> list[float | str | None]:
+    """The seconds that training each cell may take, why it fails, or None where it is unknown."""
     from vaebench import rehearsal
 
     return rehearsal.rehearse(cells, place)

@@ -18,6 +18,7 @@ def test_the_list_names_the_recipes_and_what_came_out(capsys, tmp_path, monkeypa
     assert stop.value.code == 0
     assert "svae-table1" in said and "not run" in said
     assert "2 reproduced, 1 not run" in " ".join(said.split())
+    assert f"Results are those in {tmp_path}/results/reproductions." in said
 
 
 @pytest.mark.parametrize(
@@ -26,7 +27,9 @@ def test_the_list_names_the_recipes_and_what_came_out(capsys, tmp_path, monkeypa
         (["iwae-tabel1"], "Did you mean 'iwae-table1'"),
         (["iwae-table1", "--budget", "shrt"], "Did you mean 'short'"),
         ([], "--list` shows them"),
-        (["missing.yaml"], "cannot be read"),
+        (["missing.yaml"], "The recipe missing.yaml cannot be read"),
+        (["some/README.md"], "some/README.md is neither a recipe nor a YAML file"),
+        (["README.md"], "README.md is neither a recipe nor a YAML file"),
     ],
 )
 def test_mistakes_are_answered_with_one_sentence(capsys, arguments, says):

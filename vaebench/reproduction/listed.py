@@ -9,6 +9,8 @@ from rich.table import Table
 
 from vaebench.reproduction import recipe
 
+_RESULTS = Path("results", "reproductions")
+
 
 def show() -> None:
     """Print each recipe with its paper, its budgets, and the verdicts found under ``results``."""
@@ -20,11 +22,13 @@ def show() -> None:
         for index, budget in enumerate(found.budgets):
             first = (name, f"{found.title}: {found.paper}") if index == 0 else ("", "")
             drawn.add_row(*first, budget, _result(name, budget))
-    Console().print(drawn)
+    screen = Console(soft_wrap=True, highlight=False, markup=False)
+    screen.print(drawn, soft_wrap=False)
+    screen.print(f"Results are those in {_RESULTS.absolute()}.")
 
 
 def _result(name: str, budget: str) -> str:
-    table = Path("results", "reproductions", name, budget, "table.csv")
+    table = _RESULTS / name / budget / "table.csv"
     try:
         verdicts = pd.read_csv(table)["verdict"]
     except (OSError, ValueError, KeyError):

@@ -144,10 +144,17 @@ def load(name: str) -> Recipe:
     Raises:
         UserError: There is none, or the file says something that cannot be understood.
     """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else folder() / f"{name}.yaml"
-    if name not in names() and path.parent == folder():
+    path = Path(name)
+    if name in names():
+        path = folder() / f"{name}.yaml"
+    elif path.suffix not in (".yaml", ".yml"):
+        if path.suffix or len(path.parts) > 1:
+            raise UserError(
+                f"{name} is neither a recipe nor a YAML file; `vaebench reproduce --list` shows "
+                "the recipes."
+            )
         raise unknown("recipe", name, names())
-    given, _ = config.read(path)
+    given, _ = config.read(path, "The recipe")
     try:
         return _recipe(path, given)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
