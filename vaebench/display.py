@@ -13,6 +13,7 @@ from rich.progress import (
 )
 
 from vaebench.config import Cell
+from vaebench.wording import short
 
 
 class Display:
@@ -58,5 +59,5 @@ class Display:
         seconds = record.get("timings", {}).get("total")
         text = f"{record['status']:6} {record['cell']}"
         text += f"  {seconds:.0f} s" if seconds is not None else ""
-        text += f"  {record['reason']}" if record.get("reason") else ""
+        text += f"  {short(record['reason'])}" if record.get("reason") else ""
         self.bars.console.print(text, markup=False, highlight=False, soft_wrap=True)

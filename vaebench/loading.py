@@ -108,7 +108,7 @@ class Run:
         """A term of the history over epochs: mean of each variant's seeds, with their range.
 
         Args:
-            term: Such as ``valid_elbo`` or ``train_kl``.
+            term: Such as ``valid_elbo`` or ``train_log_px``.
 
         Raises:
             UserError: No cell has that term.

@@ -201,19 +201,21 @@ def varying(cells: pd.DataFrame) -> list[str]:
 def table(cells: pd.DataFrame) -> pd.DataFrame:
     """The mean over seeds, one row for each combination of settings.
 
-    Columns: the settings that vary, ``n`` finished and ``failed`` cells, the first ``reason`` of
-    a failure, the kind of ``interval`` (t below ten seeds, bootstrap from there on), and for each
-    metric its mean, ``_se`` (the estimator's own error in one cell, not averaged over seeds, since
-    these share their test images), ``_ci_low`` and ``_ci_high`` (95 % over seeds, empty for one).
+    Columns: the settings that vary, ``n`` finished, ``failed`` and ``unfinished`` cells, the first
+    ``reason`` why one has no result, the kind of ``interval`` (t below ten seeds, bootstrap from
+    there on), and for each metric its mean, ``_se`` (the estimator's own error in one cell, not
+    averaged over seeds, since these share their test images), ``_ci_low`` and ``_ci_high`` (95 %
+    over seeds, empty for one).
     """
     keys = varying(cells)
     rows = []
     for settings, part in groups(cells):
         done = part[part["status"] == "done"]
-        failed = part[part["status"] != "done"]
+        without = part[part["status"] != "done"]
         row = {key: settings[key] for key in keys}
-        row |= {"n": len(done), "failed": len(failed)}
-        row["reason"] = next(iter(failed["reason"]), "")
+        counts = part["status"].value_counts()
+        row |= {"n": len(done)} | {s: int(counts.get(s, 0)) for s in ("failed", "unfinished")}
+        row["reason"] = next(iter(without["reason"]), "")
         row["interval"] = interval(np.zeros(len(done))).method
         for name in cells.attrs["metrics"]:
             scores = done[name].dropna()

@@ -103,6 +103,7 @@ def result(name: str, seed: int, **config: object) -> dict:
     for column, values in per_image(name, seed).items():
         some = values[~np.isnan(values)]
         metrics[column] = metric(column, float(some.mean()), float(some.std() / len(some) ** 0.5))
+        metrics[column]["n"] = len(some)
     if log_px is None:
         reason = "prior and decoder are no model of the data, so there is no likelihood"
         metrics = {n: metric(n, None, None, reason) for n in ("elbo", "log_likelihood_ais", "kl")}

@@ -102,7 +102,7 @@ def until(page, condition, seconds=20):
     raise AssertionError("the table did not come to the order that was asked for")
 
 
-@pytest.mark.parametrize(("title", "first"), [("FID of samples", 1), ("ELBO", -1)])
+@pytest.mark.parametrize(("title", "first"), [("FID of samples (digits)", 1), ("ELBO", -1)])
 def test_a_click_sorts_by_the_mean_the_best_first_and_another_turns_it_round(
     visit, path, title, first
 ):
@@ -212,6 +212,8 @@ def test_nothing_sticks_out_sideways_and_text_is_legible(visit, path, scheme, wi
     size = {"width": width, "height": 800}
     page = visit(path, color_scheme=scheme, viewport=size)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    command = page.locator("#command")
+    assert command.evaluate("code => code.scrollWidth <= code.clientWidth")
     ink, paper = page.evaluate(
         "(s => [s.color, s.backgroundColor])(getComputedStyle(document.body))"
     )

@@ -34,9 +34,52 @@ def columns(run):
 
 def test_what_stands_beside_the_fid_does_not_crowd_the_main_table(run):
     found = {column.name: column for column in columns(run).columns}
-    assert found["fid_digits"].short == "FID" and found["fid_digits"].key
+    assert found["fid_digits"].head == "FID (digits)" and found["fid_digits"].key
     assert not found["fid_digits_noise"].key and not found["fid_digits_infinity"].key
     assert not found["kid_digits"].key and "fid_digits_real" not in found
+
+
+def test_the_features_stand_in_head_and_title(run):
+    found = {column.name: column for column in columns(run).columns}
+    assert found["rec_fid_digits"].head == "rec. FID (digits)"
+    assert found["kid_digits"].head == found["kid_digits"].title == "FID of samples (digits)"
+    assert found["elbo"].head == "ELBO" and found["sharpness"].title == "Sharpness of samples"
+
+
+def test_each_likelihood_says_over_which_images_it_is(tmp_path):
+    for name, count in (("gaussian", 64), ("iwae", 32)):
+        found = result(name, 0)
+        found["metrics"]["kl"]["n"] = count
+        write_cell(tmp_path, found)
+    (block,) = columns(tmp_path).blocks
+    assert block.images["log_likelihood_ais"] == "first 64 images"
+    assert block.images["elbo"] == "400 images" and block.images["fid_digits"] == ""
+    assert block.images["kl"] == "various images"
+    screen = Console(file=io.StringIO(), width=100)
+    screen.print(tables.terminal(tmp_path))
+    tables.write(tmp_path)
+    for text in (screen.file.getvalue(), (tmp_path / "table.md").read_text()):
+        assert (
+            "log p(x) by AIS is a mean over the first 64 images and ELBO over 400 images: do not "
+            "compare these two columns; inference_gap does on the same images."
+        ) in " ".join(text.split())
+
+
+def test_without_a_difference_of_images_nothing_is_said_of_them(tmp_path):
+    for name in ("gaussian", "iwae"):
+        found = result(name, 0)
+        found["metrics"]["log_likelihood_ais"]["n"] = 400
+        write_cell(tmp_path, found)
+    tables.write(tmp_path)
+    assert "do not compare" not in (tmp_path / "table.md").read_text()
+
+
+@pytest.mark.parametrize(("width", "hidden"), [(300, 0), (80, 5)])
+def test_the_terminal_counts_the_columns_that_it_leaves_out(run, width, hidden):
+    screen = Console(file=io.StringIO(), width=width)
+    screen.print(tables.terminal(run))
+    assert (f"\n{hidden} more columns in table.md" in screen.file.getvalue()) == (hidden > 0)
+    assert ("more column" in screen.file.getvalue()) == (hidden > 0)
 
 
 def test_real_images_stand_under_samples_and_reconstructions(run):

@@ -33,6 +33,30 @@ def test_the_table_is_one_of_booktabs(run):
     assert r"$^{1}$" in text
 
 
+def test_the_table_fits_the_line_and_explains_itself(run):
+    text = written(run)
+    assert r"\usepackage{booktabs} and \usepackage{graphicx}" in text.splitlines()[0]
+    assert re.search(r"\\resizebox\{\\linewidth\}\{!\}\{%\n\\begin\{tabular\}", text)
+    assert "\\end{tabular}}\n" in text and r"\label{tab:vaebench}" in text
+    caption = next(line for line in text.splitlines() if line.startswith(r"\caption{"))
+    assert "A best value is in bold where its difference to every other row" in caption
+    assert r"$\pm$ is half the 95 \% interval over 3 seeds" in caption
+    assert re.search(r"^variant & .* & n \\\\$", text, re.MULTILINE)
+    assert re.search(r"^iaf & .* & 3 \\\\$", text, re.MULTILINE)
+    assert re.search(r"^% log p\(x\) by AIS: iaf is best", text, re.MULTILINE)
+
+
+def test_braces_are_balanced_and_labels_unique(tmp_path):
+    for critic in ("none", "patchgan"):
+        store.write_json(
+            tmp_path / "cells" / critic / "result.json", result("gaussian", 0, critic=critic)
+        )
+    text = written(tmp_path)
+    assert re.findall(r"\\label\{(.*?)\}", text) == ["tab:vaebench", "tab:vaebench-2"]
+    plain = re.sub(r"\\[{}]", "", text)
+    assert plain.count("{") == plain.count("}")
+
+
 def test_hostile_names_stay_text(tmp_path):
     for number, name in enumerate(HOSTILE):
         found = result("gaussian", number)
@@ -64,7 +88,7 @@ def test_parquet_keeps_numbers_as_numbers(run):
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="there is no pdflatex")
 def test_latex_accepts_it(run, tmp_path):
     store.write_text(tmp_path / "table.tex", written(run))
-    head = r"\documentclass{article}\usepackage[T1]{fontenc}\usepackage{booktabs}"
+    head = r"\documentclass{article}\usepackage[T1]{fontenc}\usepackage{booktabs,graphicx}"
     store.write_text(tmp_path / "a.tex", head + r"\begin{document}\input{table}\end{document}")
     done = subprocess.run(
         ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "a.tex"],

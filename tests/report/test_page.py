@@ -88,7 +88,7 @@ def test_ids_are_unique_and_links_lead_somewhere(page):
 def test_the_reader_learns_who_wins_and_how_surely(page):
     text = re.sub(r"\s+", " ", " ".join(page.text))
     assert re.search(r"log p\(x\) by AIS iaf iaf is best with −22\.\d+ nats/image, 0\.\d+ ±", text)
-    assert "1 of 24 cells has no result (vmf)." in text
+    assert "1 of 24 cells failed (vmf)." in text
     assert "vaebench run --config" in text and "my run/config.yaml'" in text
     for name in TRUTH:
         assert f"Originals over reconstructions by {name}" in page.html

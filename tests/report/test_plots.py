@@ -91,6 +91,39 @@ def test_the_bound_against_k_is_the_curve_that_the_metric_keeps(tmp_path):
     assert list(axes.lines[0].get_ydata()) == [-24.5, -24.0, -23.5, -23.1]
 
 
+def test_the_words_about_the_bounds_name_images_bands_and_levels(tmp_path):
+    run = make_run(tmp_path, (0, 1))
+    text = bounds.text([bounds_of(run, "iaf"), bounds_of(run, "gmm")])
+    assert "L_K over 400 test images, mean over seeds; bands, the range over seeds" in text
+    assert "AIS saw the first 64 of them only" in text and "means over these 64" in text
+    single = bounds_of(make_run(tmp_path / "one", (0,)), "iaf")
+    alone = bounds.text([single._replace(annealed=400)])
+    assert "seeds" not in alone and "only" not in alone and "± 2 standard errors" in alone
+    assert "AIS" not in bounds.text([single._replace(annealed=0, log_px=np.nan)])
+
+
+def test_of_many_variants_all_but_the_first_are_grey():
+    names = [f"v{i}" for i in range(9)]
+    look = Look(names)
+    assert look.focused(names[:8]).grey == frozenset()
+    focused = look.focused(names)
+    assert focused.grey == set(names[6:])
+    assert [focused.colour(n) for n in names[:6]] == [look.colour(n) for n in names[:6]]
+    assert len({focused.colour(n) for n in names[6:]}) == 1 and focused.line("v8")["alpha"] < 1
+
+
+def test_a_page_of_many_variants_says_which_are_grey(tmp_path):
+    for number in range(12):
+        found = result("gaussian", 0)
+        found["config"]["plugin"] = found["variant"]["name"] = f"gaussian{number}"
+        found["metrics"]["log_likelihood_ais"]["value"] -= number
+        store.write_json(tmp_path / "cells" / f"c{number}" / "result.json", found)
+    html = report.write(tmp_path).read_text()
+    assert "In colour the first 6 variants of the table; the other 6 are grey" in html
+    legend = html.partition('class="legend"')[2].partition("</p>")[0]
+    assert [name in legend for name in ("gaussian0<", "gaussian5<", "gaussian6<")] == [1, 1, 0]
+
+
 @pytest.mark.parametrize(
     "kept", ["no", {"k": 3, "bound": [1]}, {"k": ["x", 0], "bound": [1, 2]}, {"k": [1] * 99}]
 )

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,11 +14,6 @@ from vaebench import results, store
 from vaebench.report.plots import Look, blank
 from vaebench.report.rows import Row
 
-TEXT = (
-    "Lines, the bound of K draws with its range over seeds; dashed and at the right end, log p(x) "
-    "by AIS ± 2 standard errors; hollow, the ELBO of the table. What is left between line and "
-    "dashes is the encoder's loss."
-)
 _AIS = "log_likelihood_ais"
 _LONGEST = 64
 
@@ -30,13 +25,18 @@ class Bounds(NamedTuple):
         values: L_K by number of draws K, a column for each seed.
         elbo: The ELBO, mean over seeds.
         log_px: log p(x) by AIS, mean over seeds; NaN where there is none.
-        se: Its standard error: of the sampler, and of what AIS did not see of the images.
+        se: Its standard error: of the sampler, and of what AIS did not see of the
+            images.
+        images: How many images the bounds are means over, the first of the test set.
+        annealed: How many of them AIS saw.
     """
 
     values: pd.DataFrame
     elbo: float
     log_px: float
     se: float
+    images: int
+    annealed: int
 
 
 class _Seed(NamedTuple):
@@ -44,6 +44,8 @@ class _Seed(NamedTuple):
     elbo: float
     log_px: float
     se: float
+    images: int
+    annealed: int
 
 
 def bounds(run: str, row: Row, records: Mapping[str, dict[str, Any]]) -> Bounds | None:
@@ -58,6 +60,8 @@ def bounds(run: str, row: Row, records: Mapping[str, dict[str, Any]]) -> Bounds 
         float(np.mean([seed.elbo for seed in found])),
         float(np.mean([seed.log_px for seed in found])),
         math.sqrt(np.sum(squares)) / len(squares) if squares else math.nan,
+        found[0].images,
+        found[0].annealed,
     )
 
 
@@ -71,7 +75,9 @@ def _seed(run: str, cell: str, metrics: Mapping[str, dict[str, Any]]) -> _Seed |
     own = frame[frame[name].notna()]
     elbo, last = own["elbo"].mean(), own[name].mean()
     curve = pd.Series({1: elbo, k: last} | _curve(metrics.get(name, {})))
-    return _Seed(curve, elbo, *_annealed(own, own[name], metrics.get(_AIS, {})))
+    seen = int(own[_AIS].notna().sum()) if _AIS in own else 0
+    log_px, se = _annealed(own, own[name], metrics.get(_AIS, {})) if seen else (math.nan, math.nan)
+    return _Seed(curve, elbo, log_px, se, len(own), seen)
 
 
 def _curve(metric: Mapping[str, Any]) -> dict[int, float]:
@@ -91,13 +97,36 @@ def _annealed(
 
     AIS may have seen some of them only: its mean gap to the bound there is added to the bound.
     """
-    if _AIS not in images or images[_AIS].notna().sum() < 1:
-        return math.nan, math.nan
     gaps = (images[_AIS] - bound).dropna()
     unseen = 1 - len(gaps) / len(bound)
     sampler = store.number(metric.get("depends", {}).get("sampler_se")) or 0.0
     of_images = gaps.std() ** 2 / len(gaps) * unseen if len(gaps) > 1 and unseen else 0.0
     return float(bound.mean() + gaps.mean()), math.sqrt(sampler**2 + of_images)
+
+
+def text(rows: Sequence[Bounds]) -> str:
+    """What the plot of these rows shows, and on which images."""
+    images = _either(each.images for each in rows)
+    known = [each for each in rows if each.annealed]
+    seeds = any(each.values.shape[1] > 1 for each in rows)
+    parts = [f"Solid, L_K over {images} test images{', mean over seeds' if seeds else ''}"]
+    if seeds:
+        parts.append("bands, the range over seeds")
+    parts.append("hollow, the ELBO of these images")
+    if known:
+        parts.append("dashed and at the right end, log p(x) by AIS with ± 2 standard errors")
+    said = f"{'; '.join(parts)}."
+    if seen := _either(each.annealed for each in known if each.annealed < each.images):
+        said += (
+            f" AIS saw the first {seen} of them only: its mean excess over L_K there is added to "
+            "L_K over all, so that levels differ from those of the table, which are means over "
+            f"these {seen}."
+        )
+    return f"{said} Between line and dashes lies the encoder's loss." if known else said
+
+
+def _either(numbers: Iterable[int]) -> str:
+    return " or ".join(map(str, sorted(set(numbers))))
 
 
 def figure(rows: Mapping[str, Bounds], look: Look) -> Figure:
@@ -108,16 +137,17 @@ def figure(rows: Mapping[str, Bounds], look: Look) -> Figure:
     end = last * max(last / first, 2.0) ** 0.12
     for label, each in rows.items():
         colour, k = look.colour(label), each.values.index.to_numpy()
-        axes.plot(k, each.values.mean(axis=1), color=colour)
+        axes.plot(k, each.values.mean(axis=1), **look.line(label))
+        shape: Any = {"color": colour, "marker": look.marker(label), "markersize": 5}
+        if label in look.grey:
+            axes.plot(end, each.log_px, **shape | {"markersize": 3, "zorder": 1.5})
+            continue
+        axes.plot(1, each.elbo, linestyle="none", **shape | {"markerfacecolor": "none"})
         if each.values.shape[1] > 1:
             low, high = each.values.min(axis=1), each.values.max(axis=1)
             axes.fill_between(k, low, high, color=colour, alpha=0.18, linewidth=0)
-        shape: Any = {"color": colour, "marker": look.marker(label), "markersize": 5}
-        axes.plot(1, each.elbo, linestyle="none", **shape | {"markerfacecolor": "none"})
         if not math.isnan(each.log_px):
-            below, above = each.log_px - 2 * each.se, each.log_px + 2 * each.se
             axes.plot([first, end], [each.log_px] * 2, "--", color=colour, linewidth=0.8)
-            axes.fill_between([first, end], below, above, color=colour, alpha=0.12, linewidth=0)
             axes.errorbar(end, each.log_px, yerr=2 * each.se, **shape)
     axes.set_xscale("log")
     ticks = _ticks({int(k) for each in rows.values() for k in each.values.index})

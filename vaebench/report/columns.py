@@ -10,7 +10,7 @@ import pandas as pd
 
 #: The metrics of the main table in their order, with short names.
 KEY = {
-    "log_likelihood_ais": "log p(x)",
+    "log_likelihood_ais": "log p(x), AIS",
     "elbo": "ELBO",
     "kl": "KL",
     "active_units": "active",
@@ -58,7 +58,8 @@ _COST = {
 class Column:
     """A metric as a column.
 
-    `digits` is the number of decimals, `missing` why a seed may have no value although another
+    `digits` is the number of decimals, `features` the network that the metric depends on where
+    `short` does not say so, `missing` why a seed may have no value although another
     has one; without it the mean is over the seeds that have one.
     """
 
@@ -73,6 +74,12 @@ class Column:
     key: bool
     notes: tuple[int, ...] = ()
     missing: str = ""
+    features: str = ""
+
+    @property
+    def head(self) -> str:
+        """The short name with the features, such as ``FID (digits)``."""
+        return f"{self.short} ({self.features})" if self.features else self.short
 
     @property
     def suffix(self) -> str:
@@ -102,6 +109,7 @@ def make_columns(
     """The columns of the metrics that any of the cells tried, the key ones first."""
     tried = [name for name in metrics if any(name in record["metrics"] for record in records)]
     rest = [name for name in tried if not name.endswith("_real")]
+    extractors = _extractors(tried, records)
     for pattern, short in KEY.items():
         if pattern in _COST:
             yield _cost_column(pattern, short, done)
@@ -109,13 +117,36 @@ def make_columns(
         matches = [n for n in found if not any(n.startswith(f"{other}_") for other in found)]
         for name in matches:
             rest.remove(name)
-            several = f" {name.rpartition('_')[2]}" if len(matches) > 1 else ""
-            yield _column(name, short + several, metrics[name], done, records, key=True)
+            features = _features(name, extractors)
+            metric = _titled(name, metrics[name], features)
+            column = _column(name, short, metric, done, records, key=True)
+            yield replace(column, features=features)
     for name in rest:
-        yield _column(name, metrics[name]["title"], metrics[name], done, records, key=False)
+        metric = _titled(name, metrics[name], _features(name, extractors))
+        yield _column(name, metric["title"], metric, done, records, key=False)
     for name in _COST:
         if name not in KEY and done[name].notna().any():
             yield _cost_column(name, _COST[name].title, done)
+
+
+def _extractors(names: Sequence[str], records: list[dict[str, Any]]) -> list[str]:
+    """The feature networks that metrics are named by, the longest name first."""
+    fids = [name.removeprefix("rec_") for name in names]
+    found = {name.split("_")[1] for name in fids if name.startswith("fid_")}
+    for record in records:
+        for metric in record["metrics"].values():
+            found.add(str(metric["depends"].get("features", "")).partition("@")[0])
+    return sorted(found - {""}, key=lambda each: (-len(each), each))
+
+
+def _features(name: str, extractors: Sequence[str]) -> str:
+    """The feature network that a metric is named by, or nothing."""
+    return next((each for each in extractors if f"_{each}_" in f"{name}_"), "")
+
+
+def _titled(name: str, metric: Mapping[str, Any], features: str) -> dict[str, Any]:
+    """The metric with the title that a table shows."""
+    return {**metric, "title": f"{metric['title']} ({features})"} if features else dict(metric)
 
 
 def _cost_column(name: str, short: str, done: pd.DataFrame) -> Column:

@@ -8,6 +8,7 @@ from vaebench import results
 from vaebench.errors import UserError, unknown
 from vaebench.report import plots
 from vaebench.report.columns import Column
+from vaebench.report.scatter import scatter as draw
 from vaebench.report.sheet import Block, sheets
 
 if TYPE_CHECKING:
@@ -39,9 +40,7 @@ def scatter(run: "Run", x: str, y: str) -> Axes:
     columns, block, look = _only(run)
     with plots.styled():
         guides = (x, y) == ("kl", "distortion")
-        figure = plots.scatter(
-            _column(columns, x), _column(columns, y), block.rows, look, guides=guides
-        )
+        figure = draw(_column(columns, x), _column(columns, y), block.rows, look, guides=guides)
     if figure is None:
         raise UserError(f"Fewer than two variants have both {x} and {y}.")
     return figure.axes[0]

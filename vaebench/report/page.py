@@ -14,11 +14,13 @@ from markupsafe import Markup
 from vaebench import __version__, repeat, results, store
 from vaebench.report import overall, plots, terms
 from vaebench.report.columns import Column, headlines
+from vaebench.report.folding import folded
 from vaebench.report.footnotes import footnoted
 from vaebench.report.matrix import matrix
 from vaebench.report.panels import panels
 from vaebench.report.ranking import ranking
 from vaebench.report.reading import Reading, read
+from vaebench.report.scatter import scatter
 from vaebench.report.script import script
 from vaebench.report.sheet import Block, Sheet
 from vaebench.report.summary import caption, remarks, sentence
@@ -28,6 +30,7 @@ _HERE = Path(__file__).parent
 _PICTURES = 1_500_000
 _DETAILS = 800_000
 _CONFIG = 2**16
+_STATUS = {"unfinished": "not finished"}
 
 
 def render(run: Path | str | Reading) -> str:
@@ -38,7 +41,7 @@ def render(run: Path | str | Reading) -> str:
     """
     reading = read(run)
     run, records, cells, found = reading.run, reading.records, reading.cells, reading.sheets
-    look = plots.Look(sorted({row.label for s in found for b in s.blocks for row in b.rows}))
+    look = plots.Look(_labels(found))
     pairs = [(sheet, block) for sheet in found for block in sheet.blocks]
     budget = _PICTURES // max(1, sum(len(block.rows) for _, block in pairs))
     by_cell = {record["cell"]: record for record in records}
@@ -56,6 +59,7 @@ def render(run: Path | str | Reading) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["words"] = lambda status: _STATUS.get(status, status)
     environment.filters["minus"] = lambda text: str(text).replace("-", "\u2212")
     return environment.get_template("page.html").render(
         name=Path(run).resolve().name,
@@ -74,16 +78,28 @@ def render(run: Path | str | Reading) -> str:
     )
 
 
+def _labels(found: list[Sheet]) -> list[str]:
+    """All variants: by name as long as each has a colour of its own, else the best first."""
+    labels = dict.fromkeys(row.label for s in found for b in s.blocks for row in b.rows)
+    return sorted(labels) if len(labels) <= len(plots.COLOURS) else list(labels)
+
+
 def _facts(cells: pd.DataFrame, records: list[dict[str, Any]]) -> list[str]:
     """What was run, in a few words each."""
     facts = [
         _count(cells["plugin"].astype(str).nunique(), "variant"),
         _count(cells["dataset"].astype(str).nunique(), "data set"),
         _count(cells["seed"].astype(str).nunique(), "seed"),
-        _count(len(cells), "cell"),
+        _cells(cells),
     ]
     dates = sorted(record["date"][:10] for record in records if record["date"])
     return facts + ([" to ".join(dict.fromkeys((dates[0], dates[-1])))] if dates else [])
+
+
+def _cells(cells: pd.DataFrame) -> str:
+    unfinished = int((cells["status"] == "unfinished").sum())
+    count = _count(len(cells), "cell")
+    return f"{count} planned, {unfinished} not finished" if unfinished else count
 
 
 def _count(number: int, noun: str) -> str:
@@ -104,8 +120,11 @@ def _section(
     records: Mapping[str, dict[str, Any]],
 ) -> dict[str, Any]:
     """What the template shows of a sheet with one block of comparable rows."""
+    sheet, empty = folded(sheet)
     sheet, notes = footnoted(sheet, [column for column in sheet.columns if column.key])
     (block,) = sheet.blocks
+    shown = [row.label for row in block.rows if row.entries]
+    focused = look.focused(shown)
     return {
         "name": name,
         "title": " · ".join(filter(None, (sheet.dataset, sheet.title(block)))),
@@ -119,7 +138,9 @@ def _section(
         "columns": sheet.columns,
         "rows": block.rows,
         "references": block.references,
-        "caption": caption(block),
+        "images": block.images,
+        "caption": caption(block, sheet.columns, "marked ★"),
+        "empty": empty,
         "matrices": [
             matrix(column, block.pairs[column.name])
             for column in sheet.columns
@@ -128,7 +149,9 @@ def _section(
         "notes": notes,
         "more_notes": sheet.notes[len(notes) :],
         "colours": {row.label: look.colour(row.label) for row in block.rows},
-        "figures": list(_figures(name, run, sheet, block, look, records)),
+        "legend": [(label, look.colour(label)) for label in shown if label not in focused.grey],
+        "grey": len(focused.grey),
+        "figures": list(_figures(name, run, sheet, block, focused, records)),
         "panels": panels(run, block.rows, budget, records),
     }
 
@@ -176,13 +199,13 @@ def _figures(
     main, quality = (*headlines(sheet.columns), None, None)[:2]
     seconds = columns.get("seconds")
     pairs = (
-        (rate, distortion, "Rate and distortion", "Dashed lines join points of equal ELBO."),
+        (rate, distortion, "Rate and distortion", "Faint lines join points of equal ELBO."),
         (main, quality, "Likelihood and samples", "Better is up and to the right."),
         (seconds, main, "Cost and likelihood", "Better is up and to the left."),
     )
     for number, (x, y, title, text) in enumerate(pairs):
         if x and y and x is not y:
-            figure = plots.scatter(x, y, block.rows, look, guides=x is rate)
+            figure = scatter(x, y, block.rows, look, guides=x is rate)
             if figure:
                 yield _drawn(f"{name}-x{number}", title, text, figure)
     for number, (title, text, figure) in enumerate(terms.figures(run, block.rows, records, look)):
@@ -201,16 +224,18 @@ def _drawn(prefix: str, title: str, text: str, figure: Any) -> dict[str, Any]:
 
 
 def _details(run: Path | str, records: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Every cell's command, record, and log if it failed, as long as there is room."""
+    """Every cell's command, record if it has ended, and log if it failed, while there is room."""
     room = _DETAILS
     for record in records:
         text = json.dumps(_brief(record), indent=1, ensure_ascii=False)
-        log = "" if record["status"] == "done" else store.tail(run, record["cell"])
-        room -= len(text) + len(log)
+        ended = record["status"] != "unfinished"
+        log = store.tail(run, record["cell"]) if record["status"] == "failed" else ""
+        room -= (len(text) if ended else 0) + len(log)
         yield {
             "record": record,
             "command": repeat.command(record["config"]),
-            "text": text if room > 0 else "",
+            "ended": ended,
+            "text": text if room > 0 and ended else "",
             "log": log if room > 0 else "",
         }
 

@@ -3,7 +3,7 @@
 import io
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from vaebench.compare import Verdict
 from vaebench.report.columns import Column
-from vaebench.report.rows import Entry, Row
+from vaebench.report.rows import Row
 
 #: Legible on white and on near-black.
 COLOURS = (
@@ -24,21 +24,25 @@ COLOURS = (
     *("#0e9fb5", "#a3842b", "#e5484d", "#6b8e23", "#8d6e63"),
 )
 MARKERS = "osD^vPX<>p"
-_INK = "#010203"
+_GREY = "#8a8d93"
+#: A plot of more variants than this shows some of them in grey: all but the first few.
+_MOST = 8
+_FEW = 6
+INK = "#010203"
 _STYLE: Any = {
     "font.size": 9,
     "svg.fonttype": "none",
     "svg.hashsalt": "vaebench",
     "text.parse_math": False,
-    "text.color": _INK,
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.formatter.useoffset": False,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "grid.color": _INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "grid.color": INK,
     "grid.alpha": 0.12,
     "axes.grid": True,
     "axes.axisbelow": True,
@@ -57,13 +61,31 @@ _WORDS = {
 
 
 class Look:
-    """A colour and a marker for each variant, the same in all plots of a page."""
+    """A colour and a marker for each variant, the same in all plots of a page.
 
-    def __init__(self, labels: Sequence[str]) -> None:
+    Args:
+        labels: The variants.
+        grey: Those of them that stay in the background.
+    """
+
+    def __init__(self, labels: Iterable[str], grey: Iterable[str] = ()) -> None:
         self.labels = list(dict.fromkeys(labels))
+        self.grey = frozenset(grey)
+
+    def focused(self, labels: Sequence[str]) -> "Look":
+        """The look of a plot of `labels`, the best first: of many all but a few are grey."""
+        return Look(self.labels, labels[_FEW:] if len(labels) > _MOST else ())
+
+    def line(self, label: str) -> dict[str, Any]:
+        """How the variant's line is drawn."""
+        if label in self.grey:
+            return {"color": _GREY, "linewidth": 0.8, "alpha": 0.55, "zorder": 1.5}
+        return {"color": self.colour(label)}
 
     def colour(self, label: str) -> str:
         """The variant's colour."""
+        if label in self.grey:
+            return _GREY
         return COLOURS[self.labels.index(label) % len(COLOURS)]
 
     def marker(self, label: str) -> str:
@@ -77,7 +99,7 @@ def svg(figure: Figure, description: str, prefix: str) -> Markup:
     file = io.StringIO()
     figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = file.getvalue()
-    text = text[text.index("<svg") :].replace(_INK, "currentColor")
+    text = text[text.index("<svg") :].replace(INK, "currentColor")
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{prefix}-", text)
     text = re.sub(r'^<svg[^>]*?(viewBox="[^"]*")[^>]*>', r"<svg \1>", text, flags=re.DOTALL)
@@ -100,9 +122,9 @@ def differences(column: Column, verdict: Verdict, look: Look) -> Figure:
     """The difference of each variant to the best one, with its 95 % interval."""
     found = {name: (d.mean, d.margin, d.margin) for name, d in verdict.differences.items()}
     figure, axes = ladder({verdict.best: (0.0, 0.0, 0.0)} | found, look)
-    axes.axvline(0, color=_INK, linewidth=1, zorder=0.5)
+    axes.axvline(0, color=INK, linewidth=1, zorder=0.5)
     unit = f", {column.suffix}" if column.suffix else ""
-    axes.set_xlabel(f"difference to {_brief(verdict.best)}{unit}", parse_math=False)
+    axes.set_xlabel(f"difference to {brief(verdict.best)}{unit}", parse_math=False)
     return figure
 
 
@@ -112,7 +134,7 @@ def values(column: Column, rows: Sequence[Row], look: Look) -> Figure:
     known = {k: (e.value, e.margin or 0.0) for k, e in entries.items() if e.value is not None}
     best_first = sorted(known.items(), key=lambda p: p[1], reverse=column.better == "higher")
     figure, axes = ladder({k: (value, m, m) for k, (value, m) in best_first}, look)
-    axes.set_xlabel(_label(column), parse_math=False)
+    axes.set_xlabel(axis_title(column), parse_math=False)
     return figure
 
 
@@ -128,7 +150,7 @@ def ladder(points: Mapping[str, tuple[float, float, float]], look: Look) -> tupl
             mean, y, xerr=known, color=look.colour(name),
             marker=look.marker(name), markersize=5.5, elinewidth=2.2,
         )  # fmt: skip
-    axes.set_yticks(range(len(names)), [_brief(name) for name in names], parse_math=False)
+    axes.set_yticks(range(len(names)), [brief(name) for name in names], parse_math=False)
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
     axes.grid(False, axis="y")
@@ -153,7 +175,8 @@ def curve(term: str, histories: Mapping[str, Sequence[pd.DataFrame]], look: Look
     for label, frames in histories.items():
         have = [f[term].dropna() for f in frames if term in f and f[term].notna().any()]
         if have:
-            late.append(_curve(axes, pd.concat(have, axis=1), look.colour(label)))
+            band = label not in look.grey
+            late.append(_curve(axes, pd.concat(have, axis=1), look.line(label), band=band))
     _window(axes, late)
     axes.set_xlabel("epoch")
     return figure
@@ -171,17 +194,17 @@ def _terms(histories: Mapping[str, Sequence[pd.DataFrame]]) -> list[str]:
     return sorted(names, key=lambda name: not name.startswith("valid_"))[:_PANELS]
 
 
-def _curve(axes: Axes, values: pd.DataFrame, colour: str) -> np.ndarray:
-    """Draw seeds (epochs, S) as a line with a band; return what has to stay in view."""
+def _curve(axes: Axes, values: pd.DataFrame, line: dict[str, Any], *, band: bool) -> np.ndarray:
+    """Draw seeds (epochs, S) as a line, with a band or not; return what has to stay in view."""
     values = values.iloc[:: max(1, len(values) // _POINTS)]
     mean = values.mean(axis=1)
-    axes.plot(values.index, mean, color=colour)
-    if values.shape[1] > 1:
+    axes.plot(values.index, mean, **line)
+    if band and values.shape[1] > 1:
         axes.fill_between(
             values.index,
             values.min(axis=1),
             values.max(axis=1),
-            color=colour,
+            color=line["color"],
             alpha=0.18,
             linewidth=0,
         )
@@ -197,37 +220,8 @@ def _window(axes: Axes, late: list[np.ndarray]) -> None:
         axes.set_ylim(low - margin, high + margin)
 
 
-def scatter(
-    x: Column, y: Column, rows: Sequence[Row], look: Look, *, guides: bool = False
-) -> Figure | None:
-    """One metric against another, with the table's intervals; better is up and to the right.
-
-    With `guides` x is a rate and y a distortion: lines of equal ELBO are drawn.
-    """
-    points = [(r, r.entries[x.name], r.entries[y.name]) for r in rows if r.entries]
-    points = [(r, a, b) for r, a, b in points if a.value is not None and b.value is not None]
-    if len(points) < 2:
-        return None
-    figure, axes = blank(4.4, 3.4)
-    for row, a, b in points:
-        axes.errorbar(
-            a.value or 0.0, b.value or 0.0, xerr=a.margin, yerr=b.margin,
-            color=look.colour(row.label), marker=look.marker(row.label), markersize=7,
-            elinewidth=1.2, linestyle="none",
-        )  # fmt: skip
-    axes.margins(0.18)
-    if guides:
-        _guides(axes)
-    for column, invert in ((x, axes.invert_xaxis), (y, axes.invert_yaxis)):
-        if column.better == "lower" and not guides:
-            invert()
-    axes.set_xlabel(_label(x))
-    axes.set_ylabel(_label(y))
-    _name(axes, [(row.label, a, b) for row, a, b in points], look)
-    return figure
-
-
-def _label(column: Column) -> str:
+def axis_title(column: Column) -> str:
+    """What a column is, in which unit, and which way is better."""
     unit = f" ({column.suffix})" if column.suffix else ""
     hint = {"higher": ", higher is better", "lower": ", lower is better"}.get(
         column.better or "", ""
@@ -235,43 +229,6 @@ def _label(column: Column) -> str:
     return f"{column.title}{unit}{hint}"
 
 
-def _guides(axes: Axes) -> None:
-    """Lines of equal ELBO = -(rate + distortion) behind the points."""
-    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    for total in np.linspace(left + bottom, right + top, 9)[1:-1]:
-        axes.plot(
-            [left, right], [total - left, total - right], color=_INK, alpha=0.15, linewidth=0.8
-        )
-    axes.set_xlim(left, right)
-    axes.set_ylim(bottom, top)
-
-
-def _brief(label: str) -> str:
+def brief(label: str) -> str:
+    """A label that is short enough for a plot."""
     return label if len(label) <= 22 else f"{label[:21]}…"
-
-
-def _name(axes: Axes, points: Sequence[tuple[str, Entry, Entry]], look: Look) -> None:
-    """Write each label beside its point, where it covers no label that is already there."""
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    figure.draw_without_rendering()
-    spots = [(a.value or 0.0, b.value or 0.0) for _, a, b in points]
-    taken = [(x, y) for x, y in axes.transData.transform(spots) * 72 / figure.dpi]
-    for (x, y), (label, a, b) in zip(taken[:], points, strict=True):
-        text = _brief(label)
-        places = [(8, 4), (8, -11), (-8, 4), (-8, -11), (8, 15), (8, -22), (-8, 15), (-8, -22)]
-        dx, dy = next((p for p in places if _free(x, y, p, len(text), taken)), places[0])
-        taken += [(x + dx + math.copysign(5 * i, dx), y + dy) for i in range(len(text))]
-        axes.annotate(
-            text, (a.value or 0.0, b.value or 0.0), (dx, dy), textcoords="offset points",
-            ha="left" if dx > 0 else "right", fontsize=8, color=look.colour(label),
-            parse_math=False,
-        )  # fmt: skip
-
-
-def _free(
-    x: float, y: float, place: tuple[int, int], letters: int, taken: Sequence[tuple[float, float]]
-) -> bool:
-    dx, dy = place
-    spots = [(x + dx + math.copysign(5 * i, dx), y + dy) for i in range(letters)]
-    return all(abs(u - s) > 5 or abs(v - t) > 10 for s, t in spots for u, v in taken)

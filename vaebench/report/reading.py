@@ -7,11 +7,12 @@ from typing import Any
 import pandas as pd
 
 from vaebench import results, store
+from vaebench.report.pending import completed
 from vaebench.report.sheet import Sheet, sheets
 
 
 class Reading:
-    """What the tables and the page of a run share.
+    """What the tables and the page of a run share: its cells, those it has yet to run included.
 
     Args:
         run: The run's folder.
@@ -22,7 +23,7 @@ class Reading:
 
     def __init__(self, run: Path | str) -> None:
         self.run = Path(run)
-        self.records: list[dict[str, Any]] = store.cells(run)
+        self.records: list[dict[str, Any]] = completed(self.run, store.cells(run))
 
     @cached_property
     def cells(self) -> pd.DataFrame:

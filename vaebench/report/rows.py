@@ -49,15 +49,21 @@ class Entry:
 
 @dataclass(frozen=True)
 class Row:
-    """A variant under one combination of settings; without `entries` where all cells failed."""
+    """A variant under one combination of settings; without `entries` where no cell is done."""
 
     label: str
     seeds: int
     failed: int
+    unfinished: int
     reason: str
     entries: dict[str, Entry]
     notes: tuple[int, ...]
     cells: tuple[str, ...]
+
+    @property
+    def state(self) -> str:
+        """What is said in place of the numbers where there are none."""
+        return "failed" if self.failed else "not finished"
 
 
 def make_row(
@@ -69,7 +75,9 @@ def make_row(
     records: Mapping[str, dict[str, Any]],
 ) -> Row:
     """The row of the cells in `part`, which differ by nothing but their seed."""
-    done, failed = part[part["status"] == "done"], part[part["status"] != "done"]
+    done, failed, unfinished = (
+        part[part["status"] == status] for status in ("done", "failed", "unfinished")
+    )
     cells = [records[cell] for cell in done["cell"]]
     own: dict[int, None] = {}
     for record in cells:
@@ -79,12 +87,23 @@ def make_row(
     reason = next(iter(failed["reason"]), "")
     if len(failed):
         many = f"{len(failed)} of {len(part)} seeds " if len(part) > 1 else ""
-        own[notes(f"{label}: {many}{failed.iloc[0]['status']}: {reason}")] = None
+        own[notes(f"{label}: {many}failed: {reason}")] = None
+    if len(unfinished) and len(unfinished) < len(part):
+        own[notes(f"{label}: {len(unfinished)} of {len(part)} seeds not finished")] = None
     entries = {}
     for column in columns if len(done) else ():
         mark = _mark(label, verdicts.get(column.name))
         entries[column.name] = _entry(column, done, mark, notes, cells)
-    return Row(label, len(done), len(failed), reason, entries, tuple(own), tuple(part["cell"]))
+    return Row(
+        label=label,
+        seeds=len(done),
+        failed=len(failed),
+        unfinished=len(unfinished),
+        reason=reason,
+        entries=entries,
+        notes=tuple(own),
+        cells=tuple(part["cell"]),
+    )
 
 
 def _mark(label: str, found: Verdict | None) -> str:

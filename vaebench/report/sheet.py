@@ -20,7 +20,8 @@ _MATRIX = 24
 class Block:
     """Rows that may be compared: all settings are equal but the variant and the seed.
 
-    `verdicts` are by column; so are `pairs`, the differences of the first row to the second.
+    `verdicts` are by column; so are `pairs`, the differences of the first row to the second, and
+    `images`, which test images a mean of nats is over.
     """
 
     settings: dict[str, Any]
@@ -28,6 +29,7 @@ class Block:
     references: dict[str, str]
     verdicts: dict[str, Verdict]
     pairs: dict[str, dict[tuple[str, str], Difference]] = field(default_factory=dict)
+    images: dict[str, str] = field(default_factory=dict)
 
     @property
     def seeds(self) -> int:
@@ -97,22 +99,10 @@ def _distinguishing(names: list[str], keys: list[tuple[str, ...]]) -> list[str]:
 def _common(
     column: Column, done: pd.DataFrame, notes: Notes, records: Mapping[str, dict[str, Any]]
 ) -> Column:
-    """The column with footnotes for the warnings, and the part of the images, that all share."""
-    cells = [records[cell] for cell in done["cell"]]
-    found = [
-        c["metrics"][column.name] | {"of": c["data"].get("test")}
-        for c in cells
-        if c["metrics"].get(column.name, {}).get("value") is not None
-    ]
-    shared = []
-    counts = {(metric.get("n"), metric["of"]) for metric in found}
-    if column.unit == "nats/image" and len(counts) == 1:
-        n, total = counts.pop()
-        if n and isinstance(total, int) and n < total:
-            shared.append(f"{column.title} is a mean over {n:.0f} of the {total} test images")
-    warnings = {metric.get("warning", "") for metric in found}
-    if len(warnings) == 1:
-        shared += filter(None, warnings)
+    """The column with a footnote for the warning that all of its cells share."""
+    found = [records[cell]["metrics"].get(column.name, {}) for cell in done["cell"]]
+    warnings = {metric["warning"] for metric in found if metric.get("value") is not None}
+    shared = [text for text in warnings if text and len(warnings) == 1]
     return replace(column, notes=tuple(notes(text) for text in shared))
 
 
@@ -146,7 +136,26 @@ def _block(
         for s, part in sorted(groups, key=lambda group: rank[str(group[0]["plugin"])])
     ]
     cells = [records[cell] for part in done.values() for cell in part["cell"]]
-    return Block(groups[0][0], made, _references(columns, cells), verdicts, pairs)
+    images_of = {column.name: _images(column, cells) for column in columns}
+    return Block(groups[0][0], made, _references(columns, cells), verdicts, pairs, images_of)
+
+
+def _images(column: Column, records: list[dict[str, Any]]) -> str:
+    """Over which test images the means of a column in nats are; empty where that is unknown."""
+    if column.unit != "nats/image":
+        return ""
+    found = {
+        (metric["n"], record["data"].get("test"))
+        for record in records
+        if (metric := record["metrics"].get(column.name, {})).get("value") is not None
+    }
+    if len(found) > 1:
+        return "various images"
+    n, total = next(iter(found), (None, None))
+    if not n:
+        return ""
+    first = "first " if isinstance(total, int) and n < total else ""
+    return f"{first}{n:.0f} image{'' if n == 1 else 's'}"
 
 
 def _ranks(done: Mapping[str, pd.DataFrame], columns: list[Column]) -> dict[str, tuple[Any, ...]]:

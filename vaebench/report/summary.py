@@ -22,17 +22,25 @@ def remarks(block: Block) -> list[str]:
             "With one seed this compares the trained models, not the methods: "
             "another training run may come out differently."
         )
-    missing = sum(row.failed for row in block.rows)
-    if missing:
-        cells = sum(len(row.cells) for row in block.rows)
+    cells = sum(len(row.cells) for row in block.rows)
+    if failed := sum(row.failed for row in block.rows):
         names = _all([row.label for row in block.rows if row.failed])
-        verb = "has" if missing == 1 else "have"
-        found.append(f"{missing} of {cells} cells {verb} no result ({names}).")
+        found.append(f"{failed} of {cells} cells failed ({names}).")
+    if unfinished := sum(row.unfinished for row in block.rows):
+        names = _all([row.label for row in block.rows if row.unfinished])
+        verb = "is" if unfinished == 1 else "are"
+        found.append(f"{unfinished} of {cells} planned cells {verb} not finished ({names}).")
     return found
 
 
-def caption(block: Block) -> str:
-    """How to read the numbers of a block; empty where it has none."""
+def caption(block: Block, columns: Sequence[Column], best: str) -> str:
+    """How to read the numbers of a block in some columns; empty where it has none.
+
+    Args:
+        block: The rows.
+        columns: What is shown of them.
+        best: How a best value is marked, such as ``in bold``.
+    """
     if not block.seeds:
         return ""
     error = "the standard error of the estimate on the test images"
@@ -40,10 +48,30 @@ def caption(block: Block) -> str:
         error = f"half the 95 % interval over {block.seeds} seeds (of one seed: {error})"
     else:
         error = f"{error}; with one seed (n = 1) there is no interval over training runs"
-    return (
-        f"± is {error}. A best value is marked where its difference to every other row is "
+    text = (
+        f"± is {error}. A best value is {best} where its difference to every other row is "
         "significant at the 95 % level; “=” marks rows that cannot be told from the best."
     )
+    return " ".join(filter(None, (_images(block, columns), text)))
+
+
+def _images(block: Block, columns: Sequence[Column]) -> str:
+    """Which test images the likelihoods are means over, where that is not all of them for all."""
+    bounds = [c for c in columns if c.name in ("log_likelihood_ais", "elbo")]
+    over = {column.title: block.images.get(column.name, "") for column in bounds}
+    kinds = set(filter(None, over.values()))
+    if len(kinds) < 2 and not any(kind.startswith(("first", "various")) for kind in kinds):
+        return ""
+    (title, images), *rest = ((title, images) for title, images in over.items() if images)
+    text = f"{title} is a mean over {_the(images)}"
+    text += "".join(f" and {title} over {_the(images)}" for title, images in rest)
+    if len(kinds) < 2:
+        return f"{text}."
+    return f"{text}: do not compare these two columns; inference_gap does on the same images."
+
+
+def _the(images: str) -> str:
+    return f"the {images}" if images.startswith("first") else images
 
 
 def sentence(column: Column, block: Block) -> str:

@@ -22,7 +22,7 @@ def figures(
     found = {row.label: bounds.bounds(run, row, records) for row in rows if row.entries}
     known = {label: each for label, each in found.items() if each is not None}
     if known:
-        yield "Bounds against K", bounds.TEXT, bounds.figure(known, look)
+        yield "Bounds against K", bounds.text(list(known.values())), bounds.figure(known, look)
     spectra = {row.label: _spectrum(row, records) for row in rows if row.entries}
     spectra = {label: values for label, values in spectra.items() if len(values) > 1}
     if spectra:
@@ -50,8 +50,8 @@ def _spectrum_figure(spectra: Mapping[str, np.ndarray], look: Look) -> Figure:
     figure, axes = blank(4.4, 3.4)
     for label, values in spectra.items():
         axes.plot(
-            np.arange(1, len(values) + 1), values, color=look.colour(label),
-            marker=look.marker(label), markersize=4,
+            np.arange(1, len(values) + 1), values, **look.line(label),
+            marker=look.marker(label), markersize=2 if label in look.grey else 4,
         )  # fmt: skip
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylim(bottom=0)

@@ -34,13 +34,13 @@ def _section(sheet: Sheet) -> str:
             parts.append(f"### {_escape(sheet.title(block))}")
         parts.append("\n".join(_rows(block, columns)))
         parts.extend(_escape(sentence) for sentence in summary(sheet, block))
-        parts.append(_escape(caption(block)))
+        parts.append(_escape(caption(block, columns, "in bold")))
     parts.append("\n".join(f"{i}. {_escape(note)}" for i, note in enumerate(notes, 1)))
     return "\n\n".join(part for part in parts if part)
 
 
 def _rows(block: Block, columns: list[Column]) -> Iterator[str]:
-    heads = [_escape(f"{c.short} {c.arrow}".strip()) + _unit(c) + _marks(c.notes) for c in columns]
+    heads = [_escape(f"{c.head} {c.arrow}".strip()) + _unit(c) + _marks(c.notes) for c in columns]
     yield f"| variant | {' | '.join(heads)} | n |"
     yield f"|---|{'---:|' * len(columns)}---:|"
     for row in block.rows:
@@ -48,7 +48,7 @@ def _rows(block: Block, columns: list[Column]) -> Iterator[str]:
         if row.entries:
             texts = [_entry(row.entries[c.name]) for c in columns]
         else:
-            texts = ["failed", *[""] * (len(columns) - 1)]
+            texts = [row.state, *[""] * (len(columns) - 1)]
         yield f"| {label} | {' | '.join(texts)} | {row.seeds} |"
     if any(column.name in block.references for column in columns):
         texts = [_escape(block.references.get(column.name, "")) for column in columns]
@@ -89,10 +89,13 @@ class Terminal:
             columns = [c for c in sheet.columns if c.name in {column.name for column in shown}]
             for block in sheet.blocks:
                 yield _table(sheet, block, columns)
+                if left := sum(column.key for column in sheet.columns) - len(columns):
+                    noun = "column" if left == 1 else "columns"
+                    yield Text(f"{left} more {noun} in table.md\n", style="dim")
                 for sentence in summary(sheet, block):
                     yield Text(sentence)
                 if block.seeds:
-                    yield Text(caption(block), style="dim")
+                    yield Text(caption(block, columns, "marked ★"), style="dim")
             for number, note in enumerate(notes, 1):
                 yield Text(f"{number:>2} {note}", style="dim")
 
@@ -116,7 +119,8 @@ def _table(sheet: Sheet, block: Block, columns: list[Column]) -> Table:
     )
     table.add_column("variant", no_wrap=True)
     for c in columns:
-        unit = c.suffix.removesuffix("/image")
+        features = f"({c.features})" if c.features else ""
+        unit = c.suffix.removesuffix("/image") or features
         head = f"{c.short} {c.arrow}".rstrip() + _small(c.notes) + f"\n{unit}"
         table.add_column(Text(head.rstrip()), justify="right", no_wrap=True)
     table.add_column("n", justify="right")
@@ -137,7 +141,8 @@ def _texts(row: Row, columns: list[Column]) -> Iterator[Text]:
     label.truncate(24, overflow="ellipsis")
     yield label.append(_small(row.notes), style="dim")
     if not row.entries:
-        yield from (Text("failed", style="bold red"), *[Text()] * (len(columns) - 1))
+        style = "bold red" if row.failed else "dim"
+        yield from (Text(row.state, style=style), *[Text()] * (len(columns) - 1))
     for column in columns if row.entries else ():
         entry = row.entries[column.name]
         style = {"best": "bold green", "tied": "green"}.get(entry.mark, "")

@@ -188,7 +188,8 @@ METRICS = (
         "FID of noise",
         "squared feature distance",
         None,
-        "Fréchet distance between features of uniform noise and of test images: a rough ceiling.",
+        "Fréchet distance between features of uniform noise and of test images: a value to compare "
+        "with, and no ceiling.",
         ANY,
         fid_noise,
     ),
