@@ -140,7 +140,11 @@ def speed(page: Page, model: Bernoulli, latents: int, batch: int, chains: int = 
     """Time for a gradient within annealing, against a bare forward and backward pass."""
     u = torch.randn(chains, batch, latents).requires_grad_()
     prior = standard(latents)
-    kinds: dict[str, dict[str, Any]] = {"hais": {}, "hmc": {"kernel": "hmc"}, "hais, compiled": {"compile": True}}
+    kinds: dict[str, dict[str, Any]] = {
+        "hais": {},
+        "hmc": {"kernel": "hmc"},
+        "hais, compiled": {"compile": True},
+    }
     ratios: dict[str, list[float]] = {kind: [] for kind in kinds}
     ais(model, prior, batch=batch, steps=9, compile=True)
     for kind, steps in (("hais", 120), ("hmc", 40), ("hais, compiled", 120)) * 5:
