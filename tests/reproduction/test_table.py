@@ -159,3 +159,10 @@ def test_the_columns_are_the_promised_ones_and_the_picture_is_one(load):
     assert first["difference"] == pytest.approx(0.2)
     assert first["ci_low"] < 80.2 < first["ci_high"]
     assert curves.png(found, rows).startswith(b"\x89PNG")
+
+
+def test_finished_cells_without_a_number(load):
+    found = table.rows(load(A=-86.0), "short", cells(A=[np.nan, np.nan], B=[-87.0]))
+    verdicts = {(row.key.line, row.key.x): row.verdict for row in found}
+    assert verdicts["A", 1] == "not measured: no cell gives a number"
+    assert verdicts["C", 1] == "not run: no cell has finished"

@@ -90,13 +90,14 @@ def rows(recipe: Recipe, budget: str, cells: pd.DataFrame) -> list[Row]:
         for point in recipe.points
     }
     points = {(point.line, point.x): point for point in recipe.points}
+    done = {place for place, each in points.items() if len(_of(recipe, budget, each, cells))}
     return [
         Row(
             key,
             recipe.measures[key.measure].unit,
             said.get((key.line, str(key.x), key.measure)),
             seeds,
-            _verdict(recipe, budget, points[key.line, key.x], key, values, said),
+            _verdict(recipe, budget, points[key.line, key.x], key, values, said, key[:2] in done),
         )
         for key, seeds in values.items()
     ]
@@ -176,6 +177,7 @@ def _verdict(
     key: Key,
     values: Mapping[Key, pd.Series],
     said: Mapping[tuple[str, str, str], Published],
+    finished: bool,
 ) -> str:
     def number(line: str, x: X) -> float:
         found = said.get((line, str(x), key.measure))
@@ -183,6 +185,8 @@ def _verdict(
 
     seeds, paper, plan = values[key], number(key.line, key.x), recipe.budgets[budget]
     if not len(seeds):
+        if finished:
+            return "not measured: no cell gives a number"
         left_out = key.x in plan.without
         return "not run: " + (
             "in the full budget only" if left_out else plan.needs or "no cell has finished"
