@@ -34,7 +34,7 @@ from vaebench.likelihoods import grey
 from vaebench.plugins import catalogue
 from vaebench.train import build, fit
 
-KINDS = ("VAE", "IWAE", "IAF", "SVAE")
+KINDS = ("VAE", "IWAE", "IAF", "IAF of equal size", "SVAE")
 DRAWS, IMAGES, EPOCH = 100, 1000, 50_000
 COLUMNS = ("what", "ours", "theirs", "ratio (middle half)", "asked", "met")
 
