@@ -137,7 +137,9 @@ def test_another_experiment_is_kept_out_of_the_folder(vaebench, finished):
     done = vaebench("run", "--plugins", "gaussian", "--epochs", "3", "--out", "run")
     assert done.returncode == 2
     assert "holds another experiment" in done.stderr
-    assert "epochs" in done.stderr
+    assert "epochs" in done.stderr and "vaebench merge" in done.stderr
+    again = vaebench("run", "--plugins", "gaussian", "--epochs", "3", "--out", "run", "--dry-run")
+    assert again.returncode == 2 and again.stderr == done.stderr
 
 
 def test_a_folder_of_other_things_is_left_alone(vaebench):
@@ -165,7 +167,7 @@ def test_broken_variants_cost_their_own_cells_alone(vaebench):
     )
     assert done.returncode == 1, done.stderr
     said = "broken cannot be loaded: ModuleNotFoundError: No module named 'nothing_like_this'"
-    assert f"{said}; its cells will fail." in done.stderr
+    assert f"{said} (broken.py, line 1); its cells will fail." in done.stderr
     frame = pd.read_csv(vaebench.home / "strange" / "results.csv").set_index("plugin")
     assert frame.status.to_dict() == {
         "mine": "done",

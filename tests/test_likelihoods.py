@@ -118,3 +118,12 @@ def test_samples_follow_the_likelihood(name):
 def test_what_makes_no_likelihood_is_refused(text):
     with pytest.raises(UserError):
         likelihood(text, 256)
+
+
+def test_a_binary_pixel_is_a_bernoulli_draw() -> None:
+    pixels = torch.arange(256, dtype=torch.uint8).repeat(4, 1, 64, 1)
+    seeded = [torch.Generator().manual_seed(3) for _ in range(2)]
+    expected = torch.bernoulli(grey(pixels, 256), generator=seeded[0])
+    found = likelihood("bernoulli", 256).observe(pixels, seeded[1])
+    assert found.dtype == torch.float32
+    assert torch.equal(found, expected)

@@ -58,8 +58,8 @@ def run(cell: Cell, place: Place, folder: Path, progress: Progress) -> dict[str,
         if not isinstance(error, UserError | Diverged):
             first = reason.strip().partition("\n")[0].rstrip(":")
             reason = f"{type(error).__name__}: {first}"
-            if not isinstance(error, OSError | MemoryError):
-                reason += f" (vaebench check {shlex.quote(cell.plugin)} looks for the cause)"
+        if not isinstance(error, UserError | OSError | MemoryError):
+            reason += f" (vaebench check {shlex.quote(cell.plugin)} looks for the cause)"
         sys.stdout.flush()
         said = store.last_lines(folder / "log.txt")
         record["reason"] = f"{reason}; its log ends: {said}" if said else reason

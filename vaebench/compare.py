@@ -72,6 +72,12 @@ def _resampled(count: int) -> np.ndarray:
     return rng.multinomial(count, np.full(count, 1 / count), _DRAWS).astype(float)
 
 
+def paired(a: Mapping[int, Score], b: Mapping[int, Score]) -> list[int]:
+    """The seeds by which two rows are compared; none where they share too few of them."""
+    seeds = sorted(a.keys() & b.keys())
+    return seeds if len(seeds) >= min(2, max(len(a), len(b))) else []
+
+
 def difference(a: Mapping[int, Score], b: Mapping[int, Score]) -> Difference:
     """The difference a - b of two rows, each a score per seed.
 
@@ -81,8 +87,8 @@ def difference(a: Mapping[int, Score], b: Mapping[int, Score]) -> Difference:
     quadrature. With one seed the training run is unknown: the difference is one between the two
     trained models.
     """
-    seeds = sorted(a.keys() & b.keys())
-    if len(seeds) < min(2, max(len(a), len(b))):
+    seeds = paired(a, b)
+    if not seeds:
         return _independent(list(a.values()), list(b.values()))
     values = np.array([a[s].value - b[s].value for s in seeds])
     margin, source = _of_estimate([a[s] for s in seeds], [b[s] for s in seeds])

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from vaebench import results, store
-from vaebench.compare import Difference, difference
+from vaebench.compare import Difference, difference, paired
 from vaebench.errors import UserError, unknown
 from vaebench.report.columns import Column, make_columns
 from vaebench.report.sheet import scores
@@ -231,7 +231,10 @@ def _lines(first: Side, second: Side) -> Iterator[Line]:
             a = scores(first.cells, column.name, images[0])
             b = scores(second.cells, column.name, images[1])
             if a and b:
-                means = [float(np.mean([s.value for s in side.values()])) for side in (a, b)]
+                means = [
+                    float(np.mean([side[seed].value for seed in paired(a, b) or side]))
+                    for side in (a, b)
+                ]
                 yield Line(column, (means[0], means[1]), difference(b, a))
 
 

@@ -101,6 +101,7 @@ def run(settings: Settings, where: Where) -> int:
         planned = local.call(plan, settings, place)
     folder = where.out or _default_folder(planned.settings)
     if where.dry_run:
+        claimed(folder, planned.settings)
         there = replace(place, device=planned.device)
 
         def rehearsed(cells: list[Cell]) -> list[float | str | None]:
@@ -127,7 +128,11 @@ def _default_folder(settings: Settings) -> Path:
 def _run(folder: Path, planned: Plan, place: Place, where: Where, screen: Console) -> int:
     claim(folder, planned.settings)
     store.write_plan(folder, planned.cells)
-    todo = [cell for cell in planned.cells if _missing(folder, cell, where.retry_failed, screen)]
+    todo = [
+        cell
+        for cell in planned.cells
+        if _missing(folder, cell, where.retry_failed or cell.plugin in planned.broken, screen)
+    ]
     for name in dict.fromkeys(cell.plugin for cell in todo if cell.plugin in planned.broken):
         screen.print(status.unloadable(name, planned.broken), markup=False, soft_wrap=True)
     if todo:
@@ -181,6 +186,13 @@ def _held(folder: Path) -> Iterator[None]:
 
 def claim(folder: Path, settings: Settings) -> None:
     """Make the folder this experiment's; UserError if it is another's."""
+    if not claimed(folder, settings):
+        text = yaml.safe_dump(to_dict(settings), sort_keys=False, allow_unicode=True)
+        store.write_text(folder / "config.yaml", text)
+
+
+def claimed(folder: Path, settings: Settings) -> bool:
+    """Whether the folder is this experiment's already; UserError if it is another's."""
     config = folder / "config.yaml"
     wanted = to_dict(settings)
     if config.exists():
@@ -192,13 +204,13 @@ def claim(folder: Path, settings: Settings) -> None:
         if found != wanted:
             keys = [k for k in wanted if wanted[k] != found.get(k)]
             raise UserError(
-                f"{folder} holds another experiment (other {', '.join(keys)}); choose "
-                "another --out, or delete the folder."
+                f"{folder} holds another experiment (other {', '.join(keys)}); choose another "
+                "--out, which `vaebench merge` may put together with it."
             )
-    elif any(path.name != ".lock" for path in folder.iterdir()):
+        return True
+    if folder.is_dir() and any(path.name != ".lock" for path in folder.iterdir()):
         raise UserError(f"{folder} is not empty and holds no run; choose another --out.")
-    else:
-        store.write_text(config, yaml.safe_dump(wanted, sort_keys=False, allow_unicode=True))
+    return False
 
 
 def _missing(folder: Path, cell: Cell, retry_failed: bool, screen: Console) -> bool:

@@ -5,6 +5,7 @@ import inspect
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
@@ -194,10 +195,17 @@ def catalogue() -> Catalogue:
             if isinstance(error, KeyboardInterrupt):
                 raise
             plugins.pop(point.name, None)
-            broken[point.name] = f"{type(error).__name__}: {error}"
+            broken[point.name] = f"{type(error).__name__}: {error}{_place(error)}"
     # The version of vaebench stands for its own code.
     own = _read(BUILT_IN, import_module("vaebench.builtin"), f"vaebench {__version__}")
     return Catalogue({**plugins, BUILT_IN: replace(own, code="")}, broken)
+
+
+def _place(error: BaseException) -> str:
+    """File and line of an error that rises from other code than this, or nothing."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    ours = isinstance(error, UserError | SyntaxError) or last.filename.startswith("<")
+    return "" if ours else f" ({Path(last.filename).name}, line {last.lineno})"
 
 
 def _load(point: EntryPoint) -> Plugin:

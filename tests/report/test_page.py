@@ -235,5 +235,6 @@ def test_a_tie_by_a_wide_interval_alone_is_called_one(tmp_path):
             found["metrics"]["fid_digits"] |= {"value": value, "se": 0.01}
             write_cell(tmp_path, found)
     text = " ".join(Page(render(tmp_path)).text)
-    assert "gaussian and iaf cannot be told apart" in text
+    assert "iaf cannot be told from gaussian" in text
+    assert "the others are significantly worse than gaussian" in text
     assert "That iaf is not ruled out is due to a wide interval." in text

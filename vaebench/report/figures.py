@@ -67,7 +67,7 @@ def _only(run: "Run") -> tuple[dict[str, Column], Block, plots.Look]:
         )
     sheet, block = blocks[0]
     columns = {column.name: column for column in sheet.columns}
-    return columns, block, plots.Look([row.label for row in block.rows])
+    return columns, block, plots.Look.of(row.label for row in block.rows)
 
 
 def _column(columns: dict[str, Column], name: str) -> Column:

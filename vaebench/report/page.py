@@ -41,7 +41,7 @@ def render(run: Path | str | Reading) -> str:
     """
     reading = read(run)
     run, records, cells, found = reading.run, reading.records, reading.cells, reading.sheets
-    look = plots.Look(_labels(found))
+    look = plots.Look.of(row.label for s in found for b in s.blocks for row in b.rows)
     pairs = [(sheet, block) for sheet in found for block in sheet.blocks]
     budget = _PICTURES // max(1, sum(len(block.rows) for _, block in pairs))
     by_cell = {record["cell"]: record for record in records}
@@ -64,7 +64,7 @@ def render(run: Path | str | Reading) -> str:
     return environment.get_template("page.html").render(
         name=Path(run).resolve().name,
         facts=_facts(cells, records),
-        command=shlex.join(["vaebench", "run", "--config", str(Path(run) / "config.yaml")]),
+        command=_command(Path(run), records),
         config=_config(run),
         sections=sections,
         ranks=ranks,
@@ -78,10 +78,12 @@ def render(run: Path | str | Reading) -> str:
     )
 
 
-def _labels(found: list[Sheet]) -> list[str]:
-    """All variants: by name as long as each has a colour of its own, else the best first."""
-    labels = dict.fromkeys(row.label for s in found for b in s.blocks for row in b.rows)
-    return sorted(labels) if len(labels) <= len(plots.COLOURS) else list(labels)
+def _command(run: Path, records: list[dict[str, Any]]) -> str:
+    """What goes on with the run, or repeats it beside it once it is finished."""
+    finished = all(record["status"] == "done" for record in records)
+    out = run.with_name(f"{run.resolve().name}-again") if finished else run
+    parts = ["vaebench", "run", "--config", run / "config.yaml", "--out", out]
+    return shlex.join(map(str, parts))
 
 
 def _facts(cells: pd.DataFrame, records: list[dict[str, Any]]) -> list[str]:
@@ -211,7 +213,11 @@ def _figures(
     for number, (title, text, figure) in enumerate(terms.figures(run, block.rows, records, look)):
         yield _drawn(f"{name}-t{number}", title, text, figure)
     histories = {
-        row.label: [results.numbers(run, f"cells/{c}/history.csv", "epoch") for c in row.cells]
+        row.label: [
+            results.numbers(run, f"cells/{cell}/history.csv", "epoch")
+            for cell in row.cells
+            if records[cell]["status"] == "done"
+        ]
         for row in block.rows
     }
     for number, (title, text, figure) in enumerate(plots.curves(histories, look)):

@@ -72,6 +72,12 @@ class Look:
         self.labels = list(dict.fromkeys(labels))
         self.grey = frozenset(grey)
 
+    @classmethod
+    def of(cls, labels: Iterable[str]) -> "Look":
+        """By name as long as each variant has a colour of its own, else the best first."""
+        found = list(dict.fromkeys(labels))
+        return cls(sorted(found) if len(found) <= len(COLOURS) else found)
+
     def focused(self, labels: Sequence[str]) -> "Look":
         """The look of a plot of `labels`, the best first: of many all but a few are grey."""
         return Look(self.labels, labels[_FEW:] if len(labels) > _MOST else ())

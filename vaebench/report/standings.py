@@ -9,7 +9,8 @@ from vaebench.report.columns import Column
 TEXT = (
     f"The mean of the middle half of all scores over data sets and seeds. {iqm.REFERENCE} "
     "Intervals are 95 % bootstrap intervals over seeds, stratified by data set (Agarwal et al. "
-    "2021); with few seeds they are too narrow (three seeds on one data set: about 76 %)."
+    "2021). With few seeds they are too narrow (three seeds on one data set: about 76 %): where "
+    "they part what the verdicts above call a tie, the verdicts hold."
 )
 
 

@@ -98,8 +98,8 @@ def sentence(column: Column, block: Block) -> str:
             "significantly."
         )
     text = (
-        f"{_all([best, *found.ties])} cannot be told apart (best value {value}); the others are "
-        "significantly worse."
+        f"{_all(found.ties)} cannot be told from {best}, which has the best value ({value}); the "
+        f"others are significantly worse than {best}."
     )
     size = {name: abs(gap.mean) for name, gap in found.differences.items()}
     nearest = min(gap for name, gap in size.items() if name not in found.ties)
