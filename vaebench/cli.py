@@ -324,6 +324,7 @@ def report(run: Path) -> None:
     """
     from rich.console import Console
 
+    from vaebench import codes
     from vaebench import report as page
     from vaebench.report import tables
     from vaebench.report.reading import read
@@ -331,6 +332,8 @@ def report(run: Path) -> None:
     reading = read(run)
     tables.write(reading)
     Console().print(tables.terminal(reading))
+    if note := codes.note(reading.records):
+        click.echo(note, err=True)
     click.echo(page.write(reading))
 
 

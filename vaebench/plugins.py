@@ -1,6 +1,5 @@
 """Finds the installed plugins, each isolated from the others, and what they add."""
 
-import hashlib
 import inspect
 import os
 import re
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from vaebench import __version__, hookspecs
+from vaebench.codes import digest
 from vaebench.errors import UserError, unknown
 from vaebench.posterior import Variant
 from vaebench.spelling import parse, spell
@@ -261,5 +261,4 @@ def _named(hook: Any, fits: Callable[[Any], bool], wanted: str) -> dict[str, Any
 
 def _code(module: Any) -> str:
     """A digest of the file that the plugin is written in: its code version."""
-    file = sys.modules[getattr(module, "__module__", None) or module.__name__].__file__
-    return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:12] if file else ""
+    return digest(sys.modules[getattr(module, "__module__", None) or module.__name__].__file__)

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from vaebench import store
+from vaebench import codes, store
 from vaebench.config import Cell
 from vaebench.errors import UserError
 from vaebench.wording import short
@@ -84,6 +84,8 @@ def show(folder: Path, as_json: bool) -> None:
             )
             out.print(f"{state:8} {one['cell']}  {more}".rstrip())
     out.print(", ".join(f"{len(found[state])} {state}" for state in STATES))
+    if (folder / "cells").is_dir() and (note := codes.note(store.cells(folder))):
+        out.print(note)
 
 
 def unloadable(name: str, broken: Mapping[str, str]) -> str:
