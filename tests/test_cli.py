@@ -167,7 +167,7 @@ def test_broken_variants_cost_their_own_cells_alone(vaebench):
     )
     assert done.returncode == 1, done.stderr
     said = "broken cannot be loaded: ModuleNotFoundError: No module named 'nothing_like_this'"
-    assert f"{said} (broken.py, line 1); its cells will fail." in done.stderr
+    assert f"{said} (broken_module.py, line 1); its cells will fail." in done.stderr
     frame = pd.read_csv(vaebench.home / "strange" / "results.csv").set_index("plugin")
     assert frame.status.to_dict() == {
         "mine": "done",
