@@ -18,7 +18,7 @@ import pandas as pd
 import yaml
 from rich.console import Console
 
-from vaebench import report, store
+from vaebench import report, roster, store
 from vaebench.config import Settings, to_dict
 from vaebench.display import Display
 from vaebench.engines import local
@@ -122,7 +122,7 @@ def main():
         store.write_text(folder / "config.yaml", text)
         clock = time.process_time()
         fill(folder, cells)
-        store.write_plan(folder, cells)
+        roster.write(folder, cells)
         screen = Console(file=(folder / "screen").open("w"))
         with Display(screen, list(cells)) as display:
             for i, cell in enumerate(cells):

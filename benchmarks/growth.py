@@ -24,7 +24,7 @@ from bare import cell, images
 from page import Page
 from peer import forget, peak
 
-from vaebench import store
+from vaebench import roster, store
 from vaebench.config import Settings, to_dict
 from vaebench.evaluation import importance_bound
 from vaebench.likelihoods import grey
@@ -127,7 +127,7 @@ def _run(variants: int, seeds: int) -> Callable[[], Any]:
         record |= {"timings": {"total": 1.0}, "train": {"seconds": 1.0}}
         (folder / "cells" / one.id).mkdir(parents=True)
         store.write_result(folder / "cells" / one.id, record)
-    store.write_plan(folder, planned.cells)
+    roster.write(folder, planned.cells)
 
     def work(parent: Any = parent) -> None:
         plan(settings, place)

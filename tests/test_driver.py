@@ -8,7 +8,7 @@ from rich.console import Console
 
 from tests.cells import cell
 from tests.test_merge import make
-from vaebench import driver, status, store
+from vaebench import driver, roster, status, store
 from vaebench.config import Settings
 from vaebench.errors import UserError
 
@@ -81,7 +81,7 @@ def test_the_state_of_a_run(tmp_path, capsys):
     make(tmp_path, (0,))
     make(tmp_path, (1,), state="failed")
     cells = [cell(seed=seed) for seed in range(4)]
-    store.write_plan(tmp_path, cells)
+    roster.write(tmp_path, cells)
     store.write_bytes(tmp_path / "cells" / cells[3].id / "checkpoint", b"x")
     store.write_json(tmp_path / "running.json", {"cells": [cells[2].id]})
     with (tmp_path / ".lock").open("w") as lock:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.cells import cell
-from vaebench import status, store
+from vaebench import roster, status, store
 from vaebench.config import Settings, to_dict
 from vaebench.errors import UserError
 from vaebench.merge import merge
@@ -18,7 +18,7 @@ def make(run, seeds=(0,), elbo=-20.0, state="done", settings=Settings(), **chang
     settings = replace(settings, plugins=("gaussian",), seeds=seeds)
     store.write_text(run / "config.yaml", yaml.safe_dump(to_dict(settings)))
     cells = [cell(seed=seed, **changes) for seed in seeds]
-    store.write_plan(run, cells)
+    roster.write(run, cells)
     for one in cells:
         folder = run / "cells" / one.id
         store.write_text(folder / "history.csv", "epoch\n1\n")
@@ -105,7 +105,7 @@ def test_a_result_vouches_for_its_files(tmp_path):
         (folder / "result.json").write_text(harmed)
         assert store.flaw(folder)
     (folder / "result.json").write_text(whole.replace("-20.0", "-10.0"))
-    assert "altered" in store.cells(tmp_path / "a")[0]["reason"]
+    assert "altered" in roster.cells(tmp_path / "a")[0]["reason"]
     (folder / "result.json").write_text(whole)
     assert store.flaw(folder) is None
     assert Path(folder / "history.csv").exists()

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from vaebench import store
+from vaebench import roster, store
 from vaebench.errors import UserError
 
 BASE = {"schema": 1, "status": "done", "config": {"plugin": "a"}, "metrics": {}}
@@ -16,7 +16,7 @@ def put(run, cell, text):
 
 def record(run, **changes):
     put(run, "c", json.dumps(BASE | changes))
-    return store.cells(run)[0]
+    return roster.cells(run)[0]
 
 
 def test_a_failed_write_leaves_the_old_content_and_no_litter(tmp_path, monkeypatch):
@@ -64,7 +64,7 @@ def test_a_file_larger_than_any_result_is_not_read(tmp_path, monkeypatch):
 
 def test_a_folder_that_is_no_run_is_a_user_error(tmp_path):
     with pytest.raises(UserError, match="no folder 'cells'"):
-        store.cells(tmp_path)
+        roster.cells(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_result_of_another_shape_is_a_failed_cell_with_the_reason(tmp_path, ch
 def test_truncated_and_missing_results_are_told_apart(tmp_path):
     put(tmp_path, "a", '{"schema": 1, "sta')
     (tmp_path / "cells" / "b").mkdir()
-    a, b = store.cells(tmp_path)
+    a, b = roster.cells(tmp_path)
     assert (a["status"], b["status"]) == ("failed", "unfinished")
     assert "truncated" in a["reason"]
 
@@ -108,7 +108,7 @@ def test_numbers_that_are_none_have_a_reason(tmp_path):
         }.items()
     }
     put(tmp_path, "c", json.dumps(BASE | {"metrics": metrics | {"nan": {"value": math.nan}}}))
-    found = store.cells(tmp_path)[0]["metrics"]
+    found = roster.cells(tmp_path)[0]["metrics"]
     assert found["fine"]["value"] == 2.0
     assert found["fine"]["reason"] == ""
     for name in ("text", "true", "huge", "large", "none", "nan"):
@@ -137,7 +137,7 @@ def test_files_outside_the_run_are_not_there(tmp_path):
         assert store.file(run, name) is None
     assert store.file(run, str(secret)) is None
     assert store.file(run, "cells/c/result.json", largest=3) is None
-    assert [r["status"] for r in store.cells(run)] == ["done", "failed", "unfinished"]
+    assert [r["status"] for r in roster.cells(run)] == ["done", "failed", "unfinished"]
 
 
 def test_files_beside_a_result_are_held_to_it(tmp_path):
@@ -148,36 +148,36 @@ def test_files_beside_a_result_are_held_to_it(tmp_path):
     store.write_text(folder / "history.csv", "epoch,lr\n1,0.1\n")
     store.write_bytes(folder / "model.safetensors", b"weights")
     written = store.write_result(folder, store.failure(one, None) | {"status": "done"})
-    assert store.cells(tmp_path)[0]["status"] == "done"
+    assert roster.cells(tmp_path)[0]["status"] == "done"
     assert store.vouched(folder, "model.safetensors")
     (folder / "history.csv").write_text("epoch,lr\n1,0.")
-    record = store.cells(tmp_path)[0]
+    record = roster.cells(tmp_path)[0]
     assert record["status"] == "failed"
     assert record["reason"] == "history.csv was altered or truncated: run the cell again"
     (folder / "history.csv").unlink()
     (folder / "model.safetensors").write_bytes(b"weight")
-    assert store.cells(tmp_path)[0]["status"] == "done"
+    assert roster.cells(tmp_path)[0]["status"] == "done"
     assert not store.vouched(folder, "model.safetensors")
     old = {key: value for key, value in written.items() if key not in ("files", "checksum")}
     store.write_json(folder / "result.json", old)
-    assert store.cells(tmp_path)[0]["status"] == "done"
+    assert roster.cells(tmp_path)[0]["status"] == "done"
     assert store.vouched(folder, "model.safetensors")
     secret = tmp_path / "secret"
     secret.write_text("x")
     stranger = old | {"files": {"../../secret": "0" * 64, "/etc/hostname": "0" * 64}}
     store.write_json(folder / "result.json", stranger)
-    assert store.cells(tmp_path)[0]["status"] == "done"
+    assert roster.cells(tmp_path)[0]["status"] == "done"
 
 
 def test_cells_that_the_last_command_did_not_ask_for(tmp_path):
     for name in ("old", "new"):
         put(tmp_path, name, json.dumps(BASE))
-    assert [r["cell"] for r in store.cells(tmp_path)] == ["new", "old"]
-    assert store.left_out(tmp_path) == 0
+    assert [r["cell"] for r in roster.cells(tmp_path)] == ["new", "old"]
+    assert roster.left_out(tmp_path) == 0
     (tmp_path / "plan.json").write_text('{"cells": {"new": {}, "missing": {}}}')
-    assert [r["cell"] for r in store.cells(tmp_path)] == ["new"]
-    assert [r["cell"] for r in store.cells(tmp_path, planned=False)] == ["new", "old"]
-    assert store.left_out(tmp_path) == 1
+    assert [r["cell"] for r in roster.cells(tmp_path)] == ["new"]
+    assert [r["cell"] for r in roster.cells(tmp_path, planned=False)] == ["new", "old"]
+    assert roster.left_out(tmp_path) == 1
     for nonsense in ("[]", "{", '{"cells": 3}'):
         (tmp_path / "plan.json").write_text(nonsense)
-        assert len(store.cells(tmp_path)) == 2
+        assert len(roster.cells(tmp_path)) == 2

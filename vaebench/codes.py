@@ -7,6 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from vaebench.hookspecs import GROUP
+
 
 def digest(file: str | None) -> str:
     """The code version of what is written in a file, empty without one."""
@@ -22,7 +24,7 @@ def changed(records: Iterable[Mapping[str, Any]]) -> int:
     wanted = {str(variant.get("plugin")) for variant in trained}
     installed = {
         point.name: _installed(point.module)
-        for point in entry_points(group="vaebench")
+        for point in entry_points(group=GROUP)
         if point.name in wanted and not point.attr
     }
     return sum(

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from vaebench import results, store
+from vaebench import results, roster
 from vaebench.compare import Difference, difference, paired
 from vaebench.errors import UserError, unknown
 from vaebench.report.columns import Column, make_columns
@@ -163,7 +163,7 @@ def newest() -> Path:
 
 def sides(run: Path) -> list[Side]:
     """The finished variants of a run, one for each combination of settings."""
-    records = store.cells(run)
+    records = roster.cells(run)
     by_name = {record["cell"]: record for record in records}
     found = []
     for settings, part in results.groups(results.frame(run, records)):

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from vaebench import status, store, trackers
+from vaebench import roster, status, store, trackers
 from vaebench.config import Cell, Settings, digest, from_dict, to_dict
 from vaebench.display import Display
 from vaebench.engines import Engine, Limits, local
@@ -127,7 +127,7 @@ def _default_folder(settings: Settings) -> Path:
 
 def _run(folder: Path, planned: Plan, place: Place, where: Where, screen: Console) -> int:
     claim(folder, planned.settings)
-    store.write_plan(folder, planned.cells)
+    roster.write(folder, planned.cells)
     todo = [
         cell
         for cell in planned.cells
@@ -144,7 +144,7 @@ def _run(folder: Path, planned: Plan, place: Place, where: Where, screen: Consol
         _run_cells(todo, folder, place, _engine(where, jobs), screen)
     else:
         screen.print(_nothing_to_do(folder, planned.cells), markup=False, soft_wrap=True)
-    if count := store.left_out(folder):
+    if count := roster.left_out(folder):
         screen.print(
             f"Left out of the tables: {count} of {folder}/cells, of other code than is installed "
             "now; kept until you delete them.",

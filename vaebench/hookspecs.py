@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 #: Major version of the plugin interface; a plugin may name its own as `vaebench_interface`.
 INTERFACE = 1
 
-hookspec = pluggy.HookspecMarker("vaebench")
-hookimpl = pluggy.HookimplMarker("vaebench")
+#: Of entry points.
+GROUP = "vaebench"
+
+hookspec = pluggy.HookspecMarker(GROUP)
+hookimpl = pluggy.HookimplMarker(GROUP)
 
 
 @hookspec

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from vaebench import results, store
+from vaebench import results, roster
 from vaebench.errors import UserError, unknown
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Run:
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
-        self.records = {record["cell"]: record for record in store.cells(folder)}
+        self.records = {record["cell"]: record for record in roster.cells(folder)}
 
     def __repr__(self) -> str:
         done = sum(record["status"] == "done" for record in self.records.values())

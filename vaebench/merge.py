@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from vaebench import store
+from vaebench import roster, store
 from vaebench.config import Settings, from_dict, read, to_dict
 from vaebench.errors import UserError
 
@@ -31,9 +31,7 @@ def merge(runs: Sequence[Path], out: Path) -> dict[str, dict[str, Any]]:
     planned: dict[str, dict[str, Any]] = {}
     chosen: dict[str, tuple[Path, dict[str, Any]]] = {}
     for run in runs:
-        cells = store.read_json(run / "plan.json").get("cells")
-        if not isinstance(cells, dict):
-            raise UserError(f"{run}/plan.json holds no cells; run its command again.")
+        cells = roster.plan(run)
         planned |= cells
         for name in cells:
             _choose(run, name, chosen)

@@ -18,6 +18,7 @@ import pluggy
 from vaebench import __version__, hookspecs
 from vaebench.codes import digest
 from vaebench.errors import UserError, unknown
+from vaebench.hookspecs import GROUP
 from vaebench.posterior import Variant
 from vaebench.spelling import parse, spell
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from vaebench.backbones import Backbone
     from vaebench.data import Source
 
-GROUP = "vaebench"
 #: The name under which the data sets and backbones of vaebench itself are found.
 BUILT_IN = "vaebench"
 #: What plugins bring by name beside variants, in the words of a sentence.

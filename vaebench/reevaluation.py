@@ -26,7 +26,7 @@ def evaluate(
 
     Args:
         run: The cell's run.
-        record: The cell's record, from `store.cells`.
+        record: The cell's record, from `roster.cells`.
         metrics: Names or groups of metrics.
         effort: `ais_images`, `steps`, `ais_target`, `ais_budget`, `compile`, `iw_samples` and
             `iw_images`, where given.

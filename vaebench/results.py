@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vaebench import store
+from vaebench import roster, store
 from vaebench.compare import interval
 from vaebench.cost import seconds_to_elbo
 
@@ -40,11 +40,11 @@ def load(run: Path | str) -> pd.DataFrame:
     Raises:
         UserError: The folder is no run.
     """
-    return frame(run, store.cells(run))
+    return frame(run, roster.cells(run))
 
 
 def frame(run: Path | str, records: list[dict[str, Any]]) -> pd.DataFrame:
-    """The frame of records as `store.cells` returns them."""
+    """The frame of records as `roster.cells` returns them."""
     metrics: dict[str, dict[str, Any]] = {}
     settings = dict.fromkeys((*SHOWN, "seed"))
     for record in records:

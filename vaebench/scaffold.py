@@ -9,10 +9,8 @@ from string import Template
 
 from vaebench import __version__
 from vaebench.errors import UserError
-from vaebench.hookspecs import INTERFACE
+from vaebench.hookspecs import GROUP, INTERFACE
 
-#: Of entry points.
-_GROUP = "vaebench"
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
@@ -68,7 +66,7 @@ def _module(name: str) -> str:
 
 def _taken(name: str) -> bool:
     """Whether a plugin, a variant or a module of that name would hide the new one, or be hidden."""
-    if name in {"all", _GROUP, *entry_points(group=_GROUP).names} or find_spec(_module(name)):
+    if name in {"all", GROUP, *entry_points(group=GROUP).names} or find_spec(_module(name)):
         return True
     from vaebench.plugins import catalogue
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from vaebench import codes, store
+from vaebench import codes, roster, store
 from vaebench.config import Cell
 from vaebench.errors import UserError
 from vaebench.wording import short
@@ -27,14 +27,20 @@ def summary(folder: Path) -> dict[str, list[dict[str, Any]]]:
     Raises:
         UserError: The folder is no run.
     """
+    return _states(folder, _records(folder))
+
+
+def _records(folder: Path, *, planned: bool = True) -> list[dict[str, Any]]:
+    return roster.cells(folder, planned=planned) if (folder / "cells").is_dir() else []
+
+
+def _states(folder: Path, cells: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     if not (folder / "config.yaml").is_file():
         raise UserError(f"No run in {folder}: it holds no config.yaml; give the --out of a run.")
-    planned = store.read_json(folder / "plan.json").get("cells")
-    if not isinstance(planned, dict):
-        raise UserError(f"{folder}/plan.json holds no cells; run the same command again.")
+    planned = roster.plan(folder)
     active = _running(folder)
     found: dict[str, list[dict[str, Any]]] = {state: [] for state in STATES}
-    records = {r["cell"]: r for r in store.cells(folder)} if (folder / "cells").is_dir() else {}
+    records = {record["cell"]: record for record in cells}
     for name in map(store.printable, planned):
         record = records.get(name, {"status": "unfinished"})
         if name in active:
@@ -72,10 +78,11 @@ def show(folder: Path, as_json: bool) -> None:
     Raises:
         UserError: The folder is no run.
     """
-    found = summary(folder)
     if as_json:
-        print(json.dumps(found, indent=1))
+        print(json.dumps(summary(folder), indent=1))
         return
+    records = _records(folder)
+    found = _states(folder, records)
     out = Console(soft_wrap=True, highlight=False, markup=False)
     for state in ("running", "failed", "missing"):
         for one in found[state]:
@@ -84,7 +91,7 @@ def show(folder: Path, as_json: bool) -> None:
             )
             out.print(f"{state:8} {one['cell']}  {more}".rstrip())
     out.print(", ".join(f"{len(found[state])} {state}" for state in STATES))
-    if (folder / "cells").is_dir() and (note := codes.note(store.cells(folder))):
+    if note := codes.note(records):
         out.print(note)
 
 
@@ -105,8 +112,7 @@ def preview(
         broken: Why plugins cannot be loaded, by their names.
     """
     out = Console(soft_wrap=True, highlight=False, markup=False)
-    there = store.cells(folder, planned=False) if (folder / "cells").is_dir() else []
-    records = {record["cell"]: record for record in there}
+    records = {record["cell"]: record for record in _records(folder, planned=False)}
     done = {name: record for name, record in records.items() if record["status"] == "done"}
     missing = [cell for cell in cells if cell.id not in done]
     for cell in cells:

@@ -1,15 +1,10 @@
-"""The folder of a run: atomic writes, and reads that trust nothing they find.
-
-A run holds one folder per cell under ``cells``. Other machines, older versions and interrupted
-processes write there too, so a reader takes every file for damaged until it has been checked.
-"""
+"""The files of a run: atomic writes, checksums, and reads that trust nothing they find."""
 
 import hashlib
 import json
 import math
 import os
 import re
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,13 +18,11 @@ SCHEMA = 1
 LARGEST = 64 * 2**20
 #: Files of a cell that its result says nothing about.
 UNSEALED = ("result.json", "log.txt", "checkpoint")
-_NAME = re.compile(r"[A-Za-z][\w.\[\]=,+-]{0,99}")
 #: Control characters, halves of surrogate pairs and marks that turn the direction of the text.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 _LONGEST = 2000
 #: Numbers beyond it are taken for no numbers: their squares would be infinite.
 HUGE = 1e100
-_SECTIONS = ("config", "variant", "data", "metrics", "train", "timings", "versions", "hardware")
 
 
 def write_bytes(path: Path | str, content: bytes) -> None:
@@ -88,11 +81,6 @@ def read_json(path: Path | str) -> dict[str, Any]:
     return value
 
 
-def write_plan(folder: Path, cells: Iterable[Cell]) -> None:
-    """Write the cells that the run consists of, finished or not, as ``plan.json``."""
-    write_json(folder / "plan.json", {"cells": {cell.id: asdict(cell) for cell in cells}})
-
-
 def failure(cell: Cell, reason: str | None) -> dict[str, Any]:
     """The record of a cell that has not finished, or not yet."""
     return {
@@ -119,7 +107,7 @@ def write_result(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
     }
     text = json.dumps(_finite(record), allow_nan=False).encode("utf-8", "replace")
     record = json.loads(text)
-    record["checksum"] = _checksum(record)
+    record["checksum"] = checksum(record)
     write_json(folder / "result.json", record)
     return record
 
@@ -130,7 +118,7 @@ def flaw(folder: Path) -> str | None:
         record = read_json(folder / "result.json")
     except UserError as error:
         return str(error)
-    if record.get("checksum") != _checksum(record) or not isinstance(record.get("files"), dict):
+    if record.get("checksum") != checksum(record) or not isinstance(record.get("files"), dict):
         return "result.json was altered"
     for name, digest in record["files"].items():
         path = folder / name
@@ -163,7 +151,8 @@ def altered(folder: Path, record: dict[str, Any]) -> str | None:
     return None
 
 
-def _checksum(record: dict[str, Any]) -> str:
+def checksum(record: dict[str, Any]) -> str:
+    """What a result's own checksum has to be."""
     rest = {key: value for key, value in record.items() if key != "checksum"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
@@ -214,48 +203,6 @@ def file(run: Path | str, name: str, largest: int = LARGEST) -> Path | None:
     return None
 
 
-def cells(run: Path | str, *, planned: bool = True) -> list[dict[str, Any]]:
-    """The records of the cells of a run, sorted by name, each with every section present.
-
-    A cell whose ``result.json`` cannot be believed is a record with status ``failed`` and the
-    reason; one that has none yet has the status ``unfinished``.
-
-    Args:
-        run: The run's folder.
-        planned: Leave out what its last command did not ask for, such as the cells of a plugin
-            before its code was changed.
-
-    Raises:
-        UserError: The folder is no run.
-    """
-    names = [name for name in _folders(run) if name == printable(name)]
-    asked = _planned(run) if planned else None
-    return [_record(Path(run), name) for name in names if asked is None or name in asked]
-
-
-def left_out(run: Path | str) -> int:
-    """How many cells in the folder are no part of the run any more."""
-    asked = _planned(run)
-    return 0 if asked is None else sum(name not in asked for name in _folders(run))
-
-
-def _folders(run: Path | str) -> list[str]:
-    folder = Path(run) / "cells"
-    if not folder.is_dir():
-        raise UserError(f"No run in {run}: it holds no folder 'cells'; give the --out of a run.")
-    return sorted(path.name for path in folder.iterdir() if path.is_dir())
-
-
-def _planned(run: Path | str) -> set[str] | None:
-    """The cells of ``plan.json``, None where there is no such list."""
-    path = file(run, "plan.json")
-    try:
-        found = read_json(path).get("cells") if path else None
-    except UserError:
-        return None
-    return set(found) if isinstance(found, dict) else None
-
-
 def printable(value: Any, longest: int = _LONGEST) -> Any:
     """The value with texts that no file, terminal or page chokes on."""
     if isinstance(value, dict):
@@ -263,75 +210,6 @@ def printable(value: Any, longest: int = _LONGEST) -> Any:
     if isinstance(value, list):
         return [printable(item, longest) for item in value]
     return _UNPRINTABLE.sub("\ufffd", value)[:longest] if isinstance(value, str) else value
-
-
-def _record(run: Path, cell: str) -> dict[str, Any]:
-    path = run / "cells" / cell / "result.json"
-    if not os.path.lexists(path):
-        return _blank(cell, "unfinished", "no result yet: the same command goes on from here")
-    if file(run, f"cells/{cell}/result.json") is None:
-        return _blank(cell, "failed", "result.json is no readable file inside the run")
-    try:
-        found = read_json(path)
-        if "checksum" in found and found["checksum"] != _checksum(found):
-            return _blank(cell, "failed", "result.json was altered: run the cell again")
-        if name := altered(path.parent, found):
-            return _blank(cell, "failed", f"{name} was altered or truncated: run the cell again")
-        return _checked(printable(found), cell)
-    except UserError:
-        return _blank(cell, "failed", "result.json is truncated or damaged: run the cell again")
-    except (TypeError, ValueError) as error:
-        return _blank(cell, "failed", f"result.json is not what vaebench writes: {error}")
-
-
-def _blank(cell: str, status: str, reason: str) -> dict[str, Any]:
-    blank: dict[str, Any] = {name: {} for name in _SECTIONS}
-    return blank | {"cell": cell, "status": status, "reason": reason, "date": ""}
-
-
-def _checked(result: dict[str, Any], cell: str) -> dict[str, Any]:
-    """The result with the types that readers rely on; ValueError where that cannot be had."""
-    if result.get("schema") != SCHEMA:
-        raise ValueError(f"schema {result.get('schema')!r:.40}, this version reads {SCHEMA}")
-    if result.get("status") not in ("done", "failed"):
-        raise ValueError(f"status {result.get('status')!r:.40}")
-    reason = result.get("reason")
-    record = _blank(cell, result["status"], "" if reason is None else str(reason))
-    for name in _SECTIONS:
-        section = result.get(name) or {}
-        if not isinstance(section, dict):
-            raise ValueError(f"{name} is no object")
-        record[name] = section
-    record["date"] = str(result.get("date") or "")
-    for name in (*record["config"], *record["metrics"]):
-        if not _NAME.fullmatch(name):
-            raise ValueError(f"{name!r:.60} is no name of a setting or metric")
-    for name in record["config"].keys() & record["metrics"].keys():
-        raise ValueError(f"{name!r:.60} is both a setting and a metric")
-    record["metrics"] = {name: _metric(name, m) for name, m in record["metrics"].items()}
-    return record
-
-
-def _metric(name: str, metric: Any) -> dict[str, Any]:
-    if not isinstance(metric, dict):
-        raise ValueError(f"the metric {name} is no object")
-    value, reason = number(metric.get("value")), metric.get("reason")
-    if value is None and not reason:
-        reason = "no finite number"
-    depends = metric.get("depends")
-    return {
-        "value": value,
-        "se": number(metric.get("se")),
-        "n": number(metric.get("n")),
-        "better": metric.get("better") if metric.get("better") in ("higher", "lower") else None,
-        "unit": str(metric.get("unit") or ""),
-        "title": str(metric.get("title") or name),
-        "description": str(metric.get("description") or ""),
-        "depends": depends if isinstance(depends, dict) else {},
-        "detail": detail if isinstance(detail := metric.get("detail"), dict) else {},
-        "reason": str(reason) if value is None else "",
-        "warning": str(metric.get("warning") or ""),
-    }
 
 
 def number(value: Any) -> float | None:

@@ -96,7 +96,7 @@ class Trained:
 
 
 def restore(run: Path | str, record: dict[str, Any]) -> Trained:
-    """The trained model of a cell, from a record of `store.cells` and the weights in its folder.
+    """The trained model of a cell, from a record of `roster.cells` and the weights in its folder.
 
     Raises:
         UserError: The cell did not finish, its plugin is not installed, or its weights do not fit.

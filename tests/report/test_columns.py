@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from tests.report.make_run import metric, result, write_cell
-from vaebench import results, store
+from vaebench import results, roster, store
 from vaebench.report import sheet, tables
 
 
@@ -28,7 +28,7 @@ def run(tmp_path_factory):
 
 
 def columns(run):
-    records = store.cells(run)
+    records = roster.cells(run)
     return sheet.sheets(results.frame(run, records), records)[0]
 
 

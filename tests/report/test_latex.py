@@ -6,14 +6,14 @@ import pandas as pd
 import pytest
 
 from tests.report.make_run import HOSTILE, make_run, result
-from vaebench import results, store
+from vaebench import results, roster, store
 from vaebench.report import tables
 from vaebench.report.latex import escape, latex
 from vaebench.report.sheet import sheets
 
 
 def written(run):
-    records = store.cells(run)
+    records = roster.cells(run)
     return latex(sheets(results.frame(run, records), records))
 
 

@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from tests.report.make_run import make_run, per_image, result, write_cell
-from vaebench import report, results, store
+from vaebench import report, results, roster, store
 from vaebench.report import bounds
 from vaebench.report.plots import Look
 from vaebench.report.ranking import critical_difference, mean_ranks, ranking
@@ -12,7 +12,7 @@ from vaebench.report.terms import figures
 
 
 def blocks(run):
-    records = store.cells(run)
+    records = roster.cells(run)
     found = sheets(results.frame(run, records), records)
     return [(sheet, block) for sheet in found for block in sheet.blocks], {
         record["cell"]: record for record in records

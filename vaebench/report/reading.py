@@ -6,8 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from vaebench import results, store
-from vaebench.report.pending import completed
+from vaebench import results, roster
 from vaebench.report.sheet import Sheet, sheets
 
 
@@ -23,7 +22,7 @@ class Reading:
 
     def __init__(self, run: Path | str) -> None:
         self.run = Path(run)
-        self.records: list[dict[str, Any]] = completed(self.run, store.cells(run))
+        self.records: list[dict[str, Any]] = roster.completed(run)
 
     @cached_property
     def cells(self) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from vaebench import driver, results, store
+from vaebench import driver, results, roster, store
 from vaebench.config import digest, to_dict
 from vaebench.errors import UserError, unknown
 from vaebench.reproduction import curves, recipe, table
@@ -44,7 +44,7 @@ def reproduce(name: str, budget: str, where: driver.Where) -> int:
 
 def write(asked: Recipe, budget: str, folder: Path, runs: list[Path]) -> None:
     """Write the table, the picture and the page of a recipe from its runs."""
-    records = [record for run in runs for record in store.cells(run)]
+    records = [record for run in runs for record in roster.cells(run)]
     if not records:
         raise UserError(f"No cell of {asked.name} has finished; see the log in {folder}/runs.")
     cells = results.frame(folder, records)
