@@ -3,7 +3,7 @@ import sys
 import pytest
 import torch
 
-from vaebench.devices import forget_peak, peak_memory
+from vaebench.devices import forget_peak, has_room, peak_memory
 
 CPU = torch.device("cpu")
 
@@ -18,3 +18,11 @@ def test_the_peak_is_that_since_it_was_forgotten():
     assert during - before == pytest.approx(200, abs=30)
     forget_peak(CPU)
     assert peak_memory(CPU) < during - 150
+
+
+def test_room_is_half_of_what_is_free(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 4000))
+    assert has_room(torch.device("cuda", 1), 500)
+    assert not has_room(torch.device("cuda"), 501)
+    assert has_room(torch.device("cpu"), 2**50)
+    assert not has_room(torch.device("mps"), 1)

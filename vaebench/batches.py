@@ -6,6 +6,7 @@ from itertools import islice
 import torch
 from torch import Tensor
 
+from vaebench import devices
 from vaebench.data import Split
 from vaebench.errors import UserError
 from vaebench.likelihoods import Likelihood
@@ -37,7 +38,7 @@ class Batches:
         size: B; the whole split if that is smaller.
         seed: The cell's seed.
         fixed: Observe once and for all instead of anew in every epoch.
-        device: Where the images are kept and the batches come from.
+        device: Where batches come to, and all images are kept if they fit.
         ranks: Who shares each batch; this rank's part of it is given out.
 
     Raises:
@@ -54,7 +55,6 @@ class Batches:
         device: torch.device,
         ranks: Ranks = ALONE,
     ) -> None:
-        self.pixels = split.pixels
         self.likelihood = likelihood
         self.size = min(size, len(split))
         if self.size % ranks.size:
@@ -68,7 +68,11 @@ class Batches:
         self.epoch = 0
         self._position = 0
         self._skip = 0
-        self.once = observed(split, likelihood, "train") if fixed else None
+        bytes_a_pixel = 5 if fixed else 1
+        fits = devices.has_room(device, bytes_a_pixel * split.pixels.numel())
+        home = device if fits else torch.device("cpu")
+        self.pixels = split.pixels.to(home)
+        self.once = observed(split, likelihood, "train").to(home) if fixed else None
 
     def __len__(self) -> int:
         return len(self.pixels) // self.size
@@ -85,6 +89,7 @@ class Batches:
         for index, chosen in list(enumerate(parts))[start:]:
             # What comes after the last batch is the next epoch.
             self.epoch, self._position = divmod(epoch * len(self) + index + 1, len(self))
+            chosen = chosen.to(self.pixels.device)
             pixels = self.pixels.index_select(0, chosen)
             if self.once is None:
                 noise = generator(self.seed, "observe", epoch, index)

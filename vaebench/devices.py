@@ -42,6 +42,13 @@ def of_rank(name: str, rank: int) -> torch.device:
     return torch.device(name) if name == "cpu" else torch.device(name, rank)
 
 
+def has_room(device: torch.device, size: int) -> bool:
+    """Whether `size` bytes fit twice into what is free there; where that is unknown they do not."""
+    if device.type == "cuda":
+        return 2 * size <= torch.cuda.mem_get_info(device)[0]
+    return device.type == "cpu"
+
+
 def forget_peak(device: torch.device) -> None:
     """Begin to measure `peak_memory` anew."""
     if device.type == "cuda":

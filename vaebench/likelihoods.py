@@ -51,6 +51,11 @@ def grey(pixels: Tensor, levels: int) -> Tensor:
     return pixels.float() / (levels - 1)
 
 
+def _uniform(pixels: Tensor, generator: torch.Generator) -> Tensor:
+    """A uniform number for each pixel, drawn where the generator is: the same on every device."""
+    return torch.rand(pixels.shape, generator=generator).to(pixels.device, non_blocking=True)
+
+
 def _sum(values: Tensor) -> Tensor:
     return values.sum((-3, -2, -1))
 
@@ -66,7 +71,7 @@ class Bernoulli(Likelihood):
 
     def observe(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
         """One Bernoulli draw for each pixel, its grey value being the probability."""
-        return torch.rand(pixels.shape, generator=generator).lt_(grey(pixels, self.levels))
+        return _uniform(pixels, generator).lt_(grey(pixels, self.levels))
 
     def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
         """Logits (..., C, H, W) and binary x (B, C, H, W) to log p(x|z) (...)."""
@@ -104,8 +109,7 @@ class _Dequantised(_Scaled):
 
     def observe(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
         """(v + u) / L with u uniform on [0, 1)."""
-        noise = torch.rand(pixels.shape, generator=generator)
-        return (pixels.float() + noise) / self.levels
+        return (pixels.float() + _uniform(pixels, generator)) / self.levels
 
     def image(self, output: Tensor) -> Tensor:
         """The location, moved from the dequantised scale to grey values."""
