@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from functools import cache, partial
 
 import pytest
 import torch
@@ -253,6 +254,16 @@ def test_compiled_steps_give_the_same_weights(curved: LogLikelihood, kernel: str
         ais(curved, standard(8), batch=6, steps=20, kernel=kernel, compile=c) for c in (False, True)
     )
     same(one, other, 1e-8)
+
+
+def test_traced_steps_give_the_same_weights(
+    curved: LogLikelihood, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What torch.compile is given to translate, without a compiler behind it."""
+    compiled = partial(torch.compile, kernels.Kernel._move, backend="aot_eager", dynamic=True)
+    monkeypatch.setattr(kernels, "_program", cache(compiled))
+    one, other = (ais(curved, standard(8), batch=6, steps=5, compile=c) for c in (False, True))
+    same(one, other, 1e-9)
 
 
 def test_a_step_that_cannot_be_compiled(
