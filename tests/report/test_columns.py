@@ -129,3 +129,14 @@ def test_a_column_that_needs_all_seeds_says_why_it_has_no_mean(tmp_path):
     assert (
         entry.value is None and entry.detail == "Not available: not every seed reached the target"
     )
+
+
+def test_a_warning_of_one_seed_names_it(tmp_path):
+    for seed in range(3):
+        for name in ("gaussian", "iwae"):
+            found = result(name, seed)
+            if (name, seed) == ("iwae", 1):
+                found["metrics"]["elbo"]["warning"] = "few chains"
+            write_cell(tmp_path, found)
+    found = [note for note in columns(tmp_path).notes if "few chains" in note]
+    assert found == ["seed 1: few chains"]

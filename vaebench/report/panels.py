@@ -68,7 +68,7 @@ def panels(
     """
     found = []
     for title, text, files in _KINDS:
-        entries = []
+        entries, without = [], []
         for row in rows:
             shown = [
                 (words, *_first(run, row, name, int(budget * share)))
@@ -78,8 +78,11 @@ def panels(
             if any(each for _, each, _ in shown):
                 note = _epochs(records[shown[0][2]]) if title == "Training" else ""
                 entries.append((row, note, [(words, each) for words, each, _ in shown]))
+            elif row.entries:
+                without.append(row.label)
         if entries:
-            found.append(Panel(title, text, entries))
+            none = f" There are none of {', '.join(without)}." if without else ""
+            found.append(Panel(title, text + none, entries))
     return found
 
 

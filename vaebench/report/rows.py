@@ -123,7 +123,12 @@ def _entry(
         return Entry(
             "n/a", notes=(notes(f"n/a: {reasons[0]}"),), detail=f"Not available: {reasons[0]}"
         )
-    numbers = [notes(m["warning"]) for m in found if m.get("warning")]
+    own = len({metric.get("warning") for metric in found}) > 1
+    numbers = [
+        notes(f"seed {record['config'].get('seed')}: {text}" if own else text)
+        for record, metric in zip(cells, found, strict=True)
+        if (text := metric.get("warning"))
+    ]
     numbers = [number for number in numbers if number not in column.notes]
     if 0 < len(values) < len(done):
         numbers.append(notes(f"mean of the seeds that have it, {len(values)} of {len(done)}"))
