@@ -23,9 +23,11 @@ from ais_models import Bernoulli, LinearGaussian, standard, trained
 from page import Page, timed
 from torch import Tensor, nn
 
-from vaebench import data, load
-from vaebench.batches import observed
+from vaebench import load
+from vaebench.data.batches import observed
+from vaebench.data.images import Request
 from vaebench.evaluation import Kernel, ais, bdmc, importance_bound
+from vaebench.registry import lookup
 
 CLASSICAL = {
     "start": "prior",
@@ -169,7 +171,7 @@ def finished(page: Page, folder: str, images: int) -> None:
     page.header(
         "", "gradients/image", "bias", "mean abs. error", "reference s.e.", "AIS share of time"
     )
-    test = data.load("digits", data.Request(Path())).test
+    test = lookup.load("digits", Request(Path())).test
     for cell, rows in recorded.groupby("cell"):
         model, record = run.model(str(cell)), run.records[str(cell)]
         x = observed(test, model.likelihood, "test")[:images]

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, softplus
 from torch.optim import Adam
 
-from vaebench.config import Cell
-from vaebench.data import Images, Request, Split, load
-from vaebench.model import VAE
-from vaebench.objectives import held
+from vaebench.config.cell import Cell
+from vaebench.data.images import Images, Request, Split
+from vaebench.models.draw import held
+from vaebench.models.vae import VAE
+from vaebench.registry.lookup import load
 
 VALIDATION = 1000
 

@@ -18,14 +18,17 @@ import pandas as pd
 import yaml
 from rich.console import Console
 
-from vaebench import report, roster, store
-from vaebench.config import Settings, to_dict
-from vaebench.display import Display
-from vaebench.engines import local
-from vaebench.place import Place
-from vaebench.report import tables
-from vaebench.report.reading import read
-from vaebench.worker import plan
+from vaebench.config.resources import Place
+from vaebench.config.settings import Settings, to_dict
+from vaebench.execution.engines import local
+from vaebench.execution.progress import Display
+from vaebench.execution.worker import plan
+from vaebench.report.page import page as pages
+from vaebench.report.sheet import sheets
+from vaebench.report.tables import write
+from vaebench.report.tables.text import Terminal
+from vaebench.runs import files, records
+from vaebench.runs.run import Run
 
 UNITS = 3_000_000
 
@@ -68,7 +71,7 @@ def throughput(folder, jobs):
     for turn, many in enumerate((1, jobs, jobs, 1)):
         folders = [folder / "short" / str(turn) / cell.id for cell in cells]
         seconds, _ = time_of(list, local.Local(many).run(cells, place, folders))
-        assert all(store.read_json(f / "result.json")["status"] == "done" for f in folders)
+        assert all(files.read_json(f / "result.json")["status"] == "done" for f in folders)
         spent[many] += seconds
     return spent[1] / spent[jobs] / jobs
 
@@ -92,11 +95,11 @@ def fill(folder, cells):
             name: {"value": means[name], "se": 0.1, "n": 400, "better": "higher", "unit": "nats"}
             for name in names
         }
-        record = store.failure(cell, None) | {"status": "done", "metrics": metrics}
+        record = files.failure(cell, None) | {"status": "done", "metrics": metrics}
         record |= {"timings": {"total": 1.0}, "train": {"seconds": 1.0}}
-        store.write_text(folder / "cells" / cell.id / "history.csv", history)
-        store.write_text(folder / "cells" / cell.id / "per_image.csv", per_image)
-        store.write_result(folder / "cells" / cell.id, record)
+        files.write_text(folder / "cells" / cell.id / "history.csv", history)
+        files.write_text(folder / "cells" / cell.id / "per_image.csv", per_image)
+        files.write_result(folder / "cells" / cell.id, record)
 
 
 def main():
@@ -119,28 +122,30 @@ def main():
         cells = planned.cells
         print(f"planning {len(cells)} cells: {seconds:.1f} s")
         text = yaml.safe_dump(to_dict(planned.settings))
-        store.write_text(folder / "config.yaml", text)
+        files.write_text(folder / "config.yaml", text)
         clock = time.process_time()
         fill(folder, cells)
-        roster.write(folder, cells)
+        records.write(folder, cells)
         screen = Console(file=(folder / "screen").open("w"))
         with Display(screen, list(cells)) as display:
             for i, cell in enumerate(cells):
-                record = store.read_json(folder / "cells" / cell.id / "result.json")
+                record = files.read_json(folder / "cells" / cell.id / "result.json")
                 display.done(i, record)
-                store.write_json(folder / "running.json", {"cells": [cell.id]})
+                files.write_json(folder / "running.json", {"cells": [cell.id]})
         driver = time.process_time() - clock
         print(f"the driver's own work, a result written: {1000 * driver / count:.1f} ms a cell")
-        seconds, flaws = time_of(lambda: [store.flaw(folder / "cells" / c.id) for c in cells])
+        seconds, flaws = time_of(lambda: [files.flaw(folder / "cells" / c.id) for c in cells])
         assert not any(flaws)
         print(f"looking for what is missing: {seconds:.1f} s")
-        seconds, reading = time_of(read, folder)
+        seconds, there = time_of(Run, folder, True)
         print(f"reading: {seconds:.1f} s")
-        seconds, _ = time_of(tables.write, reading)
+        seconds, found = time_of(sheets, there)
+        print(f"comparing: {seconds:.1f} s")
+        seconds, _ = time_of(write.write, there, found)
         print(f"tables: {seconds:.1f} s")
-        seconds, page = time_of(report.write, reading)
+        seconds, page = time_of(pages.write, there, found)
         print(f"page: {seconds:.1f} s, {page.stat().st_size >> 20} MiB")
-        seconds, _ = time_of(lambda: screen.print(tables.terminal(reading)))
+        seconds, _ = time_of(lambda: screen.print(Terminal(found)))
         print(f"terminal: {seconds:.1f} s")
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         print(f"peak memory of the driver: {peak:.2f} GiB")

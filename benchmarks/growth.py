@@ -24,15 +24,17 @@ from bare import cell, images
 from page import Page
 from peer import forget, peak
 
-from vaebench import roster, store
-from vaebench.config import Settings, to_dict
+from vaebench.config.resources import Place
+from vaebench.config.settings import Settings, to_dict
 from vaebench.evaluation import importance_bound
-from vaebench.likelihoods import grey
-from vaebench.place import Place
-from vaebench.plugins import catalogue
-from vaebench.report import tables
-from vaebench.train import build
-from vaebench.worker import plan
+from vaebench.execution.worker import plan
+from vaebench.models.likelihoods import grey
+from vaebench.registry.catalogue import catalogue
+from vaebench.report.sheet import sheets
+from vaebench.report.tables import write
+from vaebench.runs import files, records
+from vaebench.runs.run import Run
+from vaebench.training.build import build
 
 TOLERANCE = 0.15
 REPEATS = 3
@@ -116,22 +118,23 @@ def _run(variants: int, seeds: int) -> Callable[[], Any]:
     parent = tempfile.TemporaryDirectory()
     folder = Path(parent.name)
     planned = plan(settings, place)
-    store.write_text(folder / "config.yaml", yaml.safe_dump(to_dict(planned.settings)))
+    files.write_text(folder / "config.yaml", yaml.safe_dump(to_dict(planned.settings)))
     for one in planned.cells:
         metrics = {
             name: {"value": random.normal(-80), "se": 0.1, "n": 400, "better": "higher"}
             | {"unit": "nats"}
             for name in ("elbo", "iwae_256", "log_likelihood_ais", "mse")
         }
-        record = store.failure(one, None) | {"status": "done", "metrics": metrics}
+        record = files.failure(one, None) | {"status": "done", "metrics": metrics}
         record |= {"timings": {"total": 1.0}, "train": {"seconds": 1.0}}
         (folder / "cells" / one.id).mkdir(parents=True)
-        store.write_result(folder / "cells" / one.id, record)
-    roster.write(folder, planned.cells)
+        files.write_result(folder / "cells" / one.id, record)
+    records.write(folder, planned.cells)
 
     def work(parent: Any = parent) -> None:
         plan(settings, place)
-        tables.write(folder)
+        run = Run(folder, pending=True)
+        write.write(run, sheets(run))
 
     return work
 

@@ -26,8 +26,8 @@ import torch
 from bare import cell, images
 from torch import Tensor, nn
 
-from vaebench.config import Cell
-from vaebench.data import Images
+from vaebench.config.cell import Cell
+from vaebench.data.images import Images
 
 SAMPLES = 8
 #: Each row and its variant here; the first word is Pythae's model. vaebench's flow also sees the
@@ -56,8 +56,9 @@ def forget() -> None:
 
 def vaebench_side(plan: Cell, data: Images) -> Any:
     """A function that trains an epoch."""
-    from vaebench.plugins import catalogue
-    from vaebench.train import build, fit
+    from vaebench.registry.catalogue import catalogue
+    from vaebench.training.build import build
+    from vaebench.training.fit import fit
 
     variant = catalogue().variant(plan.plugin)
     model, critic = build(plan, variant, data)
@@ -72,7 +73,7 @@ def pythae_model(kind: str, plan: Cell, data: Images) -> Any:
     from pythae.models.base.base_utils import ModelOutput
     from pythae.models.nn import BaseDecoder, BaseEncoder
 
-    from vaebench.backbones import backbone
+    from vaebench.registry.lookup import backbone
 
     inner, outer = backbone(plan.backbone).build(data.shape, plan.latent, plan.width)
 
@@ -115,8 +116,8 @@ def pythae_side(kind: str, plan: Cell, data: Images, folder: str) -> Any:
     from pythae.pipelines import TrainingPipeline
     from pythae.trainers import BaseTrainerConfig
 
-    from vaebench.batches import observed
-    from vaebench.likelihoods import likelihood
+    from vaebench.data.batches import observed
+    from vaebench.models.likelihoods import likelihood
 
     seen = likelihood(plan.likelihood, data.levels)
     x, validation = (

@@ -30,9 +30,10 @@ from bare import cell, images, train
 from page import Page, median_of, paired
 
 from vaebench.evaluation import importance_bound
-from vaebench.likelihoods import grey
-from vaebench.plugins import catalogue
-from vaebench.train import build, fit
+from vaebench.models.likelihoods import grey
+from vaebench.registry.catalogue import catalogue
+from vaebench.training.build import build
+from vaebench.training.fit import fit
 
 KINDS = ("VAE", "IWAE", "IAF", "IAF of equal size", "SVAE")
 DRAWS, IMAGES, EPOCH = 100, 1000, 50_000

@@ -21,9 +21,9 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 
-from vaebench.evaluation.classifier import Classifier
+from vaebench.evaluation.features.classifier import Classifier
 
-WEIGHTS = Path(__file__).parents[1] / "vaebench" / "evaluation" / "weights"
+WEIGHTS = Path(__file__).parents[1] / "vaebench" / "evaluation" / "features" / "weights"
 Labelled = tuple[Tensor, Tensor]
 
 

@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 
 def metrics(app) -> None:
     """Write a section for every metric, from what each declares about itself."""
-    from vaebench.evaluation.metrics import METRICS
+    from vaebench.evaluation.metrics.select import METRICS
 
     lines = []
     for metric in METRICS:

@@ -3,8 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
-from vaebench.config import Cell
-from vaebench.data import Request, load
+from vaebench.config.cell import Cell
+from vaebench.data.images import Request
+from vaebench.registry.lookup import load
 
 
 def cell(**changes) -> Cell:

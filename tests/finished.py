@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from tests.cells import cell
-from vaebench import cell as cells
-from vaebench import store
-from vaebench.place import Place
+from vaebench.config.resources import Place
+from vaebench.execution import run_cell as cells
+from vaebench.runs import files
 
 
 def train(run: Path, **changes) -> str:
@@ -15,5 +15,5 @@ def train(run: Path, **changes) -> str:
     folder = run / "cells" / small.id
     record = cells.run(small, place, folder, lambda progress: None)
     assert record["status"] == "done", record["reason"]
-    store.write_text(run / "config.yaml", "dataset: digits\n")
+    files.write_text(run / "config.yaml", "dataset: digits\n")
     return small.id

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 import vaebench
 from tests.finished import train
-from vaebench.cli import main
+from vaebench.cli.app import main
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -1,4 +1,4 @@
-from vaebench.errors import unknown
+from vaebench.errors import LONGEST, nearest, short, unknown
 
 
 def test_an_unknown_name_gets_the_closest_one_and_the_others():
@@ -14,3 +14,20 @@ def test_a_long_list_does_not_hide_the_name_that_was_meant():
         "No metric 'elb'. Did you mean 'elbo'? There are 41 to choose from."
     )
     assert "metric39" in str(unknown("metric", "quite another", names))
+
+
+def test_a_reason_is_its_first_line_and_no_longer_than_fits():
+    assert short("  one\ntwo") == "one"
+    assert short("") == ""
+    assert short("x" * LONGEST) == "x" * LONGEST
+    cut = short("x" * (LONGEST + 1))
+    assert len(cut) == LONGEST and cut.endswith("x…")
+
+
+def test_the_nearest_begin_alike():
+    cells = ["gaussian-digits-s0-12345678", "gmm-digits-s0-12345678", "vmf-mnist-s0-12345678"]
+    assert nearest("gausian", cells) == cells[:1]
+    assert nearest("vmf-mnits", cells) == cells[2:]
+    assert nearest("poisson", cells) == []
+    assert nearest("", cells) == []
+    assert len(nearest("gaussian", [f"gaussian-{i}" for i in range(9)], 2)) == 2

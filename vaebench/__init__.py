@@ -6,37 +6,39 @@ The public names are loaded on first use, so that `import vaebench` stays cheap.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from vaebench._version import __version__
 
 if TYPE_CHECKING:
-    from vaebench.backbones import Backbone as Backbone
-    from vaebench.data import Images as Images
-    from vaebench.data import Request as Request
-    from vaebench.data import Source as Source
-    from vaebench.data import Split as Split
+    from vaebench.data.images import Images as Images
+    from vaebench.data.images import Request as Request
+    from vaebench.data.images import Source as Source
+    from vaebench.data.images import Split as Split
     from vaebench.hookspecs import hookimpl as hookimpl
-    from vaebench.loading import load as load
-    from vaebench.objectives import Draw as Draw
-    from vaebench.objectives import elbo as elbo
-    from vaebench.objectives import iwae as iwae
-    from vaebench.posterior import Gaussian as Gaussian
-    from vaebench.posterior import Posterior as Posterior
-    from vaebench.posterior import Variant as Variant
+    from vaebench.models.backbones import Backbone as Backbone
+    from vaebench.models.draw import Draw as Draw
+    from vaebench.models.objectives import elbo as elbo
+    from vaebench.models.objectives import iwae as iwae
+    from vaebench.models.posterior import Gaussian as Gaussian
+    from vaebench.models.posterior import Posterior as Posterior
+    from vaebench.models.variant import Variant as Variant
+    from vaebench.notebook import Run as Run
+    from vaebench.notebook import load as load
 
 _HOME = {
-    "Backbone": "backbones",
-    "Draw": "objectives",
-    "Gaussian": "posterior",
-    "Images": "data",
-    "Posterior": "posterior",
-    "Request": "data",
-    "Source": "data",
-    "Split": "data",
-    "Variant": "posterior",
-    "elbo": "objectives",
+    "Backbone": "models.backbones",
+    "Draw": "models.draw",
+    "Gaussian": "models.posterior",
+    "Images": "data.images",
+    "Posterior": "models.posterior",
+    "Request": "data.images",
+    "Run": "notebook",
+    "Source": "data.images",
+    "Split": "data.images",
+    "Variant": "models.variant",
+    "elbo": "models.objectives",
     "hookimpl": "hookspecs",
-    "iwae": "objectives",
-    "load": "loading",
+    "iwae": "models.objectives",
+    "load": "notebook",
 }
 __all__ = [*_HOME, "__version__"]
 

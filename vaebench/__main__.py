@@ -1,5 +1,5 @@
 """`python -m vaebench`."""
 
-from vaebench.cli import main
+from vaebench.cli.app import main
 
 main(prog_name="vaebench")

@@ -9,15 +9,14 @@ import pluggy
 if TYPE_CHECKING:
     from torch import nn
 
-    from vaebench import Backbone, Source
-    from vaebench.posterior import Variant
+    from vaebench.data.images import Source
+    from vaebench.models.backbones import Backbone
+    from vaebench.models.variant import Variant
 
 #: Major version of the plugin interface; a plugin may name its own as `vaebench_interface`.
 INTERFACE = 1
-
 #: Of entry points.
 GROUP = "vaebench"
-
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
 

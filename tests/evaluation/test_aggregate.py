@@ -15,8 +15,12 @@ from torch.distributions import (
     kl_divergence,
 )
 
-from vaebench.evaluation import aggregate
-from vaebench.evaluation.aggregate import information, marginal_kl_per_dimension, moment_kl
+from vaebench.evaluation.functional import aggregate
+from vaebench.evaluation.functional.aggregate import (
+    information,
+    marginal_kl_per_dimension,
+    moment_kl,
+)
 
 
 def product(loc, scale, family=Normal):

@@ -17,8 +17,9 @@ from torch.distributions import (
 from torch.distributions.transforms import ExpTransform
 
 from tests.evaluation.models import LinearGaussian, LogLikelihood, normal_log_density, standard
-from vaebench.evaluation import ais, kernels
-from vaebench.evaluation.evidence import Estimate
+from vaebench.evaluation import ais
+from vaebench.evaluation.annealing import kernels
+from vaebench.evaluation.annealing.ais import Estimate
 
 F64 = torch.float64
 
@@ -164,11 +165,11 @@ def test_resampling_stays_unbiased() -> None:
 
 def test_the_estimating_run_adapts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Step sizes are the pilot's, whatever is accepted on the way."""
-    from vaebench.evaluation import annealing
-    from vaebench.evaluation.kernels import Kernel
+    from vaebench.evaluation.annealing import chains
+    from vaebench.evaluation.annealing.kernels import Kernel
 
     used: list[Tensor] = []
-    move, run = Kernel.move, annealing.run
+    move, run = Kernel.move, chains.run
 
     def watched_move(self, path, state, beta, step, noise):
         used.append(step)
@@ -183,7 +184,7 @@ def test_the_estimating_run_adapts_nothing(monkeypatch: pytest.MonkeyPatch) -> N
         return found
 
     monkeypatch.setattr(Kernel, "move", watched_move)
-    monkeypatch.setattr(annealing, "run", watched_run)
+    monkeypatch.setattr("vaebench.evaluation.annealing.ais.run", watched_run)
     model = LinearGaussian(3, 8, sigma=0.5)
     ais(model.log_likelihood(model.images(4)), standard(3), batch=4, steps=30)
     assert len(used) == 29

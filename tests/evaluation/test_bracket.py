@@ -7,9 +7,9 @@ from torch.nn.functional import softplus
 
 from tests.evaluation.models import LinearGaussian, LogLikelihood, normal_log_density, standard
 from vaebench.evaluation import bdmc, certified
-from vaebench.evaluation.bracket import _Simulated
-from vaebench.evaluation.latent_space import latent_space
-from vaebench.evaluation.settings import Settings
+from vaebench.evaluation.annealing.bdmc import _Simulated
+from vaebench.evaluation.annealing.latent_space import latent_space
+from vaebench.evaluation.annealing.settings import Settings
 
 F64 = torch.float64
 

@@ -10,11 +10,11 @@ from torch.distributions import Independent, StudentT
 
 from tests.cells import cell, digits
 from vaebench import Posterior, Variant
-from vaebench.evaluation.coherence import contradiction
-from vaebench.evaluation.estimate import Estimate
-from vaebench.evaluation.metrics import evaluate, select
-from vaebench.evaluation.subject import Subject, Terms
-from vaebench.train import build
+from vaebench.evaluation.metrics.coherence import contradiction
+from vaebench.evaluation.metrics.estimate import Estimate
+from vaebench.evaluation.metrics.select import evaluate, select
+from vaebench.evaluation.metrics.subject import Subject, Terms
+from vaebench.training.build import build
 
 RESTING = ("elbo", "kl", "iwae_8", "inference_gap")
 

@@ -10,11 +10,11 @@ from torch import nn
 
 import vaebench.evaluation
 from vaebench.errors import UserError
-from vaebench.evaluation import classifier, inception
-from vaebench.evaluation.features import EXTRACTORS, Extractor, extractor
-from vaebench.evaluation.frechet import floor, frechet_distance, moments
+from vaebench.evaluation.features import classifier, inception
+from vaebench.evaluation.features.extractor import EXTRACTORS, Extractor, extractor
+from vaebench.evaluation.functional.frechet import floor, frechet_distance, moments
 
-WEIGHTS = Path(vaebench.evaluation.__path__[0]) / "weights"
+WEIGHTS = Path(vaebench.evaluation.__path__[0]) / "features" / "weights"
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy
 import pytest
 import torch
 
-from vaebench.evaluation.frechet import (
+from vaebench.evaluation.functional.frechet import (
     Moments,
     bootstrap,
     extrapolate,

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics.pairwise import polynomial_kernel
 
-from vaebench.evaluation.kernel_distance import kernel_distance
+from vaebench.evaluation.functional.kernel_distance import kernel_distance
 
 
 def sample(count, seed, shift=0.0, dimension=8):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vaebench.evaluation.kernels import KERNELS, Kernel, Noise, Path, State
+from vaebench.evaluation.annealing.kernels import KERNELS, Kernel, Noise, Path, State
 
 F64 = torch.float64
 CHAINS = 20_000

@@ -13,7 +13,7 @@ from torch.distributions import (
     kl_divergence,
 )
 
-from vaebench.evaluation.latents import (
+from vaebench.evaluation.functional.posteriors import (
     active_units,
     collapsed,
     kl_per_dimension,

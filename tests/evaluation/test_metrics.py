@@ -9,15 +9,16 @@ import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
 from tests.cells import cell, digits
-from vaebench.data import Images, Request, Split, load
+from vaebench.data.images import Images, Request, Split
 from vaebench.errors import UserError
-from vaebench.evaluation.columns import bounds, feature
-from vaebench.evaluation.columns.novelty import closest
-from vaebench.evaluation.features import Extractor
-from vaebench.evaluation.metrics import METRICS, evaluate, select
-from vaebench.evaluation.subject import Subject
-from vaebench.plugins import catalogue
-from vaebench.train import build
+from vaebench.evaluation.features.extractor import Extractor
+from vaebench.evaluation.metrics import features, likelihood
+from vaebench.evaluation.metrics.novelty import closest
+from vaebench.evaluation.metrics.select import METRICS, evaluate, select
+from vaebench.evaluation.metrics.subject import Subject
+from vaebench.registry.catalogue import catalogue
+from vaebench.registry.lookup import load
+from vaebench.training.build import build
 
 
 def many(count):
@@ -260,7 +261,7 @@ def test_the_curve_of_the_bound_ends_in_the_bound_and_starts_below_it(records):
 def test_the_bound_does_not_depend_on_how_many_images_are_decoded_at_a_time(monkeypatch):
     model = subject("gmm", iw_images=300, iw_samples=3)
     first = measure(model, "iwae_{k}")["iwae_3"]["per_image"]
-    monkeypatch.setattr(bounds, "_PIXELS", 1)
+    monkeypatch.setattr(likelihood, "_PIXELS", 1)
     second = measure(model, "iwae_{k}")["iwae_3"]["per_image"]
     torch.testing.assert_close(first, second, rtol=0, atol=1e-4)
     other = measure(replace(model, seed=1), "iwae_{k}")["iwae_3"]["per_image"]
@@ -300,7 +301,7 @@ def test_numbers_are_a_function_of_the_seed():
 
 
 def test_a_large_feature_space_gets_no_bootstrap(monkeypatch):
-    monkeypatch.setattr(feature, "MOST_DIMENSIONS", 16)
+    monkeypatch.setattr(features, "MOST_DIMENSIONS", 16)
     found = measure(subject(), "fid")
     assert found["fid_digits"]["se"] is None and found["fid_digits"]["value"] > 0
     assert "32 dimensions make one slow" in found["fid_digits_infinity"]["reason"]
@@ -309,7 +310,7 @@ def test_a_large_feature_space_gets_no_bootstrap(monkeypatch):
 def test_an_extractor_without_classes_has_no_class_histogram(monkeypatch):
     own = Extractor("pixels", "0" * 64, torch.nn.Flatten())
     known = {"pixels": lambda weights, download: own}
-    monkeypatch.setattr("vaebench.evaluation.subject.plugged", lambda found: known)
+    monkeypatch.setattr("vaebench.evaluation.metrics.subject.plugged", lambda found: known)
     found = measure(replace(subject(), extractor_name="pixels"), "fid", "kid", "modes")
     assert found["fid_pixels"]["depends"]["features"] == "pixels@00000000"
     assert found["fid_pixels"]["depends"]["dimensions"] == 64
@@ -326,6 +327,6 @@ class Broken(torch.nn.Module):
 
 def test_features_that_are_not_finite_give_a_reason(monkeypatch):
     known = {"broken": lambda weights, download: Extractor("broken", "1" * 64, Broken())}
-    monkeypatch.setattr("vaebench.evaluation.subject.plugged", lambda found: known)
+    monkeypatch.setattr("vaebench.evaluation.metrics.subject.plugged", lambda found: known)
     found = measure(replace(subject(), extractor_name="broken"), "fid")
     assert "not finite" in found["fid_broken"]["reason"]

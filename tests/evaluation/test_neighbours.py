@@ -3,7 +3,7 @@ import pytest
 import torch
 from sklearn.neighbors import NearestNeighbors
 
-from vaebench.evaluation.neighbours import neighbours
+from vaebench.evaluation.functional.neighbours import neighbours
 
 
 def sample(count, dimension=6, seed=0):

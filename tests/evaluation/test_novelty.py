@@ -3,7 +3,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
-from vaebench.evaluation import novelty
+from vaebench.evaluation.functional import novelty
 
 
 def test_auroc_is_that_of_scikit_learn_with_ties():

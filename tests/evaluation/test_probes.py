@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from vaebench.evaluation.probes import accuracy, linear, nearest
+from vaebench.evaluation.functional.probes import accuracy, linear, nearest
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from vaebench.evaluation.features import extractor
-from vaebench.evaluation.frechet import frechet_distance, moments
-from vaebench.evaluation.real import folder, real
+from vaebench.evaluation.features.cache import folder, real
+from vaebench.evaluation.features.extractor import extractor
+from vaebench.evaluation.functional.frechet import frechet_distance, moments
 
 IMAGES = torch.rand(50, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 

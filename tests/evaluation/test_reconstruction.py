@@ -7,7 +7,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from vaebench.errors import UserError
-from vaebench.evaluation.reconstruction import mse, psnr, ssim
+from vaebench.evaluation.functional.reconstruction import mse, psnr, ssim
 
 
 def pair(count=7, channels=1, size=16):

@@ -3,7 +3,7 @@ import torch
 from torch.distributions import Independent, Laplace, MultivariateNormal, Normal
 
 from tests.evaluation.models import LinearGaussian, standard
-from vaebench.evaluation.refine import location_scale, refine
+from vaebench.evaluation.functional.refine import location_scale, refine
 
 
 def encoder(batch, features):

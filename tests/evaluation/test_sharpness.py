@@ -4,7 +4,7 @@ import torch
 from scipy.ndimage import gaussian_filter, laplace
 from sklearn.datasets import load_digits
 
-from vaebench.evaluation.sharpness import sharpness
+from vaebench.evaluation.functional.sharpness import sharpness
 
 
 def digits(count=40):

@@ -2,11 +2,11 @@ import pytest
 import torch
 
 from tests.cells import cell, digits
-from vaebench.evaluation.columns.signal import _ratio, encoder_snr
-from vaebench.evaluation.estimate import Unavailable
-from vaebench.evaluation.subject import Subject
-from vaebench.plugins import catalogue
-from vaebench.train import build
+from vaebench.evaluation.metrics.estimate import Unavailable
+from vaebench.evaluation.metrics.gradients import _ratio, encoder_snr
+from vaebench.evaluation.metrics.subject import Subject
+from vaebench.registry.catalogue import catalogue
+from vaebench.training.build import build
 
 
 def subject(plugin):

@@ -3,7 +3,8 @@ import torch
 from torch.distributions import Independent, Normal, kl_divergence
 from vaebench_plugins.beta_vae import weighted
 
-from vaebench.objectives import draw, elbo
+from vaebench.models.draw import draw
+from vaebench.models.objectives import elbo
 
 
 @pytest.fixture

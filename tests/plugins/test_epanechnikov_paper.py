@@ -15,7 +15,7 @@ from vaebench_plugins.epanechnikov_paper import (
     vaebench_variants,
 )
 
-from vaebench.objectives import draw
+from vaebench.models.draw import draw
 
 CASES = [(0.7, 1.3, 0.1), (0.2, 0.05, 1.0), (-0.4, 0.9, 2 * STEP * 0.9), (0.0, 0.3, 10.0)]
 

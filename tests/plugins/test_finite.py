@@ -16,7 +16,7 @@ from vaebench_plugins import (
 )
 
 from vaebench import Variant
-from vaebench.objectives import Draw, draw, fixed
+from vaebench.models.draw import Draw, draw, fixed
 
 MODULES = (
     epanechnikov,

@@ -15,8 +15,9 @@ from vaebench_plugins.gamix import (
 from vaebench_plugins.gmm import GaussianMixture
 
 from vaebench import Gaussian
-from vaebench.objectives import Draw, draw, elbo
-from vaebench.plugins import catalogue
+from vaebench.models.draw import Draw, draw
+from vaebench.models.objectives import elbo
+from vaebench.registry.catalogue import catalogue
 
 
 def table(loc: Tensor, scale: Tensor) -> Draw:

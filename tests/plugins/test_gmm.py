@@ -17,7 +17,7 @@ from vaebench_plugins.gmm import (
 )
 
 from vaebench import elbo, iwae
-from vaebench.objectives import draw
+from vaebench.models.draw import draw
 
 LOGITS = [0.3, -0.2, 0.5]
 LOC = [[-1.0, 0.5, 0.2], [1.0, -0.5, -0.7], [0.5, 1.5, 0.9]]

@@ -9,7 +9,7 @@ from torch.autograd.functional import jacobian
 from vaebench_plugins.iaf import IAFPosterior
 
 from vaebench import Gaussian, elbo
-from vaebench.objectives import draw
+from vaebench.models.draw import draw
 
 
 def posterior(features: int, steps: int = 3, width: int = 24, gain: float = 3.0) -> IAFPosterior:

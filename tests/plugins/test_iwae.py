@@ -15,7 +15,7 @@ from torch.distributions import Independent, Normal
 from vaebench_plugins.iwae import dreg, importance_weighted, sticking_the_landing, vaebench_variants
 
 from vaebench import iwae
-from vaebench.objectives import Draw, Fixed
+from vaebench.models.draw import Draw, Fixed
 
 
 def nodes(samples: int, order: int = 32) -> tuple[Tensor, Tensor]:

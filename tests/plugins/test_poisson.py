@@ -10,7 +10,7 @@ from torch.distributions import Independent, Poisson, kl_divergence
 from vaebench_plugins.poisson import PoissonPosterior, RelaxedPoisson, vaebench_variants
 
 from vaebench import elbo
-from vaebench.objectives import draw
+from vaebench.models.draw import draw
 
 
 @pytest.mark.parametrize(("rate", "delta"), [(1.0, 2.0), (3.0, 0.2), (0.5, 1.0), (2.0, 20.0)])

@@ -10,7 +10,7 @@ from torch.distributions import Independent, Normal
 from vaebench_plugins.tighter_bounds import ciwae, miwae, piwae, vaebench_variants
 
 from vaebench import iwae
-from vaebench.objectives import Draw
+from vaebench.models.draw import Draw
 
 
 def table(samples: int = 6, batch: int = 5) -> tuple[Draw, Tensor, list[Tensor]]:

@@ -18,7 +18,8 @@ from vaebench_plugins.vmf import (
     vaebench_variants,
 )
 
-from vaebench.objectives import draw, elbo
+from vaebench.models.draw import draw
+from vaebench.models.objectives import elbo
 
 F64 = torch.float64
 GRID = [

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from vaebench import store
+from vaebench.runs import files
 
 #: log p(x) in nats, KL, FID, FID of reconstructions, sharpness, seconds.
 TRUTH = {
@@ -173,7 +173,7 @@ def write_cell(run: Path, found: dict) -> Path:
     """A finished cell with all of its files."""
     folder = run / "cells" / cell_name(found)
     name, seed = found["config"]["plugin"], found["config"]["seed"]
-    store.write_json(folder / "result.json", found | {"cell": folder.name})
+    files.write_json(folder / "result.json", found | {"cell": folder.name})
     values = per_image(name, seed)
     lines = [",".join(["index", *values])]
     for i in range(400):
@@ -181,13 +181,13 @@ def write_cell(run: Path, found: dict) -> Path:
             "" if np.isnan(column[i]) else repr(float(column[i])) for column in values.values()
         )
         lines.append(",".join([str(i), *texts]))
-    store.write_text(folder / "per_image.csv", "\n".join(lines) + "\n")
-    store.write_text(folder / "history.csv", history(name, seed))
+    files.write_text(folder / "per_image.csv", "\n".join(lines) + "\n")
+    files.write_text(folder / "history.csv", history(name, seed))
     shapes = digits(seed)
     copies = np.sqrt(shapes[:32])
-    store.write_bytes(folder / "reconstructions.png", png(shapes[:32], copies))
+    files.write_bytes(folder / "reconstructions.png", png(shapes[:32], copies))
     if TRUTH[name][0] is not None:
-        store.write_bytes(folder / "samples.png", png(shapes[::-1]))
+        files.write_bytes(folder / "samples.png", png(shapes[::-1]))
     return folder
 
 
@@ -230,13 +230,13 @@ def fail(run: Path, name: str, seed: int, reason: str) -> Path:
     """A cell that failed while training."""
     found = result(name, seed) | {"status": "failed", "reason": reason, "metrics": {}, "train": {}}
     folder = run / "cells" / cell_name(found)
-    store.write_json(folder / "result.json", found | {"cell": folder.name})
+    files.write_json(folder / "result.json", found | {"cell": folder.name})
     return folder
 
 
 def make_run(run: Path, seeds: tuple[int, ...] = (0,), **config: object) -> Path:
     """Eight variants; vmf fails with the last seed."""
-    store.write_text(run / "config.yaml", "dataset: digits\nplugins: [gaussian, iwae, iaf]\n")
+    files.write_text(run / "config.yaml", "dataset: digits\nplugins: [gaussian, iwae, iaf]\n")
     for seed in seeds:
         for name in TRUTH:
             if name == "vmf" and seed == seeds[-1]:

@@ -6,7 +6,8 @@ import shutil
 import pytest
 
 from tests.report.make_run import HOSTILE, digits, make_run, png, result, write_cell
-from vaebench import report, store
+from vaebench import report
+from vaebench.runs import files
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -29,8 +30,8 @@ def path(tmp_path_factory):
     run = make_run(tmp_path_factory.mktemp("browser") / "run", (0, 1, 2))
     for cell in (run / "cells").iterdir():
         for name in ("interpolations", "traversals", "film") if "vmf" not in cell.name else ():
-            store.write_bytes(cell / f"{name}.png", png(digits(0)))
-    return report.write(run)
+            files.write_bytes(cell / f"{name}.png", png(digits(0)))
+    return report.write(run).page
 
 
 class Visit:
@@ -194,8 +195,8 @@ def test_hostile_names_are_shown_as_text(visit, tmp_path):
         found["config"]["plugin"] = name
         found["variant"] = {"name": name, "deviations": {name: name}, "reference": name}
         found["metrics"]["elbo"]["title"] = HOSTILE[1]
-        store.write_json(tmp_path / "cells" / f"c{number}" / "result.json", found)
-    page = visit(report.write(tmp_path))
+        files.write_json(tmp_path / "cells" / f"c{number}" / "result.json", found)
+    page = visit(report.write(tmp_path).page)
     shown = page.locator("table.sheet tbody th").all_text_contents()
     assert any("<script>alert(1)</script>" in text for text in shown)
     page.get_by_role("button", name="Columns").first.click()
@@ -235,8 +236,8 @@ def test_a_large_page_is_light_and_ready_soon(visit, tmp_path):
             for name in ("gaussian", "iwae", "iaf", "gmm", "gamix", "epanechnikov", "autoencoder"):
                 cell = write_cell(tmp_path, result(name, seed, dataset=dataset))
                 for kind in ("interpolations", "traversals", "film"):
-                    store.write_bytes(cell / f"{kind}.png", png(digits(seed)))
-    path = report.write(tmp_path)
+                    files.write_bytes(cell / f"{kind}.png", png(digits(seed)))
+    path = report.write(tmp_path).page
     assert path.stat().st_size < 5e6
     page = visit(path)
     session = page.context.new_cdp_session(page)
@@ -249,8 +250,8 @@ def test_a_large_page_is_light_and_ready_soon(visit, tmp_path):
 
 
 def test_a_comparison_page_works_too(visit, path):
-    from vaebench.differences import compare
-    from vaebench.report import versus
+    from vaebench.report.comparison import versus
+    from vaebench.report.comparison.differences import compare
 
     found = compare(("gaussian", "iaf"), path.parent, ())
     page = visit(

@@ -4,8 +4,10 @@ import pytest
 from rich.console import Console
 
 from tests.report.make_run import metric, result, write_cell
-from vaebench import results, roster, store
-from vaebench.report import sheet, tables
+from tests.report.written import terminal, write_tables
+from vaebench.report import sheet
+from vaebench.runs import files
+from vaebench.runs.run import Run
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +30,7 @@ def run(tmp_path_factory):
 
 
 def columns(run):
-    records = roster.cells(run)
-    return sheet.sheets(results.frame(run, records), records)[0]
+    return sheet.sheets(Run(run))[0]
 
 
 def test_what_stands_beside_the_fid_does_not_crowd_the_main_table(run):
@@ -56,8 +57,8 @@ def test_each_likelihood_says_over_which_images_it_is(tmp_path):
     assert block.images["elbo"] == "400 images" and block.images["fid_digits"] == ""
     assert block.images["kl"] == "various images"
     screen = Console(file=io.StringIO(), width=100)
-    screen.print(tables.terminal(tmp_path))
-    tables.write(tmp_path)
+    screen.print(terminal(tmp_path))
+    write_tables(tmp_path)
     for text in (screen.file.getvalue(), (tmp_path / "table.md").read_text()):
         assert (
             "log p(x) by AIS is a mean over the first 64 images and ELBO over 400 images: do not "
@@ -70,14 +71,14 @@ def test_without_a_difference_of_images_nothing_is_said_of_them(tmp_path):
         found = result(name, 0)
         found["metrics"]["log_likelihood_ais"]["n"] = 400
         write_cell(tmp_path, found)
-    tables.write(tmp_path)
+    write_tables(tmp_path)
     assert "do not compare" not in (tmp_path / "table.md").read_text()
 
 
 @pytest.mark.parametrize(("width", "hidden"), [(300, 0), (80, 5)])
 def test_the_terminal_counts_the_columns_that_it_leaves_out(run, width, hidden):
     screen = Console(file=io.StringIO(), width=width)
-    screen.print(tables.terminal(run))
+    screen.print(terminal(run))
     assert (f"\n{hidden} more columns in table.md" in screen.file.getvalue()) == (hidden > 0)
     assert ("more column" in screen.file.getvalue()) == (hidden > 0)
 
@@ -91,14 +92,14 @@ def test_real_images_stand_under_samples_and_reconstructions(run):
 def test_only_footnotes_that_are_referred_to_are_printed(run):
     assert "n/a: nobody asked" in columns(run).notes
     screen = Console(file=io.StringIO(), width=200)
-    screen.print(tables.terminal(run))
-    tables.write(run)
+    screen.print(terminal(run))
+    write_tables(run)
     for text in (screen.file.getvalue(), (run / "table.md").read_text()):
         assert "nobody asked" not in text and "fewer images" in text
 
 
 def test_costs_are_columns(run):
-    found = results.load(run).iloc[0]
+    found = Run(run).cells.iloc[0]
     assert found["seconds_per_epoch"] == 0.5 and found["peak_memory"] == 512.5
     names = [column.name for column in columns(run).columns]
     assert {"seconds", "seconds_per_epoch", "decoder_passes", "peak_memory"} <= set(names)
@@ -110,10 +111,10 @@ def test_the_time_to_an_elbo_needs_all_seeds_and_names_its_target(tmp_path):
             folder = write_cell(tmp_path, result(name, seed))
             elbos = [-30.0, -25.0] if seed < slow else [-30.0, -20.0 + seed]
             rows = "".join(f"{i},{10 * i},{elbo}\n" for i, elbo in enumerate(elbos, 1))
-            store.write_text(folder / "history.csv", "epoch,seconds,valid_elbo\n" + rows)
+            files.write_text(folder / "history.csv", "epoch,seconds,valid_elbo\n" + rows)
     sheet = columns(tmp_path)
     column = next(c for c in sheet.columns if c.name == "seconds_to_elbo")
-    target = results.load(tmp_path)["elbo_target"].iloc[0]
+    target = Run(tmp_path).cells["elbo_target"].iloc[0]
     assert column.depends == f"target: {target:.2f}"
     (block,) = sheet.blocks
     values = {row.label: row.entries["seconds_to_elbo"].value for row in block.rows}
@@ -123,7 +124,7 @@ def test_the_time_to_an_elbo_needs_all_seeds_and_names_its_target(tmp_path):
 def test_a_column_that_needs_all_seeds_says_why_it_has_no_mean(tmp_path):
     for seed, elbo in enumerate((-20.0, -20.0, -20.0, -20.0, -40.0)):
         folder = write_cell(tmp_path, result("gaussian", seed))
-        store.write_text(folder / "history.csv", f"epoch,seconds,valid_elbo\n1,10,{elbo}\n")
+        files.write_text(folder / "history.csv", f"epoch,seconds,valid_elbo\n1,10,{elbo}\n")
     ((row,),) = (block.rows for block in columns(tmp_path).blocks)
     entry = row.entries["seconds_to_elbo"]
     assert (

@@ -1,8 +1,7 @@
 from tests.report.make_run import metric, result, write_cell
 from tests.report.test_page import Page
-from vaebench.report.folding import folded
-from vaebench.report.page import render
-from vaebench.report.reading import read
+from tests.report.written import render, sheets_of
+from vaebench.report.footnotes import folded
 
 
 def write(run):
@@ -18,7 +17,7 @@ def write(run):
 
 def test_columns_without_a_value_are_named_with_their_reason(tmp_path):
     write(tmp_path)
-    (sheet,) = read(tmp_path).sheets
+    (sheet,) = sheets_of(tmp_path)
     found, text = folded(sheet)
     names = {column.name for column in found.columns}
     assert {c.name for c in sheet.columns} - names == {"sharpness", "mse"} and "kl" in names
@@ -36,5 +35,5 @@ def test_the_page_leaves_them_out_of_the_table_and_its_menu(tmp_path):
 
 def test_a_sheet_with_all_values_stays_as_it_is(tmp_path):
     write_cell(tmp_path, result("gaussian", 0))
-    (sheet,) = read(tmp_path).sheets
+    (sheet,) = sheets_of(tmp_path)
     assert folded(sheet) == (sheet, "")

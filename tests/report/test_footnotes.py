@@ -5,9 +5,8 @@ import pytest
 from rich.console import Console
 
 from tests.report.make_run import make_run
-from vaebench.report import tables
+from tests.report.written import sheets_of, terminal
 from vaebench.report.footnotes import footnoted
-from vaebench.report.reading import read
 
 RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 
@@ -18,7 +17,7 @@ def run(tmp_path_factory):
 
 
 def test_footnotes_are_numbered_as_a_table_meets_them(run):
-    (sheet,) = read(run).sheets
+    (sheet,) = sheets_of(run)
     for names in ({"elbo"}, {"fid_digits", "mse"}, {c.name for c in sheet.columns}):
         shown = [column for column in sheet.columns if column.name in names]
         found, notes = footnoted(sheet, shown)
@@ -39,7 +38,7 @@ def test_footnotes_are_numbered_as_a_table_meets_them(run):
 @pytest.mark.parametrize("width", [60, 100, 200])
 def test_the_terminal_prints_every_footnote_that_it_refers_to_and_no_other(run, width):
     screen = Console(file=io.StringIO(), width=width)
-    screen.print(tables.terminal(run))
+    screen.print(terminal(run))
     text = screen.file.getvalue()
     below = re.split(r"told\s+from\s+the\s+best\.", text)[-1]
     printed = [int(n) for n in re.findall(r"^ ?(\d+) \S", below, re.MULTILINE)]
@@ -49,7 +48,7 @@ def test_the_terminal_prints_every_footnote_that_it_refers_to_and_no_other(run, 
 
 def test_the_terminal_counts_the_finished_seeds(run):
     screen = Console(file=io.StringIO(), width=100)
-    screen.print(tables.terminal(run))
+    screen.print(terminal(run))
     lines = [line.split() for line in screen.file.getvalue().splitlines()]
     counts = {line[0].strip("⁰¹²³⁴⁵⁶⁷⁸⁹"): line[-1] for line in lines if line}
     assert counts["variant"] == "n" and counts["iaf"] == "3" and counts["vmf"] == "2"

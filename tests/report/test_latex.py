@@ -6,15 +6,15 @@ import pandas as pd
 import pytest
 
 from tests.report.make_run import HOSTILE, make_run, result
-from vaebench import results, roster, store
-from vaebench.report import tables
-from vaebench.report.latex import escape, latex
+from tests.report.written import write_tables
 from vaebench.report.sheet import sheets
+from vaebench.report.tables.latex import escape, latex
+from vaebench.runs import files
+from vaebench.runs.run import Run
 
 
 def written(run):
-    records = roster.cells(run)
-    return latex(sheets(results.frame(run, records), records))
+    return latex(sheets(Run(run)))
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_the_table_fits_the_line_and_explains_itself(run):
 
 def test_braces_are_balanced_and_labels_unique(tmp_path):
     for critic in ("none", "patchgan"):
-        store.write_json(
+        files.write_json(
             tmp_path / "cells" / critic / "result.json", result("gaussian", 0, critic=critic)
         )
     text = written(tmp_path)
@@ -61,7 +61,7 @@ def test_hostile_names_stay_text(tmp_path):
     for number, name in enumerate(HOSTILE):
         found = result("gaussian", number)
         found["config"]["plugin"] = name
-        store.write_json(tmp_path / "cells" / f"c{number}" / "result.json", found)
+        files.write_json(tmp_path / "cells" / f"c{number}" / "result.json", found)
     text = written(tmp_path)
     assert r"\textless{}script\textgreater{}" in text
     assert r"\textbackslash{}frac" in text
@@ -76,9 +76,9 @@ def test_every_special_character_is_escaped():
 
 def test_parquet_keeps_numbers_as_numbers(run):
     pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-    tables.write(run)
+    write_tables(run)
     found = pd.read_parquet(run / "results.parquet")
-    cells = results.load(run)
+    cells = Run(run).cells
     assert list(found) == list(cells)
     assert found["elbo"].to_list() == pytest.approx(cells["elbo"].to_list(), nan_ok=True)
     assert found["seed"].dtype.kind == "i"
@@ -87,9 +87,9 @@ def test_parquet_keeps_numbers_as_numbers(run):
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="there is no pdflatex")
 def test_latex_accepts_it(run, tmp_path):
-    store.write_text(tmp_path / "table.tex", written(run))
+    files.write_text(tmp_path / "table.tex", written(run))
     head = r"\documentclass{article}\usepackage[T1]{fontenc}\usepackage{booktabs,graphicx}"
-    store.write_text(tmp_path / "a.tex", head + r"\begin{document}\input{table}\end{document}")
+    files.write_text(tmp_path / "a.tex", head + r"\begin{document}\input{table}\end{document}")
     done = subprocess.run(
         ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "a.tex"],
         cwd=tmp_path, capture_output=True, text=True, check=False,

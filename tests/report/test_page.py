@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from tests.report.make_run import HOSTILE, TRUTH, cell_name, fail, make_run, result, write_cell
-from vaebench import report, store
-from vaebench.report.embed import picture
-from vaebench.report.page import render
+from tests.report.written import render
+from vaebench import report
+from vaebench.report.page.embed import picture
+from vaebench.runs import files
 
 
 class Page(HTMLParser):
@@ -41,7 +42,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(run):
-    return Page(report.write(run).read_text("utf-8"))
+    return Page(report.write(run).page.read_text("utf-8"))
 
 
 def test_the_page_is_written_into_the_run(run, page):
@@ -116,11 +117,11 @@ def test_hostile_text_is_shown_as_text(tmp_path):
         found["versions"] = {name: name}
         found["date"] = name
         folder = tmp_path / "cells" / f"c{number}"
-        store.write_json(folder / "result.json", found)
-        store.write_text(folder / "history.csv", f'epoch,"train_{number}<b>$"\n0,1\n1,2\n')
+        files.write_json(folder / "result.json", found)
+        files.write_text(folder / "history.csv", f'epoch,"train_{number}<b>$"\n0,1\n1,2\n')
         found |= {"status": "failed", "reason": name, "metrics": {}}
-        store.write_json(tmp_path / "cells" / f"f{number}" / "result.json", found)
-    store.write_text(tmp_path / "config.yaml", "\n".join(HOSTILE))
+        files.write_json(tmp_path / "cells" / f"f{number}" / "result.json", found)
+    files.write_text(tmp_path / "config.yaml", "\n".join(HOSTILE))
     page = Page(render(tmp_path))
     assert len(page.all("script")) == 1
     assert {a["src"][:10] for a in page.all("img")} <= {"data:image"}
@@ -175,7 +176,7 @@ def test_without_known_errors_nobody_wins(tmp_path):
         found = result(name, 0)
         for metric in found["metrics"].values():
             metric["se"] = None
-        store.write_json(tmp_path / "cells" / cell_name(found) / "result.json", found)
+        files.write_json(tmp_path / "cells" / cell_name(found) / "result.json", found)
     page = Page(render(tmp_path))
     assert "nothing says how sure that is" in " ".join(page.text)
     assert "undecided" in " ".join(page.text)
@@ -189,7 +190,7 @@ def noise(width, height):
 def put(run, image, **options):
     file = io.BytesIO()
     image.save(file, "PNG", **options)
-    store.write_bytes(run / "cells" / "c" / "samples.png", file.getvalue())
+    files.write_bytes(run / "cells" / "c" / "samples.png", file.getvalue())
 
 
 def test_small_pictures_stay_exact_and_large_ones_fit_the_budget(tmp_path):
@@ -223,7 +224,7 @@ def test_a_picture_too_large_to_decode_is_left_out(tmp_path):
 
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 1, 0, 0, 0, 0)
     bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 9))
-    store.write_bytes(tmp_path / "cells" / "c" / "samples.png", bomb + chunk(b"IEND", b""))
+    files.write_bytes(tmp_path / "cells" / "c" / "samples.png", bomb + chunk(b"IEND", b""))
     assert picture(tmp_path, "c", "samples.png", 50_000) is None
 
 

@@ -8,10 +8,8 @@ from rich.console import Console
 
 from tests.report.make_run import cell_name, fail, result, write_cell
 from tests.report.test_page import Page
-from vaebench import store
-from vaebench.report import tables
-from vaebench.report.page import render
-from vaebench.report.reading import read
+from tests.report.written import read, render, sheets_of, terminal, write_tables
+from vaebench.runs import files
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +26,12 @@ def run(tmp_path_factory):
     (folder / "cells" / cell_name(planned[4])).mkdir()
     fail(folder, "vmf", 0, "no luck")
     cells = {cell_name(each): each["config"] | {"data": each["data"]["hash"]} for each in planned}
-    store.write_json(folder / "plan.json", {"cells": cells})
+    files.write_json(folder / "plan.json", {"cells": cells})
     return folder
 
 
 def test_planned_cells_are_rows_of_their_variant(run):
-    ((block,),) = (sheet.blocks for sheet in read(run).sheets)
+    ((block,),) = (sheet.blocks for sheet in sheets_of(run))
     rows = {row.label: (row.seeds, row.failed, row.unfinished, row.state) for row in block.rows}
     assert rows["gaussian"][:3] == rows["iwae"][:3] == (2, 0, 0)
     assert rows["iaf"] == rows["gmm"] == (0, 0, 2, "not finished")
@@ -51,12 +49,12 @@ def test_the_page_counts_what_was_planned(run):
 
 
 def test_the_tables_say_so(run):
-    tables.write(run)
+    write_tables(run)
     lines = (run / "table.md").read_text().splitlines()
     assert any(line.startswith("| iaf | not finished |") for line in lines)
     assert r"{l}{not finished} & 0 \\" in (run / "table.tex").read_text()
     screen = Console(file=io.StringIO(), width=100)
-    screen.print(tables.terminal(run))
+    screen.print(terminal(run))
     assert screen.file.getvalue().count("not finished") == 4
     table = pd.read_csv(run / "table.csv").set_index("plugin")
     assert table.loc["vmf", ["n", "failed", "unfinished"]].to_list() == [0, 1, 1]
@@ -72,6 +70,6 @@ def test_a_damaged_plan_costs_only_itself(tmp_path, plan):
 def test_what_is_no_cell_is_not_planned(tmp_path):
     cell = write_cell(tmp_path, result("gaussian", 0))
     cells = {cell.name: {}, "a": 3, "../b": {}, "c\0": {}, "d": {"plugin": ["<i x>"], "seed": {}}}
-    store.write_json(tmp_path / "plan.json", {"cells": cells})
-    assert [record["cell"] for record in read(tmp_path).records] == ["d", cell.name]
+    files.write_json(tmp_path / "plan.json", {"cells": cells})
+    assert list(read(tmp_path).records) == ["d", cell.name]
     assert "<i x>" not in render(tmp_path)

@@ -3,20 +3,19 @@ import pytest
 from scipy import stats
 
 from tests.report.make_run import make_run, per_image, result, write_cell
-from vaebench import report, results, roster, store
-from vaebench.report import bounds
-from vaebench.report.plots import Look
-from vaebench.report.ranking import critical_difference, mean_ranks, ranking
+from vaebench import report
+from vaebench.report.comparison.ranking import critical_difference, mean_ranks, ranking
+from vaebench.report.plots import bounds
+from vaebench.report.plots.style import Look
+from vaebench.report.plots.terms import figures
 from vaebench.report.sheet import sheets
-from vaebench.report.terms import figures
+from vaebench.runs import files
+from vaebench.runs.run import Run
 
 
 def blocks(run):
-    records = roster.cells(run)
-    found = sheets(results.frame(run, records), records)
-    return [(sheet, block) for sheet in found for block in sheet.blocks], {
-        record["cell"]: record for record in records
-    }
+    found = Run(run)
+    return [(sheet, block) for sheet in sheets(found) for block in sheet.blocks], found.records
 
 
 @pytest.mark.parametrize(
@@ -45,7 +44,7 @@ def test_a_diagram_needs_six_data_sets(tmp_path, datasets, diagrams):
     drawn = ranking(found, look)
     assert len(drawn) == diagrams
     if diagrams:
-        assert "Ranks over all data sets" in report.write(tmp_path).read_text()
+        assert "Ranks over all data sets" in report.write(tmp_path).page.read_text()
     for each in drawn:
         assert f"over {datasets} data sets" in each["text"] and "iaf ranks first" in each["text"]
 
@@ -62,8 +61,8 @@ def test_the_ais_estimate_is_carried_over_to_the_images_of_the_bound(tmp_path):
     frames = [per_image("iaf", seed) for seed in (0, 1)]
     found = bounds_of(run, "iaf")
     assert list(found.values.index) == [1, 128]
-    for seed, frame in enumerate(frames):
-        expected = [frame["elbo"].mean(), frame["iwae_128"].mean()]
+    for seed, one in enumerate(frames):
+        expected = [one["elbo"].mean(), one["iwae_128"].mean()]
         assert found.values.iloc[:, seed].to_list() == pytest.approx(expected)
     gaps = [frame["log_likelihood_ais"][:64] - frame["iwae_128"][:64] for frame in frames]
     means = [f["iwae_128"].mean() + gap.mean() for f, gap in zip(frames, gaps, strict=True)]
@@ -117,8 +116,8 @@ def test_a_page_of_many_variants_says_which_are_grey(tmp_path):
         found = result("gaussian", 0)
         found["config"]["plugin"] = found["variant"]["name"] = f"gaussian{number}"
         found["metrics"]["log_likelihood_ais"]["value"] -= number
-        store.write_json(tmp_path / "cells" / f"c{number}" / "result.json", found)
-    html = report.write(tmp_path).read_text()
+        files.write_json(tmp_path / "cells" / f"c{number}" / "result.json", found)
+    html = report.write(tmp_path).page.read_text()
     assert "In colour the first 6 variants of the table; the other 6 are grey" in html
     legend = html.partition('class="legend"')[2].partition("</p>")[0]
     assert [name in legend for name in ("gaussian0<", "gaussian5<", "gaussian6<")] == [1, 1, 0]

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.reproduction.conftest import OWN
-from vaebench.config import Settings
+from vaebench.config.settings import Settings
 from vaebench.errors import UserError
 from vaebench.reproduction import recipe
 from vaebench.reproduction.table import published

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from vaebench.cli import main
+from vaebench.cli.app import main
 from vaebench.errors import UserError
 from vaebench.reproduction import run
 

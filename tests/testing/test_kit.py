@@ -13,7 +13,7 @@ from torch.distributions import Distribution
 
 from tests.testing.zoo import ZOO
 from vaebench import Gaussian, Variant, iwae, testing
-from vaebench.plugins import catalogue
+from vaebench.registry.catalogue import catalogue
 from vaebench.testing import KitWarning
 from vaebench.testing.runner import examine
 from vaebench.testing.subjects import DoesNotApply

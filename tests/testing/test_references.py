@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 from torch.distributions import Beta, Independent, Laplace, Normal, Uniform
 
-from vaebench.testing.density import law_of
+from vaebench.testing.laws.density import law_of
 from vaebench.testing.quadrature import integral
 from vaebench.testing.references import axial, fitted, space_of, student
 

@@ -8,24 +8,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vaebench.evaluation.bounds import importance_bound as importance_bound
-    from vaebench.evaluation.bounds import importance_curve as importance_curve
-    from vaebench.evaluation.bracket import Bracket as Bracket
-    from vaebench.evaluation.bracket import bdmc as bdmc
-    from vaebench.evaluation.bracket import certified as certified
-    from vaebench.evaluation.evidence import Estimate as Estimate
-    from vaebench.evaluation.evidence import ais as ais
-    from vaebench.evaluation.kernels import Kernel as Kernel
+    from vaebench.evaluation.annealing.ais import Estimate as Estimate
+    from vaebench.evaluation.annealing.ais import ais as ais
+    from vaebench.evaluation.annealing.bdmc import Bracket as Bracket
+    from vaebench.evaluation.annealing.bdmc import bdmc as bdmc
+    from vaebench.evaluation.annealing.bdmc import certified as certified
+    from vaebench.evaluation.annealing.kernels import Kernel as Kernel
+    from vaebench.evaluation.functional.importance import importance_bound as importance_bound
+    from vaebench.evaluation.functional.importance import importance_curve as importance_curve
 
 _HOME = {
-    "Bracket": "bracket",
-    "Estimate": "evidence",
-    "Kernel": "kernels",
-    "ais": "evidence",
-    "bdmc": "bracket",
-    "certified": "bracket",
-    "importance_bound": "bounds",
-    "importance_curve": "bounds",
+    "Bracket": "annealing.bdmc",
+    "Estimate": "annealing.ais",
+    "Kernel": "annealing.kernels",
+    "ais": "annealing.ais",
+    "bdmc": "annealing.bdmc",
+    "certified": "annealing.bdmc",
+    "importance_bound": "functional.importance",
+    "importance_curve": "functional.importance",
 }
 __all__ = list(_HOME)
 

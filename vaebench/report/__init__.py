@@ -1,23 +1,40 @@
-"""One self-contained page of a run: tables, pictures, plots and the details of each cell."""
+"""What is read of a run: tables, and one self-contained page of pictures, plots and details."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from vaebench.report.reading import Reading
+    from vaebench.report.tables.text import Terminal
+    from vaebench.runs.run import Run
 
 
-def write(run: "Path | str | Reading") -> Path:
-    """Write ``report.html`` of a run and return its path.
+class Report(NamedTuple):
+    """What was made of a run.
+
+    Attributes:
+        run: The run, with the cells that it has yet to begin.
+        page: The path of the page.
+        terminal: The tables as something that rich prints.
+    """
+
+    run: "Run"
+    page: Path
+    terminal: "Terminal"
+
+
+def write(folder: Path | str) -> Report:
+    """Write a run's tables and ``report.html``, each file atomically.
 
     Raises:
-        UserError: The folder is no run.
+        UserError: The folder is not a run.
     """
-    from vaebench import store
-    from vaebench.report.page import render
-    from vaebench.report.reading import read
+    from vaebench.report.page import page
+    from vaebench.report.sheet import sheets
+    from vaebench.report.tables.text import Terminal
+    from vaebench.report.tables.write import write
+    from vaebench.runs.run import Run
 
-    reading = read(run)
-    path = reading.run / "report.html"
-    store.write_text(path, render(reading))
-    return path
+    run = Run(folder, pending=True)
+    found = sheets(run)
+    write(run, found)
+    return Report(run, page.write(run, found), Terminal(found))

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from vaebench.compare import Verdict, interval
 from vaebench.report.columns import Column
+from vaebench.statistics.intervals import Verdict, interval
 
 
 class Notes:

@@ -7,10 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from vaebench import results, store
-from vaebench.compare import Difference, Score, Verdict, pairwise, verdict
 from vaebench.report.columns import Column, headlines, make_columns
 from vaebench.report.rows import Notes, Row, make_row
+from vaebench.runs import files, frames
+from vaebench.runs.run import Run
+from vaebench.statistics.intervals import Difference, Score, Verdict, pairwise, verdict
 
 #: Of so many rows at most each pair is compared.
 _MATRIX = 24
@@ -54,15 +55,15 @@ class Sheet:
         )
 
 
-def sheets(cells: pd.DataFrame, records: list[dict[str, Any]]) -> list[Sheet]:
-    """One sheet per data set, from the frame of `results.load` and the records behind it."""
-    by_cell = {record["cell"]: record for record in records}
+def sheets(run: Run) -> list[Sheet]:
+    """The tables of a run: one for each data set."""
+    cells = run.cells
     datasets: dict[tuple[str, str], list[tuple[dict[str, Any], pd.DataFrame]]] = {}
-    for settings, part in results.groups(cells):
+    for settings, part in frames.groups(cells):
         key = (str(settings.get("dataset")), str(part.iloc[0]["data_hash"]))
         datasets.setdefault(key, []).append((settings, part))
     return [
-        _sheet(dataset, groups, cells.attrs, by_cell)
+        _sheet(dataset, groups, cells.attrs, run.records)
         for (dataset, _), groups in sorted(datasets.items(), key=lambda item: item[0])
     ]
 
@@ -115,7 +116,7 @@ def _block(
 ) -> Block:
     done = {str(s["plugin"]): part[part["status"] == "done"] for s, part in groups}
     images = {
-        cell: results.numbers(run, f"cells/{cell}/per_image.csv", "index")
+        cell: frames.numbers(run, f"cells/{cell}/per_image.csv", "index")
         for part in done.values()
         for cell in part["cell"]
     }
@@ -173,7 +174,7 @@ def scores(part: pd.DataFrame, name: str, images: Mapping[str, pd.DataFrame]) ->
     """The scores by seed of cells that differ by nothing but it.
 
     Args:
-        part: Finished cells, rows of `results.load`.
+        part: Finished cells, rows of `Run.cells`.
         name: The metric.
         images: By cell, the values of each test image; taken where their mean is the metric.
     """
@@ -183,7 +184,7 @@ def scores(part: pd.DataFrame, name: str, images: Mapping[str, pd.DataFrame]) ->
     for index, cell, spelled, value, se in rows:
         if math.isnan(value):
             continue
-        seed, frame = store.number(spelled), images[cell]
+        seed, frame = files.number(spelled), images[cell]
         each = frame[name].dropna() if name in frame else None
         if each is not None and not math.isclose(each.mean(), value, rel_tol=1e-3):
             each = None
@@ -200,7 +201,7 @@ def _references(columns: list[Column], records: list[dict[str, Any]]) -> dict[st
         real = f"{column.name.removeprefix('rec_')}_real"
         own = [m[real]["value"] for m in metrics if real in m]
         depends = [m[column.name]["depends"] for m in metrics if column.name in m]
-        floors = [store.number(each.get("floor")) for each in depends]
+        floors = [files.number(each.get("floor")) for each in depends]
         values = [value for value in own or floors if value is not None]
         if values:
             found[column.name] = column.format(sum(values) / len(values))

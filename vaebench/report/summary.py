@@ -3,9 +3,9 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from vaebench.compare import Difference
 from vaebench.report.columns import Column, headlines
 from vaebench.report.sheet import Block, Sheet
+from vaebench.statistics.intervals import Difference
 
 
 def summary(sheet: Sheet, block: Block) -> list[str]:

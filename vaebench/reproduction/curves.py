@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vaebench.report.plots import Look, styled
+from vaebench.report.plots.style import Look, styled
 from vaebench.reproduction.recipe import Recipe
 from vaebench.reproduction.table import Row
 

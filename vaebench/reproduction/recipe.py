@@ -10,8 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vaebench import config
-from vaebench.config import Settings
+from vaebench.config.settings import Settings, from_dict, read
 from vaebench.errors import UserError, unknown
 
 BUDGETS = ("full", "short")
@@ -101,7 +100,7 @@ class Recipe:
     def cells(self, point: Point, budget: str) -> Settings:
         """The settings of the cells that a point needs."""
         merged = {**self.settings, **self.budgets[budget].settings, **point.settings}
-        return config.from_dict(merged, f"the recipe {self.name}")
+        return from_dict(merged, f"the recipe {self.name}")
 
     def planned(self, budget: str) -> list[Point]:
         """The points that the budget covers."""
@@ -154,7 +153,7 @@ def load(name: str) -> Recipe:
                 "the recipes."
             )
         raise unknown("recipe", name, names())
-    given, _ = config.read(path, "The recipe")
+    given, _ = read(path, "The recipe")
     try:
         return _recipe(path, given)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -7,11 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from vaebench import driver, results, roster, store
-from vaebench.config import digest, to_dict
+from vaebench.config.cell import digest
+from vaebench.config.settings import to_dict
 from vaebench.errors import UserError, unknown
+from vaebench.execution import driver
 from vaebench.reproduction import curves, recipe, table
 from vaebench.reproduction.recipe import Recipe
+from vaebench.runs import files, frames
+from vaebench.runs.records import cells
 
 
 def reproduce(name: str, budget: str, where: driver.Where) -> int:
@@ -44,18 +47,18 @@ def reproduce(name: str, budget: str, where: driver.Where) -> int:
 
 def write(asked: Recipe, budget: str, folder: Path, runs: list[Path]) -> None:
     """Write the table, the picture and the page of a recipe from its runs."""
-    records = [record for run in runs for record in roster.cells(run)]
+    records = [record for run in runs for record in cells(run)]
     if not records:
         raise UserError(f"No cell of {asked.name} has finished; see the log in {folder}/runs.")
-    cells = results.frame(folder, records)
+    cells = frames.frame(folder, records)
     extra = pd.DataFrame([table.readings(asked, r) for r in records], cells.index)
     done = cells["status"] == "done"
     found = table.rows(asked, budget, pd.concat([cells, extra], axis=1)[done])
     frame = table.frame(asked, budget, found)
-    store.write_text(folder / "cells.csv", results.csv(cells))
-    store.write_text(folder / "table.csv", frame.to_csv(index=False, float_format="%.6g"))
-    store.write_bytes(folder / "curves.png", curves.png(asked, found))
-    store.write_text(folder / "README.md", _page(asked, budget, found, records))
+    files.write_text(folder / "cells.csv", frames.csv(cells))
+    files.write_text(folder / "table.csv", frame.to_csv(index=False, float_format="%.6g"))
+    files.write_bytes(folder / "curves.png", curves.png(asked, found))
+    files.write_text(folder / "README.md", _page(asked, budget, found, records))
 
 
 def _page(asked: Recipe, budget: str, found: list[table.Row], records: list[Any]) -> str:
@@ -108,7 +111,7 @@ def _made(done: list[dict[str, Any]]) -> str:
     """On what, with what and for how long the cells were computed."""
     hardware = {str(r["hardware"].get("device")) for r in done}
     versions = {name: v for r in done for name, v in r["versions"].items()}
-    spent = sum(store.number(r["timings"].get("total")) or 0.0 for r in done)
+    spent = sum(files.number(r["timings"].get("total")) or 0.0 for r in done)
     shown = ", ".join(f"{name} {v}" for name, v in versions.items())
     return (
         f"{len(done)} cells on {', '.join(sorted(hardware))}, {timedelta(seconds=round(spent))} of "

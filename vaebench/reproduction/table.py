@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from vaebench.compare import interval
 from vaebench.errors import UserError
 from vaebench.reproduction.recipe import Measure, Point, Recipe, X
+from vaebench.statistics.intervals import interval
 
 COLUMNS = ("row", "paper", "measured", "ci_low", "ci_high", "difference", "budget", "verdict")
 
@@ -79,7 +79,7 @@ def rows(recipe: Recipe, budget: str, cells: pd.DataFrame) -> list[Row]:
     Args:
         recipe: What to read off.
         budget: What was run.
-        cells: A row for each finished cell, as `results.load` returns them, with the columns that
+        cells: A row for each finished cell, as `Run.cells` has it, with the columns that
             `readings` adds.
     """
     said = published(recipe)

@@ -7,13 +7,20 @@ tests, `run` examines a variant for the command line.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from vaebench.posterior import Variant
-from vaebench.testing import bounds, closed_forms, conduct, density, gradient, objective, robustness
+from vaebench.models.variant import Variant
+from vaebench.testing.laws import (
+    bounds,
+    closed_forms,
+    conduct,
+    density,
+    gradient,
+    objective,
+    robustness,
+)
 from vaebench.testing.report import Check, KitWarning
 from vaebench.testing.runner import Result, declarations, examine
 
 __all__ = ["Check", "KitWarning", "Result", "checks", "parametrize_with_checks", "run"]
-
 _CHECKS = (
     conduct.name,
     robustness.sizes,

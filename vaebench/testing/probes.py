@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vaebench.posterior import Posterior
+from vaebench.models.posterior import Posterior
 from vaebench.testing.subjects import exact, sample
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from vaebench.posterior import Variant
+from vaebench.models.variant import Variant
 from vaebench.testing import torch_state
 from vaebench.testing.statistics import ALPHA, combined
 from vaebench.testing.subjects import DoesNotApply

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from vaebench.posterior import LAWS, Variant
+from vaebench.models.variant import LAWS, Variant
 from vaebench.testing.report import Check, Report
 from vaebench.testing.subjects import DoesNotApply
 

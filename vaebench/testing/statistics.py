@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from scipy import stats
 
 Array = NDArray[np.float64]
-
 #: A check rejects below this, so a correct variant fails it at most once in 100,000 seeds.
 ALPHA = 1e-5
 

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vaebench.objectives import Draw, draw, fixed
-from vaebench.posterior import Posterior, Variant
+from vaebench.models.draw import Draw, draw, fixed
+from vaebench.models.posterior import Posterior
+from vaebench.models.variant import Variant
 
 #: F, the number of encoder features that the posteriors under test see.
 CONTEXT = 8

@@ -14,7 +14,7 @@ from torch.distributions import (
 )
 
 from vaebench import Gaussian, Posterior, Variant
-from vaebench.posterior import positive
+from vaebench.models.posterior import positive
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from torch.distributions import (
 from tests.testing.zoo.base import Free, caught_by, family
 from tests.testing.zoo.mixtures import Mixed, Mixture, mixed
 from vaebench import Posterior, Variant
-from vaebench.posterior import positive
+from vaebench.models.posterior import positive
 
 
 class _Times(torch.autograd.Function):

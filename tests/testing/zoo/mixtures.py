@@ -13,7 +13,7 @@ from torch.distributions import (
 
 from tests.testing.zoo.base import caught_by, normal
 from vaebench import Posterior, Variant
-from vaebench.posterior import positive
+from vaebench.models.posterior import positive
 
 
 class Mixed(Posterior):

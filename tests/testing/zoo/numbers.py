@@ -12,7 +12,7 @@ from torch.distributions import (
 
 from tests.testing.zoo.base import Free, caught_by, family, normal
 from vaebench import Gaussian, Variant, iwae
-from vaebench.posterior import positive
+from vaebench.models.posterior import positive
 
 
 @caught_by("finite")

@@ -10,7 +10,7 @@ from torch.distributions import (
 
 from tests.testing.zoo.base import caught_by, family, normal
 from vaebench import Gaussian, Posterior, Variant
-from vaebench.posterior import positive
+from vaebench.models.posterior import positive
 
 
 @caught_by("shapes")

@@ -1,0 +1,323 @@
+import csv
+import json
+import shlex
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from tests.finished import train
+from tests.report.make_run import HOSTILE, make_run, result
+from vaebench.cli.app import main
+from vaebench.config.command import command
+from vaebench.config.settings import Settings
+from vaebench.errors import UserError
+from vaebench.report.comparison import differences
+from vaebench.runs import files
+
+
+@pytest.fixture
+def vaebench(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments):
+        return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("commands") / "run", (0, 1, 2))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("commands") / "trained"
+    return folder / "cells" / train(folder)
+
+
+@pytest.mark.parametrize("name", sorted(main.commands))
+def test_every_help_has_an_example(vaebench, name):
+    done = vaebench(name, "--help")
+    assert done.exit_code == 0
+    assert any(
+        line.strip().startswith(f"vaebench {name} ") for line in done.output.splitlines()[2:]
+    )
+
+
+def test_a_mistyped_option_gets_a_suggestion(vaebench):
+    done = vaebench("run", "--seed", "3")
+    assert done.exit_code == 2
+    assert "'--seeds'" in done.output
+    assert "Did you mean 'compare'?" in vaebench("compar").output
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("--metrcs", "--metrics"), ("--debgu", "--debug")])
+def test_only_the_closest_option_is_suggested(vaebench, typed, meant):
+    done = vaebench("run", typed, "x")
+    assert done.exit_code == 2
+    assert f"Did you mean '{meant}'?" in done.output
+    assert "Did you mean" not in vaebench("run", "--quite-another-thing").output
+
+
+def test_debug_goes_after_the_command_too(vaebench):
+    done = vaebench("run", "--seeds", "zero", "--debug")
+    assert isinstance(done.exception, UserError)
+
+
+def test_variants_are_compared_in_pairs(vaebench, run):
+    done = vaebench("compare", "gaussian", "iaf", "gamix", "--run", run)
+    assert done.exit_code == 0, done.output
+    assert "iaf against gaussian on digits" in done.output
+    assert "gamix against gaussian on digits" in done.output
+    assert "better" in done.output and "worse" in done.output and "paired" in done.output
+
+
+def test_the_comparison_is_data_too(vaebench, run):
+    arguments = ("compare", "gaussian", "iaf", "--run", run, "--metric", "elbo", "--json")
+    (found,) = json.loads(vaebench(*arguments).stdout)
+    elbo = found["metrics"]["elbo"]
+    assert list(found["metrics"]) == ["elbo"]
+    assert elbo["difference"] == pytest.approx(elbo["second"] - elbo["first"])
+    assert elbo["difference"] == pytest.approx(1.0, abs=0.3)
+    assert elbo["significant"] and elbo["outcome"] == "better"
+    assert elbo["method"] == "3 seeds and 400 images, paired"
+
+
+def test_runs_are_compared_variant_by_variant(vaebench, run, tmp_path):
+    other = make_run(tmp_path / "later", (0, 1, 2), critic="none")
+    done = vaebench("compare", run, other, "--json")
+    found = json.loads(done.stdout)
+    assert {one["second"] for one in found} >= {"gaussian (later)", "iaf (later)"}
+    assert all(one["settings"] == {"critic": ["patchgan", "none"]} for one in found)
+    gaps = [one["metrics"]["mse"]["difference"] for one in found]
+    assert gaps == [0] * len(gaps)
+
+
+def test_a_comparison_is_a_page_with_hostile_names_as_text(vaebench, tmp_path):
+    for number, name in enumerate(HOSTILE[:2]):
+        found = result("gaussian", number)
+        found["config"]["plugin"] = name
+        files.write_json(tmp_path / "hostile" / "cells" / f"c{number}" / "result.json", found)
+    done = vaebench("compare", *HOSTILE[:2], "--run", "hostile", "--out", "page.html")
+    assert done.exit_code == 0, done.output
+    page = (tmp_path / "page.html").read_text()
+    assert "<script" not in page and "<img" not in page
+    assert "&lt;script&gt;" in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("gaussian",), "two or more"),
+        (("gausian", "iaf"), "Did you mean 'gaussian'?"),
+        (("gaussian", "iaf", "--metric", "elb"), "Did you mean 'elbo'?"),
+        (("gaussian", "iaf", "--metric", "fid"), "'fid_digits' or 'rec_fid_digits'?"),
+        (("gaussian", "iaf", "--metric", "nonsense"), "Leave out --metric"),
+        (("gaussian", "no/where"), "'no/where' is neither the folder of a run nor a variant"),
+        (("gaussian", "nowhere"), "No folder of a run, nor a finished variant"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(vaebench, run, arguments, words):
+    done = vaebench("compare", *arguments, "--run", run)
+    assert done.exit_code == 2
+    assert words in done.output
+
+
+def test_a_run_is_not_compared_with_what_is_none(vaebench, run):
+    done = vaebench("compare", run, "nodir")
+    assert done.exit_code == 2
+    assert f"'nodir' is neither the folder of a run, as {run} is" in done.output
+
+
+def test_a_word_that_one_column_has_names_it(vaebench, run):
+    arguments = ("compare", "gaussian", "iaf", "--run", run, "--metric", "ais", "--json")
+    (found,) = json.loads(vaebench(*arguments).stdout)
+    assert list(found["metrics"]) == ["log_likelihood_ais"]
+
+
+@pytest.mark.parametrize(
+    ("command", "out", "words"),
+    [
+        (("compare", "a", "b"), ".", "is a folder"),
+        (("compare", "a", "b"), "/proc/x/page.html", "cannot be written"),
+        (("sample", "c"), "/proc/x.png", "cannot be written"),
+        (("sample", "c"), "folder.png", "is a folder"),
+        (("encode", "c", "here.csv"), "file/codes.csv", "cannot be written"),
+        (("encode", "c", "missing.png"), "codes.csv", "no file missing.png"),
+        (("encode", "c", "."), "codes.csv", "is a folder"),
+        (("decode", "c", "here.csv"), "folder.png", "is a folder"),
+        (("decode", "c", "missing.csv"), "a.png", "no file missing.csv"),
+        (("decode", "c", "here.csv"), "a.png", "cannot be read as a CSV"),
+    ],
+)
+def test_files_are_looked_at_before_any_work(vaebench, tmp_path, monkeypatch, command, out, words):
+    monkeypatch.setattr(differences, "compare", None)
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "here.csv").write_text("")
+    done = vaebench(*command, "--out", out)
+    assert done.exit_code == 2 and words in done.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.png", "here.csv"]
+
+
+def test_without_a_run_the_newest_is_taken(vaebench, tmp_path):
+    assert "No run in the folder results" in vaebench("compare", "a", "b").output
+    make_run(tmp_path / "results" / "mine")
+    assert "iaf against gaussian" in vaebench("compare", "gaussian", "iaf").output
+
+
+def test_a_cell_is_shown_with_its_command(vaebench, run):
+    name = next(path.name for path in (run / "cells").glob("gamix*s0*"))
+    for given in ((name, "--run", run), (run / "cells" / name,)):
+        done = vaebench("show", *given)
+        assert done.exit_code == 0, done.output
+        assert "Breaks the law “bound”" in done.output
+        assert "log p(x) by AIS" in done.output
+        assert "vaebench run --plugins gamix" in done.output
+    assert json.loads(vaebench("show", name, "--run", run, "--json").stdout)["cell"] == name
+
+
+def test_a_failed_cell_shows_its_log(vaebench, run):
+    (folder,) = (path for path in (run / "cells").glob("vmf*-s2-*"))
+    (folder / "error.txt").write_text("Traceback: the \x1b[31mroot of it\n")
+    done = vaebench("show", folder)
+    assert "failed the training loss is NaN" in done.output
+    assert "root of it" in done.output and "\x1b" not in done.output
+
+
+def test_a_long_reason_is_cut(vaebench, tmp_path):
+    folder = make_run(tmp_path / "long", (0,))
+    (path,) = folder.glob("cells/vmf*/result.json")
+    long = "ValueError: found invalid values " + 300 * "x" + "\ntensor([[nan, nan]])"
+    record = files.read_json(path) | {"status": "failed", "reason": long}
+    files.write_result(path.parent, record)
+    (tmp_path / "codes.csv").write_text("z0\n1\n")
+    for name, *more in (("evaluate",), ("decode", "codes.csv", "--out", "a.png")):
+        done = vaebench(name, path.parent, *more)
+        assert done.exit_code == 2
+        assert "has no trained model: ValueError: found" in done.output
+        assert "tensor" not in done.output and len(done.output) < 350
+    files.write_result(path.parent, record | {"reason": "no data."})
+    assert vaebench("evaluate", path.parent).output.endswith("has no trained model: no data.\n")
+
+
+def test_a_cell_that_is_none_is_told_from_a_run(vaebench, run):
+    done = vaebench("show", run)
+    assert done.exit_code == 2
+    assert f"{run} is a run; name one of its cells, such as {run}/cells/" in done.output
+    done = vaebench("show", "gausian", "--run", run)
+    assert f"No cell 'gausian' in the run {run}. Did you mean 'gaussian-digits-s0" in done.output
+    done = vaebench("show", run / "cells" / "iav-digits")
+    assert f"in the run {run}. Did you mean 'iaf-digits" in done.output
+    assert "Its first cells are autoencoder" in vaebench("show", "qqqq", "--run", run).output
+    name = next((run / "cells").glob("gamix*s0*"))
+    assert vaebench("show", name).output.startswith(f"Run {run}\n")
+
+
+def test_the_command_of_a_cell_gives_its_settings_back(vaebench, monkeypatch):
+    from vaebench.execution import driver
+
+    config = {"plugin": "gmm[components=2]", "dataset": "digits", "critic": "none", "seed": 3}
+    config |= {"critic_weight": 0.0, "latent": 4, "metrics": ["elbo", "kl"], "extractor": "digits"}
+    seen = []
+    monkeypatch.setattr(driver, "run", lambda settings, where: seen.append(settings) or 0)
+    done = vaebench(*shlex.split(command(config))[1:])
+    assert done.exit_code == 0, done.output
+    expected = Settings(
+        plugins=("gmm[components=2]",),
+        seeds=(3,),
+        critic=("none",),
+        latent=(4,),
+        metrics=("elbo", "kl"),
+        extractor="digits",
+    )
+    assert seen == [expected]
+
+
+def test_a_trained_cell_samples_encodes_and_decodes(vaebench, trained, tmp_path):
+    assert vaebench("sample", trained, "--n", "20", "--out", "grid.png").exit_code == 0
+    with Image.open("grid.png") as image:
+        assert image.size == (16 * 34, 2 * 34)
+        image.crop((1, 1, 33, 33)).save("one.png")
+    done = vaebench("encode", trained, "one.png", "grid.png", "--out", "codes.csv")
+    assert done.exit_code == 0, done.output
+    with open("codes.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["picture"] for row in rows] == ["one.png", "grid.png"]
+    assert list(rows[0]) == ["picture", "z0", "z1", "z2"]
+    assert vaebench("decode", trained, "codes.csv", "--out", "again.png").exit_code == 0
+    with Image.open("again.png") as image:
+        assert image.size == (16 * 34, 34)
+
+
+@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "z0,z1,z2\n1,2,nan\n", "z0,z1,z2\n", "z0\n1\n"])
+def test_codes_that_are_none_are_refused(vaebench, trained, tmp_path, text):
+    (tmp_path / "codes.csv").write_text(text)
+    done = vaebench("decode", trained, "codes.csv", "--out", "again.png")
+    assert done.exit_code == 2
+    assert not (tmp_path / "again.png").exists()
+
+
+def test_what_is_no_picture_is_refused(vaebench, trained, tmp_path):
+    (tmp_path / "a.png").write_text("nothing")
+    done = vaebench("encode", trained, "a.png", "--out", "codes.csv")
+    assert done.exit_code == 2 and "as a picture" in done.output
+
+
+def test_what_is_converted_is_said(vaebench, trained):
+    Image.new("RGB", (28, 20)).save("colour.png")
+    Image.new("RGB", (28, 20)).save("another.png")
+    Image.new("L", (8, 8)).save("right.png")
+    pictures = ("colour.png", "right.png", "another.png")
+    done = vaebench("encode", trained, *pictures, "--out", "codes.csv")
+    assert done.exit_code == 0
+    assert done.stderr == "Converted colour.png and 1 more: 28×20 colour → 8×8 grey.\n"
+    assert done.stdout == "codes.csv\n"
+
+
+def test_codes_that_the_prior_cannot_draw_are_said(vaebench, tmp_path):
+    cell = tmp_path / "cells" / train(tmp_path, plugin="vmf")
+    (tmp_path / "codes.csv").write_text("z0,z1,z2\n1,0,0\n0,3,0\n")
+    done = vaebench("decode", cell, "codes.csv", "--out", "a.png")
+    assert done.exit_code == 0
+    assert done.stderr.startswith("1 of 2 codes lie outside the support of the prior")
+    (tmp_path / "codes.csv").write_text("z0,z1,z2\n1,0,0\n")
+    assert not vaebench("decode", cell, "codes.csv", "--out", "a.png").stderr
+
+
+def test_a_cell_is_measured_again_with_more_effort(vaebench, trained):
+    before = (trained / "result.json").read_bytes()
+    done = vaebench(
+        *("evaluate", trained, "--metrics", "ais,bdmc,elbo", "--ais-images", "3", "--json"),
+        *("--steps", "7"),
+    )
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.output)
+    ais = found["log_likelihood_ais"]
+    assert ais["n"] == 3 and ais["depends"]["steps"] == 7
+    assert abs(found["bdmc_gap"]["value"]) < 1
+    assert found["elbo"]["value"] == pytest.approx(
+        json.loads(before)["metrics"]["elbo"]["value"], rel=1e-6
+    )
+    assert (trained / "result.json").read_bytes() == before
+
+
+def test_a_target_brackets_the_sampler_first(vaebench, trained):
+    done = vaebench(
+        *("evaluate", trained, "--metrics", "ais", "--ais-images", "3", "--json"),
+        *("--ais-target", "0.2"),
+    )
+    depends = json.loads(done.output)["log_likelihood_ais"]["depends"]
+    assert depends["bdmc_gap"] < 0.2
+
+
+def test_an_effort_that_cannot_be_made_is_refused(vaebench, trained):
+    done = vaebench("evaluate", trained, "--ais-target", "-1")
+    assert done.exit_code == 2 and "--ais-target" in done.output
+    done = vaebench("evaluate", trained, "--metrics", "elob")
+    assert done.exit_code == 2 and "Did you mean 'elbo'" in done.output
+    done = vaebench("evaluate", trained, "--metrics", "")
+    assert done.exit_code == 2 and "--metrics is empty" in done.output

@@ -1,0 +1,40 @@
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from vaebench.cli.app import main
+from vaebench.evaluation.metrics.select import METRICS
+
+
+def invoke(*arguments):
+    found = CliRunner().invoke(main, list(arguments), env={"COLUMNS": "400"})
+    assert found.exit_code == 0, found.output
+    return found.output
+
+
+def test_every_metric_is_explained_with_unit_and_direction():
+    text = invoke("list", "--metrics")
+    lines = {line.split()[0]: line for line in text.splitlines() if line.strip()}
+    for metric in METRICS:
+        line = lines[metric.name]
+        assert metric.description in line and metric.unit in line
+        assert (metric.better or "neither") in line.lower()
+        assert ("Only when asked for" in line) == metric.costly
+    assert "gaussian" not in text and "mnist" not in text
+
+
+def test_the_whole_inventory_names_the_feature_extractors():
+    found = json.loads(invoke("list", "--json"))
+    assert {"digits", "mnist", "inception"} <= {one["name"] for one in found["features"]}
+    assert json.loads(invoke("list", "--metrics", "--json")) == {"metrics": found["metrics"]}
+    text = invoke("list")
+    for title in ("Variants", "Data sets", "Backbones", "Feature extractors", "Metrics"):
+        assert title in text
+
+
+@pytest.mark.parametrize("asked", ["digit", "inceptoin"])
+def test_an_extractor_that_does_not_exist_is_refused(asked, tmp_path):
+    found = CliRunner().invoke(main, ["run", "--extractor", asked, "--out", str(tmp_path / "run")])
+    assert found.exit_code == 2
+    assert f"No feature extractor '{asked}'. Did you mean" in found.output

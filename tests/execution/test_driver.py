@@ -1,0 +1,133 @@
+"""What the driver decides before anything runs, and what it says of a run."""
+
+import fcntl
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from tests.cells import cell
+from tests.runs.test_merge import make
+from vaebench.config.settings import Settings
+from vaebench.errors import UserError
+from vaebench.execution import driver, status
+from vaebench.runs import files, records
+from vaebench.runs.lock import claim, held
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"jobs": 0}, "--jobs must be 1"),
+        ({"cell_timeout": 0.0}, "--cell-timeout must be positive"),
+        ({"cell_memory": -1.0}, "--cell-memory must be positive"),
+        ({"checkpoint_every": -1.0}, "--checkpoint-every"),
+        ({"engine": "rai"}, "Did you mean 'ray'"),
+        ({"address": "auto"}, "need --engine ray"),
+        ({"gpus_per_cell": 0.5}, "need --engine ray"),
+        ({"devices": 0}, "--devices must be 1"),
+        ({"devices": 2, "jobs": 2}, "leave out --jobs"),
+        ({"devices": 2, "engine": "ray"}, "leave out --jobs and --engine ray"),
+        ({"devices": 2, "strategy": "dpp"}, "Did you mean 'ddp'"),
+        ({"strategy": "ddp"}, "needs --devices 2"),
+    ],
+)
+def test_what_cannot_work_is_refused(changes, message):
+    with pytest.raises(UserError, match=message):
+        driver.Where(**changes).check()
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match="choose another --out"), held(tmp_path / "file"):
+        pass
+
+
+def test_a_folder_isheld_by_one(tmp_path):
+    with (
+        held(tmp_path),
+        pytest.raises(UserError, match="Another vaebench"),
+        held(tmp_path),
+    ):
+        pass
+
+
+def test_a_single_value_and_a_list_of_one_are_the_same_experiment(tmp_path):
+    claim(tmp_path, Settings())
+    (tmp_path / "config.yaml").write_text("epochs: [40]\n")
+    claim(tmp_path, Settings())
+    with pytest.raises(UserError, match="other epochs, lr"):
+        claim(tmp_path, Settings(epochs=(41,), lr=(1.0,)))
+
+
+def test_only_what_is_missing_failed_or_altered_runs(tmp_path, capsys):
+    make(tmp_path, (0,))
+    make(tmp_path, (1,), state="failed")
+    make(tmp_path, (2,))
+    screen = Console(stderr=True)
+    cells = [cell(seed=seed) for seed in range(4)]
+    (tmp_path / "cells" / cells[2].id / "history.csv").write_text("epoch\n9\n")
+
+    def missing(retry):
+        return [driver._missing(tmp_path, one, retry, screen) for one in cells]
+
+    assert missing(False) == [False, False, True, True]
+    assert "history.csv was altered; computing the cell again" in capsys.readouterr().err
+    assert missing(True) == [False, True, True, True]
+    (tmp_path / "cells" / cells[3].id).symlink_to("/")
+    with pytest.raises(UserError, match="leads out of the run"):
+        missing(False)
+
+
+def test_the_state_of_a_run(tmp_path, capsys):
+    make(tmp_path, (0,))
+    make(tmp_path, (1,), state="failed")
+    cells = [cell(seed=seed) for seed in range(4)]
+    records.write(tmp_path, cells)
+    files.write_bytes(tmp_path / "cells" / cells[3].id / "checkpoint", b"x")
+    files.write_json(tmp_path / "running.json", {"cells": [cells[2].id]})
+    with (tmp_path / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found = status.summary(tmp_path)
+        assert [len(found[state]) for state in status.STATES] == [1, 1, 1, 1]
+        assert found["running"] == [{"cell": cells[2].id}]
+    found = status.summary(tmp_path)
+    assert [len(found[state]) for state in status.STATES] == [1, 0, 1, 2]
+    assert found["missing"][1]["checkpoint"] and not found["missing"][0]["checkpoint"]
+    status.show(tmp_path, as_json=False)
+    text = capsys.readouterr().out
+    assert "1 finished, 0 running, 1 failed, 2 missing" in text
+    assert "bad luck" in text and "has a checkpoint" in text
+    with pytest.raises(UserError, match="No run in"):
+        status.summary(tmp_path / "nowhere")
+
+
+def test_the_preview_estimates_from_finished_cells(tmp_path, capsys):
+    cells = [cell(seed=seed) for seed in range(3)]
+    status.preview(tmp_path, cells, lambda kinds: [None], {})
+    assert "none could be timed" in capsys.readouterr().out
+    several = [*cells, replace(cells[0], epochs=8), replace(cells[0], plugin="iwae")]
+    status.preview(tmp_path, several, lambda kinds: [30.0 * kind.epochs for kind in kinds], {})
+    text = capsys.readouterr().out
+    assert "2 of 2 kinds" in text and "training takes 0:08:00 one after" in text
+    (name,) = make(tmp_path, (0,))
+    folder = tmp_path / "cells" / name
+    record = files.read_json(folder / "result.json") | {"timings": {"total": 1800.0}}
+    files.write_result(folder, record)
+    status.preview(tmp_path, [*cells, replace(cells[0], plugin="iwae")], lambda kinds: [], {})
+    text = capsys.readouterr().out
+    assert "4 cells, 1 finished" in text and "1:30:00" in text
+
+
+def test_the_preview_says_what_must_fail(tmp_path, capsys):
+    cells = [cell(), cell(plugin="iwae"), cell(plugin="gone")]
+    long = "ValueError: found\ntensor([[nan]])"
+    times = {"gaussian": 16.0, "iwae": long}
+    status.preview(tmp_path, cells, lambda few: [times[c.plugin] for c in few], {"gone": long})
+    text = capsys.readouterr().out
+    assert "gone cannot be loaded: ValueError: found; its cells will fail." in text
+    assert "iwae on digits fails in its first steps: ValueError: found." in text
+    assert "1 of 2 kinds" in text and "training takes 0:00:16" in text
+    assert "tensor" not in text
+    status.preview(tmp_path, cells[2:], lambda few: [], {"gone": long})
+    assert "None of the missing ones can run." in capsys.readouterr().out

@@ -1,0 +1,113 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from vaebench.config.resources import Place
+from vaebench.config.settings import DEFAULT_PLUGINS, Settings, from_dict, to_dict
+from vaebench.errors import UserError
+from vaebench.execution.plan import resolve
+
+PLACE = Place(Path("nowhere"))
+
+
+def plan(**changes):
+    return resolve(replace(Settings(), **changes), PLACE)[1]
+
+
+def test_the_default_is_eight_cells_on_digits():
+    found = plan()
+    assert [cell.plugin for cell in found] == list(DEFAULT_PLUGINS)
+    assert {cell.dataset for cell in found} == {"digits"}
+    assert {cell.critic for cell in found} == {"patchgan"}
+
+
+def test_axes_multiply():
+    found = plan(
+        plugins=("gaussian", "gmm[components=2|3]"),
+        seeds=(0, 1),
+        critic=("patchgan", "none"),
+        latent=(2, 5),
+        backbone=("mlp", None),
+    )
+    assert len(found) == len({cell.id for cell in found}) == 3 * 2 * 2 * 2 * 2
+
+
+def test_a_cells_name_is_a_safe_folder():
+    for cell in plan(plugins=("gmm[components=2]",)):
+        assert cell.id.startswith("gmm_components=2_-digits-s0-")
+        assert "/" not in cell.id and len(cell.id) < 150
+
+
+def test_whatever_changes_the_numbers_changes_the_name():
+    base = plan(plugins=("gaussian",))[0]
+    for change in (
+        {"epochs": (41,)},
+        {"lr": (1e-3,)},
+        {"batch_size": (32,)},
+        {"seeds": (1,)},
+        {"critic_weight": (2.0,)},
+        {"likelihood": ("gaussian",)},
+        {"binarise": ("fixed",)},
+        {"width": (4,)},
+        {"kl_warmup": (3,)},
+        {"evaluate": "last"},
+        {"ais_images": 3},
+        {"metrics": ("elbo",)},
+    ):
+        assert plan(plugins=("gaussian",), **change)[0].id != base.id
+    assert plan(plugins=("gaussian",))[0].id == base.id
+
+
+def test_binarisation_follows_the_likelihood():
+    assert plan()[0].binarise == "dynamic"
+    assert plan(likelihood=("gaussian",))[0].binarise == "none"
+    with pytest.raises(UserError, match="Bernoulli"):
+        plan(binarise=("none",))
+    with pytest.raises(UserError, match="grey pixels"):
+        plan(binarise=("fixed",), likelihood=("laplace",))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"plugins": ("gausian",)}, "Did you mean 'gaussian'"),
+        ({"dataset": ("mnits",)}, "Did you mean 'mnist'"),
+        ({"metrics": ("elob",)}, "Did you mean 'elbo'"),
+        ({"backbone": ("resnet",)}, "Did you mean 'resnetv2'"),
+        ({"critic": ("patchgam",)}, "Did you mean 'patchgan'"),
+        ({"likelihood": ("bernouli",)}, "Did you mean 'bernoulli'"),
+        ({"lr_schedule": ("cosin",)}, "Did you mean 'cosine'"),
+        ({"binarise": ("dynamik",)}, "Did you mean 'dynamic'"),
+        ({"epochs": (0,)}, "--epochs"),
+        ({"latent": (0,)}, "--latent"),
+        ({"kl_warmup": (40,)}, "--kl-warmup"),
+        ({"evaluate": "first"}, "--evaluate"),
+        ({"lr": (0.0,)}, "--lr"),
+        ({"plugins": ("gmm[components=x]",)}, "type int"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_training(changes, message):
+    with pytest.raises(UserError, match=message):
+        plan(**changes)
+
+
+def test_settings_survive_yaml():
+    settings = replace(Settings(), latent=(None, 3), seeds=(0, 1), lr=(1e-3,))
+    assert from_dict(to_dict(settings), "here") == settings
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"epoch": 3}, "Did you mean 'epochs'"),
+        ({"epochs": "many"}, "epochs cannot be 'many'"),
+        ({"seeds": ["0"]}, "seeds cannot be"),
+        ({"seeds": []}, "seeds cannot be"),
+        ([1], "holds no settings"),
+        ({"lr": None}, "lr cannot be"),
+    ],
+)
+def test_a_config_with_a_mistake_is_refused(given, message):
+    with pytest.raises(UserError, match=message):
+        from_dict(given, "config.yaml")

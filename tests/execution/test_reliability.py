@@ -1,0 +1,190 @@
+"""What a run survives: killed drivers, full disks, altered files, cells that never end."""
+
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+from tests.registry.test_catalogue import package
+from vaebench.runs.files import flaw
+
+pytestmark = pytest.mark.slow
+SMALL = [
+    *("--epochs", "6", "--backbone", "mlp", "--width", "16", "--latent", "3", "--jobs", "2"),
+    *("--ais-images", "2", "--iw-samples", "8", "--metrics", "elbo,mse", "--critic", "none"),
+    *("--checkpoint-every", "0"),
+]
+STRANGERS = """
+import time
+import torch
+from vaebench import Gaussian, Variant, hookimpl
+
+class Hangs(Gaussian):
+    def forward(self, h):
+        print("counting sheep", flush=True)
+        time.sleep(1000)
+
+class Eats(Gaussian):
+    def forward(self, h):
+        hoard = []
+        while True:
+            hoard.append(bytearray(2**26))
+
+@hookimpl
+def vaebench_variants():
+    return [Variant("hangs", Hangs), Variant("eats", Eats)]
+"""
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """Starts the command in a folder of its own."""
+    home = tmp_path_factory.mktemp("home")
+    site = tmp_path_factory.mktemp("site")
+    package(site, "strangers", STRANGERS)
+    path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
+
+    def begin(*arguments, **more):
+        return subprocess.Popen(
+            [sys.executable, "-m", "vaebench", *arguments],
+            cwd=home,
+            env={**os.environ, "PYTHONPATH": path, "COLUMNS": "200"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **more,
+        )
+
+    begin.home = home
+    return begin
+
+
+def finish(process, seconds=300):
+    out, error = process.communicate(timeout=seconds)
+    return process.returncode, out, error
+
+
+def until(what, seconds=120):
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.1)
+
+
+def content(run):
+    """Everything that does not depend on time: weights, histories, numbers."""
+    kept = ("model.safetensors", "per_image.csv", "samples.png")
+    files = {
+        str(path.relative_to(run)): path.read_bytes()
+        for path in run.glob("cells/*/*")
+        if path.name in kept
+    } | {
+        str(path.relative_to(run)): pd.read_csv(path).drop(columns="seconds").to_csv()
+        for path in run.glob("cells/*/history.csv")
+    }
+    frame = pd.read_csv(run / "results.csv").drop(
+        columns=["seconds", "seconds_per_epoch", "seconds_to_elbo", "peak_memory"]
+    )
+    return files, frame
+
+
+#: How often a run is killed; more by VAEBENCH_KILLS=20.
+KILLS = int(os.environ.get("VAEBENCH_KILLS", "5"))
+
+
+def test_killed_at_random_moments(start):
+    chosen = ["--plugins", "gaussian,iwae[samples=3],iaf", *SMALL]
+    clock = time.monotonic()
+    assert finish(start("run", *chosen, "--out", "whole"))[0] == 0
+    length = time.monotonic() - clock
+    dice = random.Random(1)
+    whole, killed = start.home / "whole", start.home / "killed"
+    for _ in range(KILLS):
+        process = start("run", *chosen, "--out", "killed")
+        time.sleep(dice.uniform(0.1, 1.1) * length)
+        finished = {
+            path: path.read_bytes()
+            for path in killed.glob("cells/*/result.json")
+            if flaw(path.parent) is None
+        }
+        process.kill()
+        finish(process)
+        for path, text in finished.items():
+            assert path.read_bytes() == text and flaw(path.parent) is None
+        if len(finished) == 3:
+            shutil.rmtree(killed)
+    assert finish(start("run", *chosen, "--out", "killed"))[0] == 0
+    files, frame = content(whole)
+    files_again, frame_again = content(killed)
+    assert files == files_again
+    pd.testing.assert_frame_equal(frame, frame_again)
+    assert not list(killed.glob("cells/*/checkpoint"))
+
+
+def test_an_altered_file_is_computed_again(start):
+    chosen = ["run", "--plugins", "gaussian", *SMALL, "--out", "altered"]
+    assert finish(start(*chosen))[0] == 0
+    (cell,) = (start.home / "altered" / "cells").iterdir()
+    before = (cell / "model.safetensors").read_bytes()
+    for name in ("model.safetensors", "result.json"):
+        text = bytearray((cell / name).read_bytes())
+        text[len(text) // 2] ^= 1
+        (cell / name).write_bytes(text)
+        code, _, error = finish(start(*chosen))
+        assert code == 0 and "computing the cell again" in error
+        assert (cell / "model.safetensors").read_bytes() == before
+        assert flaw(cell) is None
+
+
+def test_cells_that_hang_or_eat_fail_and_the_others_finish(start):
+    chosen = ["run", "--plugins", "hangs,eats,gaussian", *SMALL, "--out", "ends"]
+    code, _, error = finish(start(*chosen, "--cell-timeout", "20", "--cell-memory", "3"))
+    assert code == 1, error
+    frame = pd.read_csv(start.home / "ends" / "results.csv").set_index("plugin")
+    assert frame.status.to_dict() == {"gaussian": "done", "hangs": "failed", "eats": "failed"}
+    assert "longer than 20 s" in frame.reason["hangs"]
+    assert "counting sheep" in frame.reason["hangs"]
+    assert "MemoryError" in frame.reason["eats"]
+    found = json.loads(finish(start("status", "ends", "--json"))[1])
+    assert [len(found[s]) for s in ("finished", "running", "failed", "missing")] == [1, 0, 2, 0]
+
+
+def test_a_second_driver_is_refused_and_ctrl_c_ends_at_once(start):
+    # Whatever a shell in the background has ignored would be ignored by the driver as well.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    chosen = ["run", "--plugins", "hangs", *SMALL, "--out", "busy"]
+    first = start(*chosen)
+    until((start.home / "busy" / "running.json").exists)
+    code, _, error = finish(start(*chosen))
+    assert code == 2 and "Another vaebench is working" in error
+    found = json.loads(finish(start("status", "busy", "--json"))[1])
+    assert len(found["running"]) == 1
+    clock = time.monotonic()
+    first.send_signal(signal.SIGINT)
+    hint = next(line for line in first.stderr if "The same command goes on" in line)
+    assert hint and time.monotonic() - clock < 5
+    code, _, _ = finish(first)
+    assert code == 130 and time.monotonic() - clock < 20
+    found = json.loads(finish(start("status", "busy", "--json"))[1])
+    assert len(found["missing"]) == 1 and not found["running"]
+
+
+@pytest.mark.parametrize("size", [300, 12_000])
+def test_a_full_disk_is_a_sentence(start, size):
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    chosen = ["run", "--plugins", "gaussian", *SMALL, "--out", f"full{size}"]
+    code, _, error = finish(start(*chosen, preexec_fn=limit))
+    assert code == 2
+    assert "cannot be written (File too large)" in error
+    assert "Traceback" not in error
+    assert finish(start(*chosen, "--retry-failed"))[0] == 0

@@ -1,0 +1,235 @@
+import sys
+
+import pytest
+
+from vaebench import Gaussian, Posterior, Variant, elbo
+from vaebench.errors import UserError
+from vaebench.registry.catalogue import GROUP, Catalogue, Plugin, catalogue
+from vaebench.registry.options import configure, options
+
+
+class Shifted(Gaussian):
+    """A Gaussian with options of every type."""
+
+    def __init__(self, features, context, width: int = 3, rate: float = 0.5, on: bool = False):
+        super().__init__(features, context)
+        self.options = width, rate, on
+
+
+def scaled(draw, weight: float = 1.0):
+    return weight * elbo(draw)
+
+
+VARIANT = Variant("shifted", Shifted, scaled, samples=2)
+
+
+def package(root, name, code, entry=None):
+    """Lay out an installed package as pip would, with an entry point of the same name."""
+    (root / f"{name}_module.py").write_text(code)
+    info = root / f"{name}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[vaebench]\n{entry or name} = {name}_module\n")
+
+
+GOOD = """
+from vaebench import Gaussian, Variant, hookimpl
+
+@hookimpl
+def vaebench_variants():
+    return [Variant({names})]
+"""
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Install strangers' packages for one test."""
+    monkeypatch.syspath_prepend(tmp_path)
+    catalogue.cache_clear()
+
+    def install(name, code, entry=None):
+        package(tmp_path, name, code, entry)
+        monkeypatch.delitem(sys.modules, f"{name}_module", raising=False)
+        return catalogue()
+
+    yield install
+    catalogue.cache_clear()
+
+
+def variants(*names):
+    return GOOD.format(names="), Variant(".join(f"{name!r}, Gaussian" for name in names))
+
+
+def test_the_eight_of_the_default_run_are_installed():
+    from vaebench.config.settings import DEFAULT_PLUGINS
+
+    found = catalogue()
+    assert set(DEFAULT_PLUGINS) <= set(found.names())
+    assert not found.broken
+
+
+def test_a_strangers_plugin_is_found_with_its_package(installed):
+    found = installed("stranger", variants("theirs", "others"))
+    assert found.plugins["stranger"].package == "stranger 1.0"
+    assert found.select(["stranger"]) == ["theirs", "others"]
+    assert found.select(["theirs", "gaussian", "theirs"]) == ["theirs", "gaussian"]
+    assert set(found.select(["all"])) >= {"theirs", "gaussian", "vmf"}
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("import nothing_like_this", "nothing_like_this"),
+        ("raise RuntimeError('boom')", "RuntimeError: boom"),
+        ("raise SystemExit(3)", "SystemExit"),
+        ("def (", "SyntaxError"),
+        ("x = 1", "adds nothing"),
+        (variants("theirs").replace("vaebench_variants", "vaebench_variant"), "vaebench_variant"),
+        ("vaebench_interface = 2" + variants("theirs"), "version 2 of the plugin interface"),
+        (variants("../theirs"), "not of the form"),
+        (variants("<b>"), "not of the form"),
+        (variants("theirs").replace("[Variant", "['x', Variant"), "no Variant"),
+        (variants("theirs").replace("return [", "raise ValueError('in hook'); ["), "in hook"),
+    ],
+)
+def test_a_broken_plugin_leaves_the_others_alone(installed, code, reason):
+    found = installed("broken", code)
+    assert reason in found.broken["broken"]
+    assert "gaussian" in found.names()
+    assert found.select(["broken", "gaussian"]) == ["broken", "gaussian"]
+    with pytest.raises(UserError, match="cannot be loaded"):
+        found.variant("broken")
+
+
+def test_two_plugins_with_one_variant_name_are_both_named(installed):
+    found = installed("rival", variants("gaussian"))
+    with pytest.raises(UserError, match=r"'gaussian' \(vaebench .*'rival' \(rival 1\.0\)"):
+        found.select(["gaussian[samples=2]"])
+    assert found.select(["iwae"]) == ["iwae"]
+
+
+def test_the_environment_restricts_what_is_loaded(monkeypatch):
+    catalogue.cache_clear()
+    monkeypatch.setenv("VAEBENCH_PLUGINS", "gaussian,iwae")
+    assert set(catalogue().plugins) == {"gaussian", "iwae", "vaebench"}
+    catalogue.cache_clear()
+
+
+def test_an_unknown_variant_is_refused_with_the_closest_name():
+    with pytest.raises(UserError, match="Did you mean 'gaussian'"):
+        catalogue().variant("gausian")
+
+
+def test_options_come_from_factory_objective_and_samples():
+    assert options(VARIANT) == {
+        "width": 3,
+        "rate": 0.5,
+        "on": False,
+        "weight": 1.0,
+        "samples": 2,
+    }
+    found = configure(VARIANT, {"width": "8", "on": "true", "weight": "0.5", "samples": "4"})
+    assert found.name == "shifted[on=true,samples=4,weight=0.5,width=8]"
+    assert found.samples == 4
+    assert found.posterior(2, 5).options == (8, 0.5, True)
+    assert found.objective.keywords == {"weight": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ({"widht": "8"}, "Did you mean 'width'"),
+        ({"width": "8.5"}, "type int"),
+        ({"rate": "fast"}, "type float"),
+        ({"on": "maybe"}, "true or false"),
+        ({"samples": "0"}, "1 or more"),
+    ],
+)
+def test_options_that_cannot_work_are_refused(chosen, message):
+    with pytest.raises(UserError, match=message):
+        configure(VARIANT, chosen)
+
+
+def test_a_catalogue_is_plain_data():
+    one = Plugin("p", "package 1", "", (VARIANT, Variant("second", Posterior)))
+    found = Catalogue({"p": one}, {"bad": "reason"})
+    assert found.names() == ["second", "shifted"]
+    assert found.select(["p", "bad"]) == ["shifted", "second", "bad"]
+    assert GROUP == "vaebench"
+
+
+FEATURES = """
+from torch import nn
+
+from vaebench import hookimpl
+
+class Halves(nn.Module):
+    def __init__(self, weight):
+        super().__init__()
+        self.register_buffer("weight", weight)
+        self.head = nn.Linear(32, 3)
+        nn.init.zeros_(self.head.weight), nn.init.zeros_(self.head.bias)
+
+    def forward(self, images):
+        return images.flatten(1)[:, ::2] * self.weight
+
+def load(weights, download):
+    import torch
+    return Halves(torch.tensor(FACTOR))
+
+@hookimpl
+def vaebench_features():
+    return {"NAME": load}
+"""
+
+
+def features(factor, name="halves"):
+    return FEATURES.replace("FACTOR", str(factor)).replace("NAME", name)
+
+
+def test_a_strangers_features_carry_a_hash_of_their_weights(installed):
+    import torch
+
+    from vaebench.evaluation.features.extractor import extractor, plugged
+
+    found = installed("fourier", features(2.0))
+    assert found.extractors() == ["halves"] and not found.plugins["fourier"].variants
+    assert "fourier" not in found.select(["all"])
+    own = extractor("halves", known=plugged(found))
+    images = torch.rand(5, 1, 8, 8)
+    torch.testing.assert_close(own(images), 2 * images.flatten(1)[:, ::2])
+    assert own.logits(own(images)).shape == (5, 3)
+    again = extractor("halves", known=plugged(found))
+    assert own.identity == again.identity != extractor("digits").identity
+    own.network.weight.mul_(2)
+    other = extractor("halves", known=plugged(installed_again(installed, features(3.0))))
+    assert other.sha256 != own.sha256
+
+
+def installed_again(installed, code):
+    catalogue.cache_clear()
+    return installed("fourier2", code)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (features(1.0, "../x"), "no name of the form"),
+        (
+            features(1.0).replace('"NAME": load', '"halves": 3').replace(": load}", ": 3}"),
+            "no name",
+        ),
+        (features(1.0).replace("hookimpl\n", "hookimpl\n") + "\nraise ValueError('late')", "late"),
+    ],
+)
+def test_broken_features_break_their_plugin_alone(installed, code, reason):
+    found = installed("fourier", code)
+    assert reason in found.broken["fourier"]
+
+
+def test_a_feature_extractor_that_is_no_module_is_explained(installed):
+    from vaebench.evaluation.features.extractor import extractor, plugged
+
+    found = installed("fourier", features(1.0).replace("Halves(torch.tensor(1.0))", "None"))
+    with pytest.raises(UserError, match=r"'halves' is no torch.nn.Module: None"):
+        extractor("halves", known=plugged(found))

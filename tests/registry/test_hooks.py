@@ -1,0 +1,280 @@
+"""Data sets and backbones of strangers: found, listed, trained with, and refused where wrong."""
+
+import json
+import sys
+from dataclasses import replace
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+import vaebench
+from tests.cli.test_commands import SMALL
+from tests.registry.test_catalogue import installed as installed  # a fixture
+from vaebench.cli.app import main
+from vaebench.config.resources import Place
+from vaebench.config.settings import Settings
+from vaebench.data.images import Request
+from vaebench.errors import UserError
+from vaebench.execution import plan
+from vaebench.execution.run_cell import run as run_cell
+from vaebench.registry import catalogue as catalogues
+from vaebench.registry import lookup
+from vaebench.registry.catalogue import GROUP, catalogue
+from vaebench.registry.lookup import backbone
+
+STRANGER = """
+import torch
+from torch import nn
+from vaebench import Backbone, Images, Request, Source, Split, hookimpl
+
+class Encoder(nn.Module):
+    def __init__(self, shape, width):
+        super().__init__()
+        self.features = width
+        self.layers = nn.Sequential(nn.Flatten(), nn.LazyLinear(width), nn.Tanh())
+        self.layers(torch.zeros(2, *shape))
+
+    def forward(self, x):
+        return self.layers(x)
+
+def build(shape, latent, width):
+    decoder = nn.Sequential(
+        nn.Linear(latent, shape[0] * shape[1] * shape[2]), nn.Unflatten(-1, shape)
+    )
+    return Encoder(shape, width), decoder
+
+def read(request):
+    noise = torch.Generator().manual_seed(0)
+    def split(count):
+        return Split(torch.randint(4, (count, 1, 6, 9), generator=noise).to(torch.uint8))
+    return Images(split(64), split(32), split(32), levels=4)
+
+@hookimpl
+def vaebench_datasets():
+    return {"noise": Source("grey noise", "64 train, 32 validation, 32 test", read,
+                            backbone="shallow", extractor="digits", latent=2)}
+
+@hookimpl
+def vaebench_backbones():
+    return {"shallow": Backbone("one layer each way", build, width=lambda shape: 12)}
+"""
+SETTINGS = Settings(
+    plugins=("gaussian",),
+    dataset=("noise",),
+    critic=("none",),
+    epochs=(2,),
+    metrics=("elbo", "mse"),
+)
+PLACE = Place(root=Path("nowhere"), device="cpu")
+
+
+def planned(**changes):
+    (cell,) = plan.resolve(replace(SETTINGS, **changes), PLACE)[1]
+    return cell
+
+
+def test_a_strangers_data_set_and_backbone_are_trained_with_and_loaded(installed, tmp_path):
+    found = installed("strange", STRANGER)
+    assert found.brought("datasets")["noise"].package == "strange 1.0"
+    cell = planned()
+    assert (cell.backbone, cell.width, cell.latent) == ("shallow", 12, 2)
+    folder = tmp_path / "run" / "cells" / cell.id
+    record = run_cell(cell, PLACE, folder, lambda progress: None)
+    assert record["status"] == "done", record["reason"]
+    assert record["data"]["shape"] == [1, 6, 9]
+    (tmp_path / "run" / "config.yaml").write_text("dataset: noise\n")
+    model = vaebench.load(tmp_path / "run").model(cell.id)
+    assert model.pictures(torch.zeros(5, 2)).shape == (5, 1, 6, 9)
+    done = CliRunner().invoke(main, ["evaluate", str(folder), "--metrics", "elbo", "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["elbo"]["value"] == pytest.approx(
+        record["metrics"]["elbo"]["value"], rel=1e-5
+    )
+
+
+def test_the_code_of_a_plugged_data_set_or_backbone_is_part_of_a_cells_identity(installed):
+    found = installed("strange", STRANGER)
+    gaussian, stranger = found.owner("gaussian").code, found.plugins["strange"].code
+    assert planned().code == f"{gaussian}+{stranger}+{stranger}"
+    assert planned(backbone=("mlp",)).code == f"{gaussian}+{stranger}"
+    assert planned(dataset=("digits",), backbone=("shallow",)).code == f"{gaussian}+{stranger}"
+    assert planned(dataset=("digits",)).code == gaussian
+    before = planned(dataset=("digits",), backbone=("shallow",)).id
+    (Path(sys.modules["strange_module"].__file__)).write_text(STRANGER + "\n# another version\n")
+    catalogue.cache_clear()
+    assert planned(dataset=("digits",), backbone=("shallow",)).id != before
+
+
+def test_what_comes_with_vaebench_comes_through_the_same_hooks(monkeypatch):
+    catalogue.cache_clear()
+    monkeypatch.setenv("VAEBENCH_PLUGINS", "gaussian")
+    found = catalogue()
+    assert {"digits", "mnist", "folder"} <= found.brought("datasets").keys()
+    assert {"resnetv2", "mlp"} <= found.brought("backbones").keys()
+    assert {p.package for p in found.brought("backbones").values()} == {
+        f"vaebench {vaebench.__version__}"
+    }
+    catalogue.cache_clear()
+
+
+def test_the_list_says_whose_they_are(installed):
+    installed("strange", STRANGER)
+    text = CliRunner().invoke(main, ["list"], env={"COLUMNS": "120"}).output
+    for name in ("noise", "shallow"):
+        (line,) = (line for line in text.splitlines() if line.startswith(name + " "))
+        assert "strange 1.0" in line
+    found = json.loads(CliRunner().invoke(main, ["list", "--json"]).stdout)
+    by_name = {one["name"]: one["from"] for one in found["datasets"] + found["backbones"]}
+    assert by_name["noise"] == by_name["shallow"] == "strange 1.0"
+    assert by_name["digits"] == by_name["mlp"] == f"vaebench {vaebench.__version__}"
+
+
+def test_two_plugins_with_one_name_are_both_named(installed):
+    installed("rival", STRANGER.replace('"noise"', '"digits"').replace('"shallow":', '"mlp":'))
+    with pytest.raises(UserError, match=r"data set 'digits'.*'rival' \(rival 1\.0\).*'vaebench'"):
+        planned(dataset=("digits",))
+    with pytest.raises(UserError, match=r"backbone 'mlp'.*'rival' \(rival 1\.0\).*'vaebench'"):
+        backbone("mlp")
+    assert lookup.source("mnist").backbone == "resnetv2"
+
+
+def test_a_plugin_that_calls_itself_vaebench_takes_nothing_away(installed):
+    found = installed("impostor", STRANGER, "vaebench")
+    assert "entry-point name" in found.broken["vaebench"]
+    assert "digits" in found.brought("datasets")
+
+
+def test_an_unknown_name_gets_the_closest_one_and_a_broken_plugin_its_reason(installed):
+    installed("strange", STRANGER)
+    with pytest.raises(UserError, match=r"No data set 'noize'\. Did you mean 'noise'"):
+        lookup.source("noize")
+    with pytest.raises(UserError, match=r"No backbone 'shalow'\. Did you mean 'shallow'"):
+        planned(backbone=("shalow",))
+    catalogue.cache_clear()
+    installed("rings", "import nothing_like_this")
+    with pytest.raises(UserError, match=r"'rings' cannot be loaded: .*nothing_like_this"):
+        lookup.source("rings")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ('{"noise": Source(', '{"../x": Source(', "no name of the form"),
+        ('return {"shallow"', 'return {"deep": build, "shallow"', "with a Backbone"),
+        ('return {"shallow": ', 'return [build] or {"shallow": ', "no dict"),
+        ('    return {"noise"', '    1 / 0\n    return {"noise"', "ZeroDivisionError"),
+    ],
+)
+def test_a_broken_hook_breaks_its_plugin_alone(installed, old, new, reason):
+    assert STRANGER.count(old) == 1
+    code = STRANGER.replace(old, new)
+    found = installed("strange", code)
+    assert reason in found.broken["strange"]
+    assert "digits" in found.brought("datasets")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("nn.Unflatten(-1, shape)", "nn.Identity()", r"decoder .* \(2, 2\) to \(2, 54\) instead"),
+        ("self.features = width", "self.features = 7", r"encoder .* to \(2, 12\) instead of \(2,"),
+        ("self.features = width", "self.size = 7", "None as its attribute `features`"),
+        ("return Encoder(shape, width), decoder", "return decoder", "both torch.nn.Module"),
+        ("nn.Linear(latent,", "nn.Linear(5,", "decoder .* fails with RuntimeError"),
+        (
+            "    decoder = nn",
+            "    1 / 0\n    decoder = nn",
+            "ZeroDivisionError.*strange_module.py, line 1",
+        ),
+        ("width=lambda shape: 12", "width=lambda shape: shape[7]", "IndexError"),
+        ("nn.Tanh())", "nn.Tanh()).requires_grad_(False).div_(0)", "fails with"),
+    ],
+)
+def test_networks_that_do_not_fit_are_refused_before_training(installed, old, new, message):
+    assert STRANGER.count(old) == 1
+    installed("strange", STRANGER.replace(old, new))
+    with pytest.raises(UserError, match=message) as refused:
+        planned()
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (".to(torch.uint8)", "", "uint8"),
+        ("levels=4", "levels=3", "level 3 and says `levels=3`"),
+        ("(count, 1, 6, 9)", "(count, 2, 6, 9)", "2 channels"),
+        ("split(64), split(32), split(32)", "split(64), split(32), split(0)", "test split"),
+        ("return Images(split(64), ", "return (split(64), ", "must return Images"),
+        (", levels=4)", ", levels=4, splits=3)", "fails with TypeError"),
+        ("to(torch.uint8))", "to(torch.uint8), torch.zeros(3))", "labels of shape"),
+    ],
+)
+def test_pixels_that_are_none_are_refused(installed, old, new, message):
+    assert STRANGER.count(old) == 1
+    code = STRANGER.replace(old, new)
+    if "Images" not in new and "Images" in old:
+        code = code.replace(", levels=4", "")
+    installed("strange", code)
+    with pytest.raises(UserError, match=message) as refused:
+        planned()
+    assert "\n" not in str(refused.value)
+
+
+def test_a_module_registered_by_hand_is_read_like_an_installed_one(monkeypatch):
+    module = ModuleType("by_hand")
+    exec(STRANGER, module.__dict__)
+    for name in ("vaebench_datasets", "vaebench_backbones"):
+        getattr(module, name).__module__ = "by_hand"
+    monkeypatch.setitem(sys.modules, "by_hand", module)
+    module.__file__ = __file__
+    point = EntryPoint("by-hand", "by_hand", GROUP)
+    monkeypatch.setattr(catalogues, "entry_points", lambda group: [point])
+    catalogue.cache_clear()
+    assert set(catalogue().plugins) == {"by-hand", "vaebench"}
+    images = lookup.load("noise", Request(Path("nowhere")))
+    assert images.shape == (1, 6, 9)
+    catalogue.cache_clear()
+
+
+def test_a_name_with_a_path_hands_the_path_to_the_reader(installed):
+    seen = STRANGER.replace(
+        "    noise = torch.Gen", "    assert request.root.name == 'here'\n    noise = torch.Gen"
+    )
+    installed("strange", seen)
+    assert lookup.load("noise:somewhere/here", Request(Path("nowhere"))).levels == 4
+    with pytest.raises(UserError, match="AssertionError"):
+        lookup.load("noise", Request(Path("nowhere")))
+
+
+@pytest.mark.slow
+def test_the_whole_command_runs_on_them(installed, tmp_path, monkeypatch):
+    installed("strange", STRANGER)
+    monkeypatch.setenv("PYTHONPATH", str(Path(sys.modules["strange_module"].__file__).parent))
+    import subprocess
+
+    done = subprocess.run(
+        [sys.executable, "-m", "vaebench", "run", "--plugins", "gaussian", "--dataset", "noise",
+         "--backbone", "shallow", *(a for a in SMALL if a not in ("--backbone", "mlp")),
+         "--out", str(tmp_path / "run")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_the_documented_data_set_and_backbone_are_planned_with(installed):
+    from tests.test_docs import ROOT, blocks
+
+    codes = blocks(ROOT / "docs" / "extending.md", "python")
+    for hook, name in (("vaebench_datasets", "bars"), ("vaebench_backbones", "conv")):
+        catalogue.cache_clear()
+        found = installed(name, next(code for code in codes if f"def {hook}" in code))
+        assert not found.broken
+    cell = planned(dataset=("bars",), backbone=("conv",), width=(4,))
+    assert (cell.likelihood, cell.binarise, cell.latent) == ("bernoulli", "dynamic", 8)
+    assert len(cell.code.split("+")) == 3

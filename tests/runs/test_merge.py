@@ -1,0 +1,117 @@
+"""Runs of different machines are joined, or refused with a sentence."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.cells import cell
+from vaebench.config.settings import Settings, to_dict
+from vaebench.errors import UserError
+from vaebench.execution import status
+from vaebench.runs import files, records
+from vaebench.runs.merge import merge
+
+
+def make(run, seeds=(0,), elbo=-20.0, state="done", settings=Settings(), **changes):  # noqa: B008
+    settings = replace(settings, plugins=("gaussian",), seeds=seeds)
+    files.write_text(run / "config.yaml", yaml.safe_dump(to_dict(settings)))
+    cells = [cell(seed=seed, **changes) for seed in seeds]
+    records.write(run, cells)
+    for one in cells:
+        folder = run / "cells" / one.id
+        files.write_text(folder / "history.csv", "epoch\n1\n")
+        record = files.failure(one, None if state == "done" else "bad luck")
+        record |= {"status": state, "metrics": {"elbo": {"value": elbo, "unit": "nats"}}}
+        files.write_result(folder, record)
+    return [one.id for one in cells]
+
+
+def test_cells_of_both_runs_are_in_the_joined_one(tmp_path):
+    names = make(tmp_path / "a", (0, 1)) + make(tmp_path / "b", (1, 2))
+    merge([tmp_path / "a", tmp_path / "b"], tmp_path / "c")
+    found = status.summary(tmp_path / "c")
+    assert {one["cell"] for one in found["finished"]} == set(names)
+    for name in names:
+        assert files.flaw(tmp_path / "c" / "cells" / name) is None
+        assert (tmp_path / "c" / "cells" / name / "history.csv").read_text() == "epoch\n1\n"
+    assert yaml.safe_load((tmp_path / "c" / "config.yaml").read_text())["seeds"] == [0, 1, 2]
+
+
+def test_a_finished_cell_goes_before_a_failed_one(tmp_path):
+    make(tmp_path / "a", state="failed")
+    make(tmp_path / "b")
+    for order in ("ab", "ba"):
+        merge([tmp_path / name for name in order], tmp_path / f"c{order}")
+        assert len(status.summary(tmp_path / f"c{order}")["finished"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"elbo": -21.0}, "other numbers"),
+        ({"settings": Settings(iw_samples=9)}, "they differ in iw_samples"),
+        ({"seeds": (1,), "data": "other"}, "digits,? .*not the same data"),
+        ({"seeds": (1,), "code": "other"}, "gaussian has not the same code"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(tmp_path, changes, message):
+    make(tmp_path / "a")
+    make(tmp_path / "b", **changes)
+    with pytest.raises(UserError, match=message):
+        merge([tmp_path / "a", tmp_path / "b"], tmp_path / "c")
+    assert not (tmp_path / "c").exists()
+
+
+def test_damage_links_and_occupied_folders_are_refused(tmp_path):
+    (name,) = make(tmp_path / "a")
+    folder = tmp_path / "a" / "cells" / name
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "thesis.tex").write_text("x")
+    with pytest.raises(UserError, match="not empty"):
+        merge([tmp_path / "a"], tmp_path / "b")
+    (folder / "history.csv").write_text("epoch\n2\n")
+    with pytest.raises(UserError, match=r"history\.csv was altered"):
+        merge([tmp_path / "a"], tmp_path / "c")
+    (folder / "history.csv").unlink()
+    (folder / "history.csv").symlink_to("/etc/hostname")
+    with pytest.raises(UserError, match=r"history\.csv is missing"):
+        merge([tmp_path / "a"], tmp_path / "c")
+
+
+@pytest.mark.parametrize("name", ["../../a", "..", "/etc", "a/b", "x\x1b[1m"])
+def test_names_in_a_plan_cannot_leave_the_folder(tmp_path, name):
+    make(tmp_path / "a")
+    plan = json.loads((tmp_path / "a" / "plan.json").read_text())
+    plan["cells"][name] = next(iter(plan["cells"].values()))
+    files.write_json(tmp_path / "a" / "plan.json", plan)
+    with pytest.raises(UserError, match="is no cell"):
+        merge([tmp_path / "a"], tmp_path / "c")
+    shown = json.dumps(status.summary(tmp_path / "a"))
+    assert "\\u001b" not in shown
+
+
+def test_a_result_vouches_for_its_files(tmp_path):
+    (name,) = make(tmp_path / "a")
+    folder = tmp_path / "a" / "cells" / name
+    assert files.flaw(folder) is None
+    whole = (folder / "result.json").read_text()
+    for harmed in (
+        whole.replace("-20.0", "-10.0"),
+        whole[:-10],
+        whole.replace('"checksum"', '"x"'),
+    ):
+        (folder / "result.json").write_text(harmed)
+        assert files.flaw(folder)
+    (folder / "result.json").write_text(whole.replace("-20.0", "-10.0"))
+    assert "altered" in records.cells(tmp_path / "a")[0]["reason"]
+    (folder / "result.json").write_text(whole)
+    assert files.flaw(folder) is None
+    assert Path(folder / "history.csv").exists()
+
+
+def test_a_folder_without_a_run_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"No run in .*nowhere"):
+        merge([tmp_path / "nowhere"], tmp_path / "out")

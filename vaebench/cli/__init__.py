@@ -1,0 +1,3 @@
+"""The command line."""
+
+from vaebench.cli.app import main as main

@@ -1,0 +1,110 @@
+"""What the commands are given: cells, files to read and places to write to. No torch."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vaebench.errors import UserError, nearest, short
+
+if TYPE_CHECKING:
+    from vaebench.execution.restore import Trained
+    from vaebench.runs.run import Run
+
+JSON = click.option("--json", "as_json", is_flag=True, help="For machines.")
+
+
+def print_json(value: Any) -> None:
+    """Print plain data as JSON."""
+    import json
+
+    click.echo(json.dumps(value, indent=1))
+
+
+CELL = click.argument("cell")
+RUN = click.option("--run", type=Path, help="The run.  [default: the newest in results]")
+_FEW = 3
+
+
+def record(cell: str, run: Path | None) -> tuple[Path, dict[str, Any]]:
+    """A cell's run and record, from the path of its folder, or its name in a run.
+
+    Raises:
+        UserError: There is no such cell.
+    """
+    from vaebench.runs.run import Run, newest
+
+    path = Path(cell)
+    if (path / "cells").is_dir():
+        raise UserError(f"{cell} is a run; name one of its cells{_such_as(path)}.")
+    full = path.resolve()
+    if run is None and (path.is_dir() or len(path.parts) > 1) and full.parent.name == "cells":
+        run, cell = full.parent.parent, full.name
+    found = Run(run or newest())
+    if not any(name.startswith(cell) for name in found.records):
+        raise _no_cell(cell, found)
+    return found.folder, found.records[found.find(cell)]
+
+
+def _such_as(run: Path) -> str:
+    cells = sorted(path for path in (run / "cells").iterdir() if path.is_dir())
+    return f", such as {' or '.join(map(str, cells[:_FEW]))}" if cells else ", once it has some"
+
+
+def _no_cell(cell: str, run: "Run") -> UserError:
+    close = nearest(cell, run.records, _FEW)
+    first = ", ".join(list(run.records)[:_FEW])
+    hint = f"Its first cells are {first}." if first else "It has none yet."
+    if close:
+        hint = f"Did you mean {' or '.join(map(repr, close))}?"
+    return UserError(f"No cell {cell!r} in the run {run.folder}. {hint} --run names another run.")
+
+
+def finished(cell: str, run: Path | None) -> tuple[Path, dict[str, Any]]:
+    """The same for a cell that has a trained model; UserError where it has none."""
+    folder, found = record(cell, run)
+    if found["status"] != "done":
+        why = short(found["reason"] or found["status"]).rstrip(".")
+        raise UserError(f"{found['cell']} has no trained model: {why}.")
+    return folder, found
+
+
+def trained(cell: str, run: Path | None) -> "Trained":
+    """The trained model of a cell; UserError where it has none."""
+    given = finished(cell, run)
+    from vaebench.execution.restore import restore
+
+    return restore(*given)
+
+
+def existing(path: Path) -> None:
+    """Raise UserError unless the file is there."""
+    if not path.exists():
+        raise UserError(f"There is no file {path}; mend its name.")
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; name a file.")
+
+
+def writable(path: Path) -> None:
+    """Raise UserError unless a file can be written there; nothing is left behind."""
+    try:
+        if path.is_dir():
+            raise UserError(f"--out {path} is a folder; name a file in it.")
+        folder = next(parent for parent in path.absolute().parents if parent.exists())
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(f"--out {path} cannot be written; choose another place.") from error
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn the failure to write a file into a UserError, and print its path on success."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}.") from error
+    click.echo(path)

@@ -1,0 +1,54 @@
+"""One cell in the terminal. No torch."""
+
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from vaebench.config import command as commands
+from vaebench.runs import files
+
+
+def show(run: Path, record: dict[str, Any]) -> None:
+    """Print a cell's status, settings, metrics, timings, log if it failed, and its command."""
+    screen = Console(highlight=False)
+    screen.print(Text(f"{record['cell']}: {record['status']} {record['reason']}".rstrip(), "bold"))
+    variant = record["variant"]
+    if variant:
+        words = (variant.get(key) for key in ("package", "objective", "reference"))
+        screen.print(Text(" · ".join(str(word) for word in words if word)))
+    deviations = variant.get("deviations")
+    for law, why in deviations.items() if isinstance(deviations, dict) else ():
+        screen.print(Text(f"Breaks the law “{law}”: {why}", "yellow"))
+    if record["metrics"]:
+        screen.print(_metrics(record["metrics"]))
+    for title in ("config", "data", "train", "timings", "versions", "hardware"):
+        if record[title]:
+            pairs = "  ".join(f"{key} {value}" for key, value in record[title].items())
+            screen.print(Text(f"{title}: ", "bold").append(pairs, "not bold"))
+    said = files.tail(run, record["cell"]) if record["status"] == "failed" else ""
+    if said:
+        screen.print(Text("How it ended:", "bold"))
+        screen.print(Text(said))
+    command = commands.command(record["config"])
+    if command:
+        screen.print(Text("To repeat it:", "bold"))
+        screen.print(Text(command), soft_wrap=True)
+
+
+def _metrics(metrics: dict[str, dict[str, Any]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    for head in ("metric", "value", "±", "unit"):
+        table.add_column(head, justify="right" if head in ("value", "±") else "left")
+    for metric in metrics.values():
+        value, se = metric["value"], metric["se"]
+        table.add_row(
+            Text(metric["title"]),
+            "n/a" if value is None else f"{value:.5g}",
+            "" if se is None else f"{se:.2g}",
+            Text(metric["reason"] if value is None else metric["unit"]),
+        )
+    return table

@@ -1,0 +1,94 @@
+"""The commands that read whole runs: status, merge, report, compare."""
+
+from pathlib import Path
+
+import click
+
+from vaebench.cli.arguments import JSON, RUN, print_json, writable, writing
+
+
+@click.command()
+@click.argument("run", type=Path)
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def status(run: Path, as_json: bool) -> None:
+    """Show which cells of a run are finished, running, failed and missing.
+
+    \b
+    vaebench status results/NAME
+    """
+    from vaebench.execution import status as state
+
+    state.show(run, as_json)
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=Path)
+@click.option("--out", type=Path, required=True, help="Folder of the joined run.")
+def merge(runs: tuple[Path, ...], out: Path) -> None:
+    """Join runs that were made on different machines, and write their tables and report.
+
+    \b
+    vaebench merge results/here results/there --out results/both
+    """
+    from vaebench.execution import driver
+    from vaebench.runs.merge import merge as join
+
+    join(runs, out)
+    driver.tables(out)
+
+
+@click.command()
+@click.argument("run", type=Path)
+def report(run: Path) -> None:
+    """Rebuild a run's tables (CSV, Markdown, LaTeX, Parquet) and page from its cells.
+
+    \b
+    vaebench report results/NAME
+    """
+    from rich.console import Console
+
+    from vaebench import report as reports
+    from vaebench.registry import code
+
+    made = reports.write(run)
+    Console().print(made.terminal)
+    if note := code.note(made.run.records.values()):
+        click.echo(note, err=True)
+    click.echo(made.page)
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="A B...")
+@RUN
+@click.option("--metric", "metrics", multiple=True, help="Only this one; may be given again.")
+@click.option("--out", type=Path, help="Write a page instead of printing.")
+@JSON
+def compare(
+    names: tuple[str, ...],
+    run: Path | None,
+    metrics: tuple[str, ...],
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Hold variants of a run, or whole runs, against the first one named.
+
+    \b
+    vaebench compare gaussian iwae --run results/NAME --metric log_likelihood_ais
+    vaebench compare results/before results/after --out differences.html
+    """
+    if out:
+        writable(out)
+    from vaebench.report.comparison import differences, versus
+
+    found = differences.compare(names, run, metrics)
+    if as_json:
+        print_json([one.plain() for one in found])
+    elif out:
+        with writing(out):
+            versus.page(found, out)
+    else:
+        from rich.console import Console
+
+        screen = Console(highlight=False)
+        for part in versus.terminal(found):
+            screen.print(part)

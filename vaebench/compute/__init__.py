@@ -1,0 +1,1 @@
+"""Devices, randomness, ranks and precision: torch itself."""

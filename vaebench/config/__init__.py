@@ -1,0 +1,1 @@
+"""What is asked for: settings and cells as plain, hashable data."""

@@ -1,0 +1,141 @@
+"""Batches of observed images, from memory, in an order that depends on seed and epoch alone."""
+
+from collections.abc import Iterator
+from itertools import islice
+
+import torch
+from torch import Tensor
+
+from vaebench.compute import devices
+from vaebench.compute.random import generator
+from vaebench.compute.ranks import ALONE, Ranks
+from vaebench.data.images import Split
+from vaebench.errors import UserError
+from vaebench.models.likelihoods import Likelihood
+
+#: Fixed binarisation, validation and test noise are the same in every cell and seed.
+EVALUATION_SEED = 0
+
+
+def observed(split: Split, likelihood: Likelihood, purpose: str) -> Tensor:
+    """The whole split observed once, the same whatever the cell's seed, float32."""
+    noise = generator(EVALUATION_SEED, "observe", purpose)
+    found = torch.empty(split.pixels.shape, dtype=torch.float32)
+    for some, pixels in zip(found.split(512), split.pixels.split(512), strict=True):
+        some.copy_(likelihood.observe(pixels, noise))
+    return found
+
+
+class Batches:
+    """Iterates over (pixels, x), each (B, C, H, W): as stored, and what the encoder sees of it.
+
+    Each pass is a new epoch: a permutation and observation noise that are functions of (seed,
+    epoch, position), whatever else draws random numbers. The last, smaller batch is left out.
+
+    Args:
+        split: The images.
+        likelihood: Says how pixels are observed.
+        size: B; the whole split if that is smaller.
+        seed: The cell's seed.
+        fixed: Observe once and for all instead of anew in every epoch.
+        device: Where batches come to, and all images are kept if they fit.
+        ranks: Who shares each batch; this rank's part of it is given out.
+
+    Raises:
+        UserError: The batches cannot be divided among the ranks.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        likelihood: Likelihood,
+        size: int,
+        seed: int,
+        fixed: bool,
+        device: torch.device,
+        ranks: Ranks = ALONE,
+    ) -> None:
+        self.likelihood = likelihood
+        self.size = min(size, len(split))
+        if self.size % ranks.size:
+            raise UserError(
+                f"Batches of {self.size} images cannot be divided among {ranks.size} --devices; "
+                "choose a --batch-size that can."
+            )
+        self.ranks = ranks
+        self.seed = seed
+        self.device = device
+        self.epoch = 0
+        self._position = 0
+        self._skip = 0
+        bytes_a_pixel = 5 if fixed else 1
+        fits = devices.has_room(device, bytes_a_pixel * split.pixels.numel())
+        home = device if fits else torch.device("cpu")
+        self.pixels = split.pixels.to(home)
+        self.once = observed(split, likelihood, "train").to(home) if fixed else None
+
+    def __len__(self) -> int:
+        return len(self.pixels) // self.size
+
+    @property
+    def first(self) -> int:
+        """The batch of an epoch that the next pass begins with."""
+        return self._skip
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        epoch, start, self._skip, ranks = self.epoch, self._skip, 0, self.ranks
+        order = torch.randperm(len(self.pixels), generator=generator(self.seed, "order", epoch))
+        parts = order[: len(self) * self.size].split(self.size)
+        for index, chosen in list(enumerate(parts))[start:]:
+            # What comes after the last batch is the next epoch.
+            self.epoch, self._position = divmod(epoch * len(self) + index + 1, len(self))
+            chosen = chosen.to(self.pixels.device)
+            pixels = self.pixels.index_select(0, chosen)
+            if self.once is None:
+                noise = generator(self.seed, "observe", epoch, index)
+                x = self.likelihood.observe(pixels, noise)
+            else:
+                x = self.once.index_select(0, chosen)
+            yield (
+                ranks.mine(pixels).to(self.device, non_blocking=True),
+                ranks.mine(x).to(self.device, non_blocking=True),
+            )
+
+    def state_dict(self) -> dict[str, int]:
+        """The epoch and how many of its batches are given out; Lightning puts it in checkpoints."""
+        return {"epoch": self.epoch, "position": self._position}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on after the batches that were given out."""
+        self.epoch, self._skip = state["epoch"], state["position"]
+
+
+class Groups:
+    """The batches of an epoch, several to an item, each made when its turn comes.
+
+    A training loop's own work for an item is then shared by several steps.
+
+    Args:
+        batches: What is grouped.
+        size: Batches in an item; fewer in the last one of an epoch.
+    """
+
+    def __init__(self, batches: Batches, size: int) -> None:
+        self.batches = batches
+        self.size = size
+
+    def __len__(self) -> int:
+        return -(-len(self.batches) // self.size)
+
+    def __iter__(self) -> Iterator[Iterator[tuple[Tensor, Tensor]]]:
+        batches, first = iter(self.batches), self.batches.first
+        for _ in range(first, len(self.batches), self.size):
+            yield islice(batches, self.size)
+
+    def state_dict(self) -> dict[str, int]:
+        """The state of the batches."""
+        return self.batches.state_dict()
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on after the batches that were given out."""
+        self.batches.load_state_dict(state)

@@ -1,0 +1,149 @@
+"""The data sets that come with vaebench, with documented defaults.
+
+All but `digits` and `folder:` are read through torchvision, in its own folder layout.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from vaebench.data.folder import read_folder
+from vaebench.data.images import Images, Request, Source, Split, holdout, stack
+from vaebench.errors import UserError, short
+
+
+def _digits(request: Request) -> Images:
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    order = np.random.default_rng(0).permutation(len(bunch.images))
+    pixels = torch.from_numpy(bunch.images[order].astype(np.uint8))[:, None]
+    labels = torch.from_numpy(bunch.target[order])
+    test, validation, train = (
+        Split(pixels[part], labels[part])
+        for part in (slice(400), slice(400, 600), slice(600, None))
+    )
+    return Images(train, validation, test, levels=17)
+
+
+def _torchvision(name: str, request: Request, **options: Any) -> Any:
+    """A torchvision data set, its many ways to fail turned into one sentence."""
+    try:
+        import torchvision.datasets
+    except (ImportError, RuntimeError, OSError) as error:
+        raise UserError(
+            f"torchvision cannot be imported ({error}); install a torchvision that matches torch."
+        ) from error
+    try:
+        return getattr(torchvision.datasets, name)(
+            str(request.root), download=request.download, **options
+        )
+    except Exception as error:
+        said = short(str(error)) or type(error).__name__
+        why = f"cannot be read ({said})"
+        if "download=True" in said:
+            why = "is missing or damaged" if "corrupt" in said else "is missing"
+        raise UserError(
+            f"{name} {why} in the folder {request.root.absolute()}; name the one that holds it in "
+            "torchvision's layout with --data-dir or $VAEBENCH_DATA, or fetch it with --download."
+        ) from error
+
+
+def _idx(name: str) -> Callable[[Request], Images]:
+    """Reader of MNIST and of the data sets that copy its format."""
+
+    def read(request: Request) -> Images:
+        splits = []
+        for train, count in ((True, 60_000), (False, 10_000)):
+            found = _torchvision(name, request, train=train)
+            if tuple(found.data.shape) != (count, 28, 28) or len(found.targets) != count:
+                raise UserError(
+                    f"{name} under {request.root} is damaged: {tuple(found.data.shape)} instead of "
+                    f"({count}, 28, 28); delete it and fetch it again with --download."
+                )
+            splits.append(Split(found.data[:, None], found.targets))
+        return Images(*holdout(splits[0], 10_000), splits[1])
+
+    return read
+
+
+def _cifar10(request: Request) -> Images:
+    splits = []
+    for train in (True, False):
+        found = _torchvision("CIFAR10", request, train=train)
+        pixels = torch.from_numpy(found.data).permute(0, 3, 1, 2).contiguous()
+        splits.append(Split(pixels, torch.tensor(found.targets)))
+    return Images(*holdout(splits[0], 5_000), splits[1])
+
+
+def _omniglot(request: Request) -> Images:
+    splits = []
+    for background in (True, False):
+        found = _torchvision("Omniglot", request, background=background)
+        # Strokes are dark on white; the field's convention is light on black.
+        pixels = 255 - stack((picture for picture, _ in found), request.size or 28, "L")
+        splits.append(Split(pixels, torch.tensor([label for _, label in found])))
+    order = torch.from_numpy(np.random.default_rng(0).permutation(len(splits[0])))
+    assert splits[0].labels is not None
+    shuffled = Split(splits[0].pixels[order], splits[0].labels[order])
+    return Images(*holdout(shuffled, 1_500), splits[1])
+
+
+def _celeba(request: Request) -> Images:
+    def split(name: str) -> Split:
+        found = _torchvision("CelebA", request, split=name)
+        return Split(stack((picture for picture, _ in found), request.size or 64, "RGB"))
+
+    return Images(split("train"), split("valid"), split("test"))
+
+
+#: The data sets that come with vaebench; a plugin brings its own through `vaebench_datasets`.
+SOURCES = {
+    "digits": Source(
+        "scikit-learn's handwritten digits, 8×8, embedded",
+        "1197 train, 200 validation, 400 test",
+        _digits,
+        extractor="digits",
+        latent=8,
+    ),
+    "mnist": Source(
+        "MNIST, 28×28",
+        "50000 train, 10000 validation (the last of the training file), 10000 test",
+        _idx("MNIST"),
+        extractor="mnist",
+    ),
+    "fashion-mnist": Source(
+        "Fashion-MNIST, 28×28", "50000 train, 10000 validation, 10000 test", _idx("FashionMNIST")
+    ),
+    "omniglot": Source(
+        "Omniglot, inverted, resized to 28×28",
+        "background alphabets: 17780 train, 1500 validation; evaluation alphabets: 13180 test",
+        _omniglot,
+    ),
+    "cifar10": Source(
+        "CIFAR-10, 32×32 colour",
+        "45000 train, 5000 validation, 10000 test",
+        _cifar10,
+        likelihood="logistic",
+        binarise="none",
+        latent=128,
+    ),
+    "celeba": Source(
+        "CelebA, centre crop, 64×64 colour",
+        "torchvision's",
+        _celeba,
+        likelihood="gaussian",
+        binarise="none",
+        latent=64,
+    ),
+    "folder": Source(
+        "folder:PATH, anyone's images, centre crop, --image-size pixels wide",
+        "train/ and test/ where both exist, else a tenth for testing; a tenth of train validates",
+        read_folder,
+        likelihood="gaussian",
+        binarise="none",
+        latent=64,
+    ),
+}

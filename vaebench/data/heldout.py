@@ -1,0 +1,64 @@
+"""A class kept from training altogether, to ask whether a model knows that it is foreign to it."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from vaebench.config.names import parse
+from vaebench.errors import UserError
+
+if TYPE_CHECKING:
+    from vaebench.data.images import Images, Split
+
+
+def named(name: str) -> tuple[str, str | None]:
+    """``digits[without=9]`` as the data set's name and the class that is held out, if any.
+
+    Raises:
+        UserError: There is another option than ``without``.
+    """
+    if ":" in name or "[" not in name:
+        return name, None
+    key, options = parse(name)
+    if set(options) != {"without"}:
+        raise UserError(f"Cannot read the data set {name!r}; write for example {key}[without=9].")
+    return key, options["without"]
+
+
+def without(what: str, images: "Images", label: str) -> "Images":
+    """The data set without the images of a class; these are its `outside`, the test images first.
+
+    Args:
+        what: The data set in words, for errors.
+        images: The whole data set.
+        label: The class, as a number.
+
+    Raises:
+        UserError: The data set has no labels, no such class, or training classes that are not
+            those of the test images.
+    """
+    splits = (images.test, images.validation, images.train)
+    found = [set(s.labels.tolist()) for s in splits if s.labels is not None]
+    if len(found) < len(splits):
+        raise UserError(f"{what} has no labels: no class of it can be left out.")
+    if found[0] != found[-1]:
+        raise UserError(f"{what} is trained on other classes than it is tested on: leave out none.")
+    names = {str(each): each for each in sorted(found[0])}
+    if label not in names:
+        shown = ", ".join(list(names)[:20]) + (", …" if len(names) > 20 else "")
+        raise UserError(f"{what} has no class {label!r}; its classes are {shown}.")
+    gone = [_of(split, names[label], inside=False) for split in splits]
+    rest = [_of(split, names[label], inside=True) for split in splits]
+    outside = replace(
+        images.test,
+        pixels=torch.cat([split.pixels for split in gone]),
+        labels=torch.cat([split.labels for split in gone if split.labels is not None]),
+    )
+    return replace(images, test=rest[0], validation=rest[1], train=rest[2], outside=outside)
+
+
+def _of(split: "Split", label: int, *, inside: bool) -> "Split":
+    assert split.labels is not None
+    rows = (split.labels == label) != inside
+    return replace(split, pixels=split.pixels[rows], labels=split.labels[rows])

@@ -1,0 +1,68 @@
+"""Whether a data set's reader returns what it must."""
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from vaebench.errors import UserError
+
+if TYPE_CHECKING:
+    from vaebench.data.images import Images
+
+#: Files whose lines say nothing about whose mistake it is.
+_OURS = (str(Path(__file__).parents[1]), str(Path(torch.__file__).parent), "<")
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Turn whatever a stranger's code raises into one sentence that names its file and line."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        theirs = [
+            f"{frame.filename}, line {frame.lineno}"
+            for frame in traceback.extract_tb(error.__traceback__)
+            if not frame.filename.startswith(_OURS)
+        ]
+        place = f"; see {theirs[-1]}" if theirs else ""
+        raise UserError(f"{what} fails with {said}{place}.") from error
+
+
+def check_images(what: str, found: "Images") -> None:
+    """Raise UserError unless the splits hold stored levels of one shape, and a label for each."""
+    splits = {"train": found.train, "validation": found.validation, "test": found.test}
+    for name, split in splits.items():
+        pixels, labels = split.pixels, split.labels
+        if not (isinstance(pixels, Tensor) and pixels.dtype == torch.uint8 and pixels.ndim == 4):
+            kind = f"{pixels.dtype} {tuple(pixels.shape)}" if isinstance(pixels, Tensor) else pixels
+            raise UserError(
+                f"{what} has {kind!s:.60} as pixels of its {name} split; they must be a uint8 "
+                "tensor (N, C, H, W) of stored levels."
+            )
+        if not pixels.numel() or pixels.shape[1:] != found.train.pixels.shape[1:]:
+            raise UserError(
+                f"{what} has a {name} split of shape {tuple(pixels.shape)}; none may be empty, and "
+                "all need the same channels, height and width."
+            )
+        if pixels.shape[1] not in (1, 3):
+            raise UserError(
+                f"{what} has {pixels.shape[1]} channels; 1 (grey) or 3 (colour) can be pictured."
+            )
+        if not 2 <= found.levels <= 256 or int(pixels.max()) >= found.levels:
+            raise UserError(
+                f"{what} stores the level {int(pixels.max())} and says `levels={found.levels}`; "
+                "levels run from 0 to levels - 1, and there are 2 to 256 of them."
+            )
+        if labels is not None and tuple(labels.shape) != (len(pixels),):
+            raise UserError(
+                f"{what} has labels of shape {tuple(labels.shape)} for the {len(pixels)} images of "
+                f"its {name} split; one integer for each is needed, or None."
+            )

@@ -1,0 +1,75 @@
+"""Does the start cover the posterior? Chains from the prior tell, and join where it does not."""
+
+import torch
+from torch import Tensor
+
+from vaebench.evaluation.annealing import chains
+from vaebench.evaluation.annealing.chains import Measured
+from vaebench.evaluation.annealing.joint import Joint
+from vaebench.evaluation.annealing.kernels import Kernel
+from vaebench.evaluation.annealing.starts import Start
+from vaebench.evaluation.annealing.streams import Random
+from vaebench.evaluation.annealing.weights import log_mean_exp
+
+_HOPELESS = 100.0  # nats by which the prior's ELBO is too low for a chain to start there
+_LEAST = 0.125  # share of the chains that start at the prior, where any do
+_HOLE = 6.0  # nats above the evidence at which log p(x, u) - log q(u) shows a hole in q
+_COUNTS = 5.0  # nats below the evidence down to which a chain's weight counts
+
+
+def covered(
+    joint: Joint,
+    start: Start,
+    measured: Measured,
+    log_weights: Tensor,
+    gap: Tensor,
+    random: Random,
+    kernel: Kernel,
+    moves: int,
+) -> tuple[Start, Measured]:
+    """Let some chains start at the prior too, where that is called for.
+
+    That is in few dimensions, where it costs little; where the prior's ELBO is about as good as
+    the start; and where a pilot chain from the prior ends, with a weight that counts, at a place
+    that the start does not cover. Where the prior's ELBO is hopelessly low no chain is sent.
+
+    Args:
+        joint: log p(x, u), B images.
+        start: Gaussians.
+        measured: What the pilot from there measured.
+        log_weights: Of its chains (C, B), nats.
+        gap: The prior's ELBO less the evidence that the pilot found (B,), nats.
+        random: Random streams.
+        kernel: The moves.
+        moves: Number of moves of the pilot.
+
+    Returns:
+        The start and the measurements with those chains counted in.
+    """
+    images = (gap > -_HOPELESS).nonzero()[:, 0].cpu()
+    if not len(images):
+        return start, measured
+    part = joint.take(images)
+    if part is None:
+        images, part = torch.arange(joint.batch), joint
+    gap, evidence = gap[images], log_mean_exp(log_weights)[images]
+    ours = start.take(images)
+    all_prior = ours.with_prior(torch.ones_like(gap))
+    streams = random.take(images)("prior pilot")
+    path = chains.path_of(part, all_prior)
+    theirs, state, weights = chains.pilot(path, all_prior, kernel, streams, moves)
+    if part is not joint:
+        joint.evaluations[images] += part.evaluations
+    hole = state.end - ours(state.v)[0] > evidence + _HOLE
+    missed = (hole & (weights > evidence - _COUNTS)).any(0)
+    as_good = (0.5 * gap).sigmoid()
+    found = (log_mean_exp(weights) - evidence).sigmoid()
+    least = (1.0 if joint.space.few else 0.5) * missed
+    share = as_good.maximum(2 * found - 1).maximum(least).clamp(_LEAST, 1 - _LEAST)
+    called_for = missed | (as_good > _LEAST) | joint.space.few
+    share = share * (called_for & (gap > -_HOPELESS))
+    # Chains that bring nothing home add no variance either.
+    weight = share * (2 * found).clamp_max(1)
+    whole, measured = torch.zeros_like(log_weights[0]), measured.with_part(images, theirs, weight)
+    whole[images] = share
+    return start.with_prior(whole), measured

@@ -1,0 +1,1 @@
+"""Feature extractors and what is cached of them."""

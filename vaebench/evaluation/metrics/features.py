@@ -1,0 +1,206 @@
+"""Columns in feature space: Fréchet and kernel distance, precision, recall, density, coverage.
+
+Each is taken of samples, of reconstructions (`rec_` in front) and of training images (`_real`
+behind), the last being what a perfect model would score.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from torch import Tensor
+
+from vaebench.evaluation.functional.frechet import (
+    Moments,
+    bootstrap,
+    extrapolate,
+    floor,
+    frechet_distance,
+    moments,
+)
+from vaebench.evaluation.functional.kernel_distance import kernel_distance
+from vaebench.evaluation.functional.neighbours import Neighbours, neighbours
+from vaebench.evaluation.metrics.estimate import Estimate, Unavailable
+from vaebench.evaluation.metrics.metric import ANY, NO_MODEL, Metric
+from vaebench.evaluation.metrics.subject import Subject
+
+#: Feature dimensions up to which a Fréchet distance is given a bootstrap error; it costs 200 more.
+MOST_DIMENSIONS = 256
+#: The most images on either side of what compares all pairs.
+MOST_PAIRED = 5000
+NEIGHBOURS = 5
+
+
+class Side(NamedTuple):
+    """What is held against the test images."""
+
+    before: str
+    after: str
+    words: str
+    laws: frozenset[str]
+    features: Callable[[Subject], Tensor]
+
+
+SAMPLES = Side("", "", "samples", NO_MODEL, lambda subject: subject.sample_features)
+SIDES = (
+    SAMPLES,
+    Side("rec_", "", "reconstructions", ANY, lambda subject: subject.reconstruction_features),
+    Side("", "_real", "training images", ANY, lambda subject: subject.training.features),
+)
+
+
+def _distance(found: Moments, real: Moments) -> float:
+    try:
+        return frechet_distance(found, real)
+    except ValueError as error:
+        raise Unavailable(str(error)) from error
+
+
+def _depends(subject: Subject, real: int) -> dict[str, object]:
+    return {
+        "features": subject.extractor.identity,
+        "dimensions": subject.real.features.shape[1],
+        "real": f"{real} test images",
+    }
+
+
+def fid(subject: Subject, features: Tensor) -> Estimate:
+    """Fréchet distance of features (N, F) from the test images', with a bootstrap error."""
+    real = subject.real.moments
+    found = moments(features)
+    value = _distance(found, real)
+    warning = se = None
+    detail: dict[str, object] = {"floor": floor(real, found.n, real.n)}
+    if found.deficient or real.deficient:
+        warning = f"fewer images than the {len(real.mean)} feature dimensions: mostly bias"
+    if len(real.mean) <= MOST_DIMENSIONS:
+        low, high = bootstrap(features, real)
+        se, detail["interval"] = (high - low) / (2 * 1.96), [low, high]
+    depends = _depends(subject, real.n) | {"images": found.n}
+    return Estimate(value, found.n, se, depends, warning=warning, detail=detail)
+
+
+def fid_noise(subject: Subject) -> Estimate:
+    """Fréchet distance of noise from the test images."""
+    real, noise = subject.real.moments, subject.noise.moments
+    return Estimate(_distance(noise, real), noise.n, None, _depends(subject, real.n))
+
+
+def fid_infinity(subject: Subject) -> Estimate:
+    """Fréchet distance for infinitely many samples."""
+    features, real = subject.sample_features, subject.real.moments
+    if len(real.mean) > MOST_DIMENSIONS:
+        raise Unavailable(f"it takes 32 distances, and {len(real.mean)} dimensions make one slow")
+    try:
+        value = extrapolate(features, real)
+    except ValueError as error:
+        raise Unavailable(str(error)) from error
+    return Estimate(value, len(features), None, _depends(subject, real.n))
+
+
+def kid(subject: Subject, features: Tensor) -> Estimate:
+    """Kernel distance of features (N, F) from the test images'."""
+    a, b = features[:MOST_PAIRED], subject.real.features[:MOST_PAIRED]
+    value, se = kernel_distance(a, b)
+    return Estimate(value, len(a), se, _depends(subject, len(b)))
+
+
+def _neighbours(subject: Subject, side: Side) -> Neighbours:
+    features, real = side.features(subject), subject.real.features
+    count = min(len(features), len(real), MOST_PAIRED)
+    try:
+        return neighbours(real[:count], features[:count], NEIGHBOURS)
+    except ValueError as error:
+        raise Unavailable(str(error)) from error
+
+
+def _near(side: Side) -> Callable[[Subject], Neighbours]:
+    def compute(subject: Subject) -> Neighbours:
+        return _neighbours(subject, side)
+
+    return compute
+
+
+_ALL = {side: _near(side) for side in SIDES}
+
+
+def _share(side: Side, name: str) -> Callable[[Subject], Estimate]:
+    def compute(subject: Subject) -> Estimate:
+        value = getattr(subject.once(_ALL[side]), name)
+        count = min(len(side.features(subject)), len(subject.real.features), MOST_PAIRED)
+        return Estimate(value, count, None, _depends(subject, count) | {"k": NEIGHBOURS})
+
+    return compute
+
+
+_SENTENCES = {
+    "precision": "Share of {0} nearer to a test image than its 5th nearest test image",
+    "recall": "Share of test images nearer to one of the {0} than its 5th nearest of these",
+    "density": "Mean number, divided by 5 (may exceed 1), of test images that one of the {0} is "
+    "nearer to than their 5th nearest test image",
+    "coverage": "Share of test images with one of the {0} nearer than their 5th nearest test image",
+}
+
+
+def _of(side: Side) -> Iterator[Metric]:
+    end = ": what a perfect model would score." if side.after else "."
+
+    def name(kind: str) -> str:
+        return f"{side.before}{kind}_{{extractor}}{side.after}"
+
+    yield Metric(
+        name("fid"),
+        "fid",
+        f"FID of {side.words}",
+        "squared feature distance",
+        "lower",
+        f"Fréchet distance between features of {side.words} and of test images{end}",
+        side.laws,
+        lambda subject: fid(subject, side.features(subject)),
+    )
+    yield Metric(
+        name("kid"),
+        "kid",
+        f"KID of {side.words}",
+        "squared kernel distance",
+        "lower",
+        f"Unbiased kernel distance between features of {side.words} and of test images{end}",
+        side.laws,
+        lambda subject: kid(subject, side.features(subject)),
+    )
+    for kind, sentence in _SENTENCES.items():
+        yield Metric(
+            name(kind),
+            "neighbours",
+            f"{kind.capitalize()} of {side.words}",
+            "ratio" if kind == "density" else "share",
+            "higher",
+            sentence.format(side.words) + end,
+            side.laws,
+            _share(side, kind),
+        )
+
+
+METRICS = (
+    *(metric for side in SIDES for metric in _of(side)),
+    Metric(
+        "fid_{extractor}_noise",
+        "fid",
+        "FID of noise",
+        "squared feature distance",
+        None,
+        "Fréchet distance between features of uniform noise and of test images: a value to compare "
+        "with, and no ceiling.",
+        ANY,
+        fid_noise,
+    ),
+    Metric(
+        "fid_{extractor}_infinity",
+        "fid",
+        "FID∞ of samples",
+        "squared feature distance",
+        "lower",
+        "Fréchet distance of samples extrapolated to infinitely many of them.",
+        NO_MODEL,
+        fid_infinity,
+    ),
+)

@@ -1,0 +1,342 @@
+"""Columns about the latent space: what q(z|x) and their mean q(z) do with its dimensions."""
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.distributions import Independent, Normal
+
+from vaebench.compute.random import seeded
+from vaebench.evaluation.functional import aggregate
+from vaebench.evaluation.functional.posteriors import (
+    active_units,
+    collapsed,
+    kl_per_dimension,
+    posterior_means,
+    posterior_variances,
+)
+from vaebench.evaluation.metrics.estimate import Estimate, Unavailable, histogram, mean, quantiles
+from vaebench.evaluation.metrics.metric import ANY, NO_DENSITY, NO_ELBO, Metric
+from vaebench.evaluation.metrics.subject import Subject
+from vaebench.models.distributions import univariate
+from vaebench.models.draw import draw
+
+#: Most posteriors in the mixture q(z), and most draws from it.
+POSTERIORS, DRAWS = 10_000, 1000
+#: Draws from each posterior for a KL without a closed form.
+KL_DRAWS = 64
+
+
+def kl(subject: Subject) -> Estimate:
+    """The rate, with its histogram over images and its mean in each dimension."""
+    values, errors = _kl(subject)
+    detail: dict[str, Any] = {"histogram": histogram(values)}
+    factors = kl_per_dimension(subject.q, subject.p)
+    if factors is not None:
+        detail["per_dimension"] = factors.mean(0).tolist()
+    if not subject.closed_kl:
+        detail["monte_carlo_se"] = math.sqrt(errors.sum().item()) / len(values)
+        return mean(values, detail=detail, draws=KL_DRAWS)
+    return mean(values, detail=detail)
+
+
+def _kl(subject: Subject) -> tuple[Tensor, Tensor]:
+    """KL (N,) of the posteriors and its squared Monte Carlo errors (N,).
+
+    Draws that need no decoder are cheap: where there is no closed form each image gets more of
+    them than the ELBO has.
+    """
+    if subject.closed_kl:
+        return subject.terms.kl, torch.zeros_like(subject.terms.kl)
+    parts = []
+    with seeded(subject.seed, "kl"), torch.no_grad():
+        for h in subject.h.split(512):
+            drawn = draw(
+                subject.model.posterior(h), subject.p, _nothing, KL_DRAWS, stratified=False
+            )
+            ratios = (drawn.log_qz - drawn.log_pz).double()
+            parts.append((ratios.mean(0), ratios.var(0) / KL_DRAWS))
+    values, errors = zip(*parts, strict=True)
+    return torch.cat(values), torch.cat(errors)
+
+
+def _nothing(z: Tensor) -> Tensor:
+    return z.new_zeros(z.shape[:-1])
+
+
+class _Moments(NamedTuple):
+    """Means of q, their squared errors, and variances, each (N, D)."""
+
+    means: Tensor
+    errors: Tensor
+    variances: Tensor
+
+
+def _moments(subject: Subject) -> _Moments:
+    """The moments of all posteriors, from draws where q does not tell them."""
+    draws = 256 if len(subject.h) <= 1000 else 64
+    parts = []
+    with seeded(subject.seed, "means"), torch.no_grad():
+        for h in subject.h.split(512):
+            q = subject.model.posterior(h)
+            parts.append((*posterior_means(q, draws), posterior_variances(q, draws)))
+    return _Moments(*(torch.cat(each) for each in zip(*parts, strict=True)))
+
+
+def units(subject: Subject) -> Estimate:
+    """The number of dimensions whose posterior mean moves with the image."""
+    if not (_factorised(subject) or _euclidean(subject)):
+        raise Unavailable("the latent space has no axes whose activity could be counted")
+    found = subject.once(_moments)
+    count, variances = active_units(found.means, found.errors)
+    return Estimate(
+        count,
+        len(subject.x),
+        depends={"threshold": 0.01},
+        detail={"variances": variances.tolist()},
+    )
+
+
+def _factorised(subject: Subject) -> bool:
+    try:
+        univariate(subject.p)
+    except NotImplementedError:
+        return False
+    return True
+
+
+def _euclidean(subject: Subject) -> bool:
+    support: Any = subject.p.support
+    return bool(support.check(torch.full_like(subject.p.sample(), 3.0)).all())
+
+
+def collapse(subject: Subject) -> Estimate:
+    """The share of dimensions whose KL is next to nothing for next to all images."""
+    factors = kl_per_dimension(subject.q, subject.p)
+    if factors is None:
+        raise Unavailable("q(z|x) or p(z) is no product over dimensions with a KL in closed form")
+    curve = [10 ** (exponent / 4) for exponent in range(-12, 1)]
+    return Estimate(
+        collapsed(factors),
+        len(factors),
+        depends={"epsilon": 0.01, "delta": 0.01},
+        detail={"epsilon": curve, "collapsed": [collapsed(factors, each) for each in curve]},
+    )
+
+
+def _information(subject: Subject) -> aggregate.Information:
+    q = _posteriors(subject)
+    with seeded(subject.seed, "aggregate"):
+        found = aggregate.information(q, subject.p, DRAWS)
+    if found is None:
+        raise Unavailable("q(z|x) has no density at a given z")
+    return found
+
+
+def _posteriors(subject: Subject) -> Any:
+    """The posteriors of the first images."""
+    if len(subject.h) <= POSTERIORS:
+        return subject.q
+    with torch.no_grad():
+        return subject.model.posterior(subject.h[:POSTERIORS])
+
+
+def _count(subject: Subject) -> int:
+    return min(len(subject.x), POSTERIORS)
+
+
+def _ceiling(subject: Subject) -> str:
+    return f"log N = {math.log(_count(subject)):.2f} nats for N = {_count(subject)} images"
+
+
+def mutual_information(subject: Subject) -> Estimate:
+    """The part of the rate that tells images apart."""
+    found = subject.once(_information)
+    warning = None
+    if found.saturated:
+        warning = f"saturated: the estimate cannot exceed {_ceiling(subject)}, the true value can"
+    return Estimate(
+        found.mutual_information,
+        _count(subject),
+        found.mutual_information_se,
+        {"posteriors": _count(subject)},
+        warning=warning,
+        detail={"saturated": found.saturated},
+    )
+
+
+def marginal_kl(subject: Subject) -> Estimate:
+    """The part of the rate that is q(z)'s distance from the prior."""
+    found = subject.once(_information)
+    if found.saturated:
+        raise Unavailable(
+            f"its estimate is saturated at {_ceiling(subject)}: see marginal_kl_dimensions and "
+            "marginal_kl_moment"
+        )
+    return Estimate(
+        found.marginal_kl,
+        _count(subject),
+        found.marginal_kl_se,
+        {"posteriors": _count(subject)},
+    )
+
+
+def marginal_kl_dimensions(subject: Subject) -> Estimate:
+    """The distances of q(z)'s margins from the prior's, added up."""
+    q = _posteriors(subject)
+    with seeded(subject.seed, "aggregate"):
+        found = aggregate.marginal_kl_per_dimension(q, subject.p, DRAWS)
+    if found is None:
+        raise Unavailable("q(z|x) or p(z) is not known to be a product over dimensions")
+    values, errors, error = found
+    return Estimate(
+        values.sum().item(),
+        _count(subject),
+        error,
+        {"posteriors": _count(subject)},
+        detail={"per_dimension": values.tolist(), "per_dimension_se": errors.tolist()},
+    )
+
+
+def marginal_kl_moment(subject: Subject) -> Estimate:
+    """The distance of a Gaussian with q(z)'s moments from the prior."""
+    with seeded(subject.seed, "aggregate"):
+        value = aggregate.moment_kl(_posteriors(subject), subject.p)
+    if value is None:
+        raise Unavailable("the prior is no diagonal Gaussian")
+    if not math.isfinite(value):
+        raise Unavailable("q(z) has a covariance without full rank")
+    return Estimate(value, _count(subject))
+
+
+def variance(subject: Subject) -> Estimate:
+    """The mean variance of z under q(z|x), which vanishes where codes become points."""
+    found = subject.once(_moments).variances
+    detail: dict[str, Any] = {
+        **quantiles(found),
+        "below_1e-4": (found < 1e-4).double().mean().item(),
+        "per_dimension": found.mean(0).tolist(),
+    }
+    if (parts := _parts(subject)) is not None:
+        detail |= {"kl_of_means": parts[0], "kl_of_variances": parts[1]}
+    return mean(found.mean(1), detail=detail)
+
+
+def _parts(subject: Subject) -> tuple[float, float] | None:
+    """Mean KL to N(0, I) of the means and of the variances of Gaussian posteriors, in nats."""
+    q, p = subject.q, subject.p
+    gaussian = all(isinstance(d, Independent) and isinstance(d.base_dist, Normal) for d in (q, p))
+    if not gaussian:
+        return None
+    ratio = q.variance / p.variance
+    means = ((q.mean - p.mean).square() / p.variance).sum(1) / 2
+    variances = (ratio - 1 - ratio.log()).sum(1) / 2
+    return means.mean().item(), variances.mean().item()
+
+
+def concentration(subject: Subject) -> Estimate:
+    """The mean concentration of posteriors on a sphere."""
+    found: Any = getattr(subject.q, "concentration", None)
+    if not isinstance(found, Tensor):
+        raise Unavailable("q(z|x) is no distribution on a sphere with a concentration")
+    detail: dict[str, Any] = quantiles(found)
+    try:
+        detail["resultant_length"] = subject.q.mean.norm(dim=-1).mean().item()
+    except NotImplementedError:
+        pass
+    return mean(found.reshape(len(found), -1).mean(1), detail=detail)
+
+
+METRICS = (
+    Metric(
+        "kl",
+        "kl",
+        "KL (rate)",
+        "nats/image",
+        None,
+        "KL(q(z|x) || p(z)), in closed form where there is one, else by Monte Carlo.",
+        NO_ELBO,
+        kl,
+    ),
+    Metric(
+        "active_units",
+        "active_units",
+        "Active units",
+        "dimensions",
+        None,
+        "Latent dimensions whose posterior mean has a variance over images above 0.01.",
+        ANY,
+        units,
+    ),
+    Metric(
+        "collapsed",
+        "latents",
+        "Collapsed dimensions",
+        "share",
+        None,
+        "Share of latent dimensions whose KL is below 0.01 nats for at least 99 % of the images.",
+        NO_ELBO,
+        collapse,
+    ),
+    Metric(
+        "mutual_information",
+        "latents",
+        "I_q(x; z)",
+        "nats",
+        None,
+        "Mutual information of image and code under q, at most the logarithm of how many images.",
+        NO_DENSITY,
+        mutual_information,
+    ),
+    Metric(
+        "marginal_kl",
+        "latents",
+        "KL(q(z) || p(z))",
+        "nats",
+        "lower",
+        "Distance of the aggregate posterior from the prior: what prior samples miss.",
+        NO_ELBO,
+        marginal_kl,
+    ),
+    Metric(
+        "marginal_kl_dimensions",
+        "latents",
+        "Sum of KL(q(z_d) || p(z_d))",
+        "nats",
+        "lower",
+        "Distance of the aggregate posterior's margins from the prior's, which cannot saturate.",
+        NO_ELBO,
+        marginal_kl_dimensions,
+    ),
+    Metric(
+        "marginal_kl_moment",
+        "latents",
+        "Moment KL",
+        "nats",
+        "lower",
+        "KL to the prior of the Gaussian with the aggregate posterior's mean and covariance.",
+        ANY,
+        marginal_kl_moment,
+    ),
+    Metric(
+        "posterior_variance",
+        "latents",
+        "Posterior variance",
+        "squared latent units",
+        None,
+        "Variance of z under q(z|x), averaged over dimensions and images.",
+        ANY,
+        variance,
+    ),
+    Metric(
+        "concentration",
+        "latents",
+        "Concentration",
+        "inverse variance",
+        None,
+        "Concentration of q(z|x) on the sphere, averaged over images.",
+        NO_DENSITY,
+        concentration,
+    ),
+)

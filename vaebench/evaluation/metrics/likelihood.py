@@ -1,0 +1,297 @@
+"""Columns about the likelihood: bounds on log p(x), their terms and the gaps between them."""
+
+import math
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from vaebench.compute.random import derive, seeded
+from vaebench.evaluation.annealing.ais import ais
+from vaebench.evaluation.annealing.bdmc import Bracket, bdmc, certified
+from vaebench.evaluation.functional.importance import importance_curve
+from vaebench.evaluation.functional.refine import Bounds, refine
+from vaebench.evaluation.metrics.estimate import Estimate, Unavailable, mean, quantiles
+from vaebench.evaluation.metrics.metric import ANY, NO_ELBO, NO_MODEL, Metric
+from vaebench.evaluation.metrics.subject import Subject
+
+#: Images whose draws are taken together, and pixels that a CPU decodes at a time.
+_TOGETHER, _PIXELS = 256, 2**18
+
+
+def elbo(subject: Subject) -> Estimate:
+    """The evidence lower bound, with its Monte Carlo error."""
+    terms = subject.terms
+    detail = {"monte_carlo_se": _total(terms.elbo_error)}
+    return mean(terms.elbo, detail=detail, **subject.depends(draws=terms.draws))
+
+
+def _total(squares: Tensor) -> float:
+    """Standard error of a mean from squared standard errors (N,) of its terms."""
+    return math.sqrt(squares.double().sum().item()) / len(squares)
+
+
+def distortion(subject: Subject) -> Estimate:
+    """The expected negative log-likelihood of a draw from q."""
+    return mean(-subject.terms.log_px, **subject.depends(draws=subject.terms.draws))
+
+
+def importance_weighted(subject: Subject) -> Estimate:
+    """The K-sample bound of the first images, with its curve over smaller K."""
+    curves = [
+        importance_curve(
+            partial(subject.model.log_likelihood, x=x),
+            subject.p,
+            subject.model.encode(x),
+            samples=subject.iw_samples,
+            chunk=max(1, _rows(subject) // len(x)),
+            seed=derive(subject.seed, "bound", part),
+        )
+        for part, x in enumerate(subject.x[: subject.iw_images].split(_TOGETHER))
+    ]
+    bounds = torch.cat([curve.bound for curve in curves], 1).cpu()
+    n = bounds.shape[1]
+    se = (bounds.std(1) / math.sqrt(n)).tolist() if n > 1 else [None] * len(bounds)
+    detail = {"curve": {"k": list(curves[0].k), "bound": bounds.mean(1).tolist(), "se": se}}
+    return mean(bounds[-1], detail=detail, **subject.depends(K=subject.iw_samples))
+
+
+def _rows(subject: Subject) -> int:
+    """Images decoded at a time: on a CPU no more than its caches hold."""
+    if subject.device.type != "cpu":
+        return subject.chunk
+    return min(subject.chunk, max(64, _PIXELS // math.prod(subject.images.shape)))
+
+
+def annealed(subject: Subject) -> Estimate:
+    """The AIS estimate, computed once for all columns that need it."""
+    return subject.once(ais_estimate)
+
+
+def inference_gap(subject: Subject) -> Estimate:
+    """How far the ELBO is below the AIS estimate, image by image."""
+    ais = annealed(subject)
+    assert ais.per_image is not None
+    count = len(ais.per_image)
+    gaps = ais.per_image.double().cpu() - subject.terms.elbo[:count].double().cpu()
+    return mean(gaps, ais.warning, quantiles(gaps), **ais.depends)
+
+
+def _refined(subject: Subject) -> Bounds:
+    x = subject.x[: subject.ais_images]
+    with seeded(subject.seed, "refine"):
+        found = refine(
+            subject.model.encode(x), subject.p, lambda z: subject.model.log_likelihood(z, x)
+        )
+    if found is None:
+        raise Unavailable("q is of no location-scale family, so that no best member is known")
+    return found
+
+
+def approximation_gap(subject: Subject) -> Estimate:
+    """How far the ELBO of the best q of its family is below the AIS estimate."""
+    best = subject.once(_refined).best.double().cpu()
+    ais = annealed(subject)
+    assert ais.per_image is not None
+    gaps = ais.per_image.double().cpu() - best
+    return mean(gaps, ais.warning, quantiles(gaps), **ais.depends)
+
+
+def amortisation_gap(subject: Subject) -> Estimate:
+    """How far the encoder's q is below the best one of its family."""
+    found = subject.once(_refined)
+    gaps = (found.best - found.encoder).double()
+    return mean(gaps, None, quantiles(gaps), **subject.depends(steps=200))
+
+
+class _LogLikelihood:
+    """log p(x|z) (K, B) of z (K, B, D) for given images, which can be taken apart."""
+
+    def __init__(self, subject: Subject, x: Tensor) -> None:
+        self.subject = subject
+        self.x = x
+
+    def __call__(self, z: Tensor) -> Tensor:
+        return self.subject.model.log_likelihood(z, self.x)
+
+    def subset(self, images: Tensor) -> "_LogLikelihood":
+        return _LogLikelihood(self.subject, self.x[images.to(self.x.device)])
+
+
+def _proposal(subject: Subject, x: Tensor) -> Distribution | None:
+    """q(z|x), where it has a density to trust."""
+    return None if "density" in subject.variant.deviations else subject.model.encode(x)
+
+
+def _effort(subject: Subject) -> dict[str, Any]:
+    return {
+        "steps": subject.ais_steps,
+        "budget": subject.ais_budget,
+        "compile": subject.ais_compile,
+    }
+
+
+def _bracket(subject: Subject) -> tuple[float | None, Bracket]:
+    """The sampler's target, and the bracket on simulated images that it closes to."""
+
+    def simulate(z: Tensor) -> Any:
+        x = subject.model.likelihood.sample(subject.model.decode(z))
+        model, q = _LogLikelihood(subject, x), _proposal(subject, x)
+        return model if q is None else (model, q)
+
+    batch = min(subject.ais_images, len(subject.x))
+    seed = derive(subject.seed, "bdmc")
+    wish = _effort(subject)
+    try:
+        if subject.ais_target is None:
+            return None, bdmc(simulate, subject.p, batch=batch, seed=seed, **wish)
+        target = subject.ais_target
+        return certified(simulate, subject.p, batch=batch, target=target, seed=seed, **wish)
+    except ValueError as error:
+        raise Unavailable(str(error)) from error
+
+
+def bdmc_estimate(subject: Subject) -> Estimate:
+    """The mean gap of the bracket, on images simulated from the model."""
+    _, found = subject.once(_bracket)
+    cost = found.lower.evaluations.double().mean().item()
+    depends = subject.depends(chains=len(found.lower.log_weights), evaluations=round(cost))
+    return Estimate(
+        found.mean_gap,
+        len(found.gap),
+        found.mean_gap_se,
+        depends | {"images": "simulated from the model"},
+    )
+
+
+def ais_estimate(subject: Subject) -> Estimate:
+    """The mean over images, with the sampler's own error and cost beside it."""
+    x = subject.x[: subject.ais_images]
+    wish = _effort(subject)
+    bracket: dict[str, Any] = {}
+    if subject.ais_target is not None:
+        aim, simulated = subject.once(_bracket)
+        wish["target"] = aim
+        bracket["bdmc_gap"] = round(simulated.mean_gap, 4)
+        bracket["bdmc_gap_se"] = round(simulated.mean_gap_se, 4)
+    with torch.no_grad():
+        proposal = _proposal(subject, x)
+    try:
+        found = ais(
+            _LogLikelihood(subject, x),
+            subject.p,
+            batch=len(x),
+            proposal=proposal,
+            seed=derive(subject.seed, "ais"),
+            **wish,
+        )
+    except ValueError as error:
+        raise Unavailable(str(error)) from error
+    n = len(x)
+    depends = subject.depends(
+        chains=len(found.log_weights),
+        steps=round(found.steps.double().mean().item()),
+        evaluations=round(found.evaluations.double().mean().item()),
+        acceptance=round(found.acceptance.mean().item(), 3),
+        ess=round(found.ess.mean().item(), 2),
+        sampler_se=round(found.se.square().sum().sqrt().item() / n, 4),
+        **bracket,
+    )
+    values = found.log_likelihood
+    return Estimate(
+        values.mean().item(),
+        n,
+        values.std().item() / math.sqrt(n) if n > 1 else None,
+        depends,
+        values,
+        " ".join(found.warnings) or None,
+    )
+
+
+METRICS = (
+    Metric(
+        "log_likelihood_ais",
+        "ais",
+        "log p(x), AIS",
+        "nats/image",
+        "higher",
+        "Log-likelihood by annealed importance sampling: a stochastic lower bound, nearly tight.",
+        NO_MODEL,
+        annealed,
+    ),
+    Metric(
+        "bdmc_gap",
+        "bdmc",
+        "BDMC gap",
+        "nats/image",
+        "lower",
+        "Upper minus lower stochastic bound on log p(x) of images simulated from the model.",
+        NO_MODEL,
+        bdmc_estimate,
+        costly=True,
+    ),
+    Metric(
+        "iwae_{k}",
+        "iwae",
+        "L_K",
+        "nats/image",
+        "higher",
+        "Importance-weighted bound with K draws from q: a lower bound on log p(x).",
+        NO_ELBO,
+        importance_weighted,
+    ),
+    Metric(
+        "elbo",
+        "elbo",
+        "ELBO",
+        "nats/image",
+        "higher",
+        "Evidence lower bound, whatever the variant was trained for.",
+        NO_ELBO,
+        elbo,
+    ),
+    Metric(
+        "distortion",
+        "elbo",
+        "Distortion",
+        "nats/image",
+        "lower",
+        "-E_q[log p(x|z)]: what is lost in reconstruction.",
+        ANY,
+        distortion,
+    ),
+    Metric(
+        "inference_gap",
+        "gaps",
+        "Inference gap",
+        "nats/image",
+        "lower",
+        "log p(x) by AIS minus the ELBO: what the encoder's q costs.",
+        NO_ELBO,
+        inference_gap,
+    ),
+    Metric(
+        "approximation_gap",
+        "gaps",
+        "Approximation gap",
+        "nats/image",
+        "lower",
+        "log p(x) by AIS minus the ELBO of the best q of its family: what the family costs.",
+        NO_ELBO,
+        approximation_gap,
+        costly=True,
+    ),
+    Metric(
+        "amortisation_gap",
+        "gaps",
+        "Amortisation gap",
+        "nats/image",
+        "lower",
+        "ELBO of the best q of its family minus that of the encoder's: what amortisation costs.",
+        NO_ELBO,
+        amortisation_gap,
+        costly=True,
+    ),
+)

@@ -1,0 +1,200 @@
+"""Columns about what is new: overfitting, copies, missed classes, foreign images."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+from torch import Tensor
+
+from vaebench.data.images import Split
+from vaebench.evaluation.functional import novelty
+from vaebench.evaluation.metrics.estimate import Estimate, Unavailable, quantiles
+from vaebench.evaluation.metrics.features import MOST_DIMENSIONS
+from vaebench.evaluation.metrics.metric import NO_ELBO, NO_MODEL, Metric
+from vaebench.evaluation.metrics.subject import MOST_IMAGES, Subject
+
+#: Images that a search for neighbours, or a set of foreign images, takes at most.
+MOST_QUERIES = 1000
+#: Draws from q for each image to be told apart: both sides need the same.
+DRAWS = 8
+#: Pairs of a sample and its nearest training image that are kept for the page.
+PAIRS = 16
+
+
+def generalisation_gap(subject: Subject) -> Estimate:
+    """How much higher the ELBO is on training images."""
+    count = min(len(subject.x), len(subject.images.train))
+    pixels = subject.images.train.pixels[:count]
+    known = subject.terms_of(subject.observe(Split(pixels), "train"), "training draws").elbo
+    new = subject.terms.elbo
+    se = math.sqrt((known.double().var() / count + new.double().var() / len(new)).item())
+    return Estimate(
+        (known.double().mean() - new.double().mean()).item(),
+        count,
+        se,
+        subject.depends(draws=subject.terms.draws),
+        detail={"train": known.double().mean().item(), "test": new.double().mean().item()},
+    )
+
+
+class Closest(NamedTuple):
+    """Distances (M,) of samples and of test images to their nearest of N training images.
+
+    `rows` (M,) says which training image is nearest to each sample.
+    """
+
+    samples: Tensor
+    rows: Tensor
+    real: Tensor
+    training: int
+
+    def pairs(self) -> list[tuple[int, int, float]]:
+        """Sample, training image and distance of the closest pairs, the closest first."""
+        order = self.samples.argsort()[:PAIRS].tolist()
+        return [(i, int(self.rows[i]), self.samples[i].item()) for i in order]
+
+
+def closest(subject: Subject) -> Closest:
+    """Look among all training images, or the first ten thousand where features are large."""
+    total = len(subject.images.train)
+    small = subject.real.features.shape[1] <= MOST_DIMENSIONS
+    points = subject.training_features(total if small else min(total, MOST_IMAGES)).features
+    samples, rows = novelty.nearest(subject.sample_features[:MOST_QUERIES], points)
+    real, _ = novelty.nearest(subject.real.features[:MOST_QUERIES], points)
+    return Closest(samples, rows, real, len(points))
+
+
+def copies(subject: Subject) -> Estimate:
+    """How often a sample is nearer to a training image than a test image is."""
+    found = subject.once(closest)
+    return Estimate(
+        novelty.auroc(found.real, found.samples),
+        len(found.samples),
+        novelty.auroc_error(found.real, found.samples),
+        {"features": subject.extractor.identity, "training": f"{found.training} images"},
+        detail={
+            "median_ratio": (found.samples.median() / found.real.median()).item(),
+            "samples": quantiles(found.samples),
+            "real": quantiles(found.real),
+            "pairs": [list(pair) for pair in found.pairs()],
+        },
+    )
+
+
+def missed_classes(subject: Subject) -> Estimate:
+    """How many classes samples have less than a tenth as often as test images."""
+    extractor = subject.extractor
+    samples = novelty.shares(extractor.logits(subject.sample_features))
+    real = novelty.shares(extractor.logits(subject.real.features))
+    return Estimate(
+        novelty.missed(samples, real),
+        len(subject.sample_features),
+        None,
+        {"features": extractor.identity},
+        detail={
+            "samples": samples.tolist(),
+            "real": real.tolist(),
+            "total_variation": (samples - real).abs().sum().item() / 2,
+        },
+    )
+
+
+def _held_out(subject: Subject, count: int) -> Tensor:
+    """Stored pixels of the class that no split holds."""
+    if subject.images.outside is None:
+        raise Unavailable("no class is held out: ask for one with --dataset digits[without=9]")
+    return subject.images.outside.pixels[:count]
+
+
+def _detection(foreign: Callable[[Subject, int], Tensor]) -> Callable[[Subject], Estimate]:
+    def compute(subject: Subject) -> Estimate:
+        count = min(len(subject.x), MOST_QUERIES)
+        x = subject.observe(Split(foreign(subject, count)), "foreign")
+        outside, inside = (
+            subject.terms_of(some, "foreign draws", DRAWS).elbo for some in (x, subject.x[:count])
+        )
+        return Estimate(
+            novelty.auroc(inside, outside),
+            len(inside),
+            novelty.auroc_error(inside, outside),
+            subject.depends(foreign=f"{len(x)} images", draws=DRAWS),
+            detail={"elbo_inside": quantiles(inside), "elbo_outside": quantiles(outside)},
+        )
+
+    return compute
+
+
+METRICS = (
+    Metric(
+        "generalisation_gap",
+        "overfitting",
+        "Generalisation gap",
+        "nats/image",
+        "lower",
+        "ELBO of training images minus that of test images: what is learnt by heart.",
+        NO_ELBO,
+        generalisation_gap,
+        costly=True,
+    ),
+    Metric(
+        "copies_{extractor}",
+        "overfitting",
+        "Nearness to training images",
+        "probability",
+        None,
+        "Probability that a sample is nearer to its nearest training image, in features, than a "
+        "test image is to its own: 1/2 where samples are as new as test images, 1 for copies.",
+        NO_MODEL,
+        copies,
+        costly=True,
+    ),
+    Metric(
+        "missed_classes_{extractor}",
+        "modes",
+        "Missed classes",
+        "classes",
+        "lower",
+        "Classes that the extractor's classifier sees in samples less than a tenth as often as in "
+        "test images.",
+        NO_MODEL,
+        missed_classes,
+    ),
+    Metric(
+        "ood_photographs",
+        "ood",
+        "Photographs told apart",
+        "AUROC",
+        "higher",
+        "Probability that the ELBO of a test image exceeds that of a patch of a photograph.",
+        NO_ELBO,
+        _detection(
+            lambda subject, count: novelty.photographs(
+                count, subject.images.shape, subject.images.levels
+            )
+        ),
+        costly=True,
+    ),
+    Metric(
+        "ood_shuffled",
+        "ood",
+        "Shuffled images told apart",
+        "AUROC",
+        "higher",
+        "Probability that the ELBO of a test image exceeds that of one with its pixels shuffled.",
+        NO_ELBO,
+        _detection(lambda subject, count: novelty.shuffled(subject.images.test.pixels[:count])),
+        costly=True,
+    ),
+    Metric(
+        "ood_class",
+        "ood",
+        "Held-out class told apart",
+        "AUROC",
+        "higher",
+        "Probability that the ELBO of a test image exceeds that of an image of the class that "
+        "training never saw, as with --dataset digits[without=9].",
+        NO_ELBO,
+        _detection(_held_out),
+        costly=True,
+    ),
+)

@@ -1,0 +1,254 @@
+"""What is evaluated: a trained model on held-out images, each costly thing computed once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, kl_divergence
+
+from vaebench.compute.random import generator, seeded
+from vaebench.data.batches import EVALUATION_SEED, observed
+from vaebench.data.images import Images, Split
+from vaebench.evaluation.features.cache import Real, real
+from vaebench.evaluation.features.extractor import EXTRACTORS, Extractor, extractor, plugged
+from vaebench.evaluation.functional.posteriors import posterior_means
+from vaebench.models.draw import Draw
+from vaebench.models.likelihoods import grey
+from vaebench.models.objectives import elbo
+from vaebench.models.vae import VAE
+from vaebench.models.variant import Variant
+from vaebench.registry.catalogue import catalogue
+
+#: The most images on either side of a Fréchet distance.
+MOST_IMAGES = 10_000
+#: Draws from q for an expectation under it, and decoder passes in all above which they get fewer.
+DRAWS = 32
+PASSES = 20_000
+T = TypeVar("T")
+
+
+class Terms(NamedTuple):
+    """The ELBO and its terms, each (N,) in nats; ELBO and KL are NaN where q has no density.
+
+    Attributes:
+        elbo: Evidence lower bound.
+        log_px: E_q[log p(x|z)].
+        kl: KL(q(z|x) || p(z)).
+        elbo_error: Squared Monte Carlo standard error of the ELBO.
+        draws: Draws for each image.
+    """
+
+    elbo: Tensor
+    log_px: Tensor
+    kl: Tensor
+    elbo_error: Tensor
+    draws: int
+
+
+@dataclass
+class Subject:
+    """A trained model, the test images, and how much effort to spend on each number.
+
+    Attributes:
+        model: In evaluation mode, on the device to compute on.
+        variant: Its deviations say which numbers mean nothing.
+        images: The data set; only its test split is used.
+        seed: Of the cell; evaluation noise is derived from it, the same for every variant.
+        observation: Observation model and binarisation in words.
+        extractor_name: Feature extractor for Fréchet distances.
+        weights: Path of the extractor's weights, if it does not ship with them.
+        download: Whether the extractor's weights may be fetched.
+        iw_samples: K of the importance-weighted bound.
+        iw_images: Number of test images (the first ones) for that bound.
+        ais_images: Number of test images (the first ones) for AIS.
+        ais_steps: Steps of its chains; None lets a pilot choose them for each image.
+        ais_target: Nats that its standard errors, and the BDMC gap on images simulated from the
+            model, shall stay below; None asks for the sampler's default error alone.
+        ais_budget: Decoder gradients for each image that it may spend.
+        ais_compile: Compile its steps.
+        chunk: Decoder passes at once.
+    """
+
+    model: VAE
+    variant: Variant
+    images: Images
+    seed: int
+    observation: str
+    extractor_name: str
+    weights: Path | None = None
+    download: bool = False
+    iw_samples: int = 256
+    iw_images: int = 400
+    ais_images: int = 64
+    ais_steps: int | None = None
+    ais_target: float | None = None
+    ais_budget: int = 6000
+    ais_compile: bool = False
+    chunk: int = 4096
+    _made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def once(self, make: "Callable[[Subject], T]") -> T:
+        """What `make`, a function of the subject, returns; it is called once."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        return self._made[make]
+
+    def made(self, make: "Callable[[Subject], T]") -> T | None:
+        """What `once` has returned for `make`, None where nobody has asked."""
+        return self._made.get(make)
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
+
+    @cached_property
+    def x(self) -> Tensor:
+        """All test images as observed, (N, C, H, W)."""
+        return observed(self.images.test, self.model.likelihood, "test").to(self.device)
+
+    @cached_property
+    def pictures(self) -> Tensor:
+        """All test images in [0, 1], (N, C, H, W)."""
+        return grey(self.images.test.pixels, self.images.levels).to(self.device)
+
+    @cached_property
+    def h(self) -> Tensor:
+        """Encoder features (N, F), each image encoded once."""
+        with torch.no_grad():
+            return torch.cat([self.model.encoder(x) for x in self.x.split(512)])
+
+    @cached_property
+    def q(self) -> Distribution:
+        """The posteriors of all test images, batch shape (N,)."""
+        with torch.no_grad():
+            return self.model.posterior(self.h)
+
+    @cached_property
+    def p(self) -> Distribution:
+        """The prior."""
+        return self.model.posterior.prior()
+
+    @cached_property
+    def closed_kl(self) -> bool:
+        """Whether KL(q(z|x) || p(z)) has a closed form."""
+        try:
+            kl_divergence(self.q, self.p)
+        except NotImplementedError:
+            return False
+        return True
+
+    @cached_property
+    def terms(self) -> Terms:
+        """The ELBO and its terms at all test images, from the same draws."""
+        return self.terms_of(self.x, "draws")
+
+    def terms_of(self, x: Tensor, purpose: str, draws: int | None = None) -> Terms:
+        """The ELBO and its terms for observations x (N, C, H, W); `purpose` seeds the draws."""
+        draws = draws or max(2, min(DRAWS, PASSES // len(x)))
+        parts = []
+        with seeded(self.seed, purpose), torch.no_grad():
+            for some in x.split(max(1, self.chunk // draws)):
+                draw = self.model.draw(some, draws, stratified=False)
+                parts.append((elbo(draw), draw.mean(draw.log_px), draw.kl, self._error(draw)))
+        bound, log_px, kl, error = (torch.cat(values) for values in zip(*parts, strict=True))
+        return Terms(bound, log_px, kl, error, draws)
+
+    def _error(self, draw: Draw) -> Tensor:
+        """Squared standard errors (B,) of the ELBO over the draws."""
+        values = draw.log_px if self.closed_kl else draw.log_w
+        return values.var(0) / len(values)
+
+    def decoded(self, z: Tensor) -> Tensor:
+        """Decoder means (N, C, H, W) in [0, 1] for latents (N, D)."""
+        with torch.no_grad():
+            return torch.cat([self.model.pictures(part) for part in z.split(self.chunk)])
+
+    @cached_property
+    def reconstructions(self) -> Tensor:
+        """Decoder means of one draw from q for each test image, (N, C, H, W)."""
+        with seeded(self.seed, "reconstructions"), torch.no_grad():
+            return self.decoded(self.q.sample())
+
+    @cached_property
+    def samples(self) -> Tensor:
+        """Decoder means of prior draws, as many as there are test images, (N, C, H, W)."""
+        count = min(len(self.x), MOST_IMAGES)
+        with seeded(self.seed, "samples"), torch.no_grad():
+            return self.decoded(self.p.sample(torch.Size((count,))))
+
+    @cached_property
+    def extractor(self) -> Extractor:
+        """The feature extractor; UserError if its weights cannot be had."""
+        return extractor(
+            self.extractor_name,
+            weights=self.weights,
+            download=self.download,
+            known={**EXTRACTORS, **plugged(catalogue())},
+        )
+
+    @cached_property
+    def sample_features(self) -> Tensor:
+        """Features (N, F) of the samples."""
+        return self.extractor(self.samples)
+
+    @cached_property
+    def reconstruction_features(self) -> Tensor:
+        """Features (N, F) of the reconstructions."""
+        return self.extractor(self.reconstructions[:MOST_IMAGES])
+
+    @cached_property
+    def real(self) -> Real:
+        """Features of the test images."""
+        count = min(len(self.x), MOST_IMAGES)
+        return self._real(f"test[:{count}]", lambda: self.pictures[:count])
+
+    @cached_property
+    def training(self) -> Real:
+        """Features of as many training images as there are test images, or all if fewer."""
+        return self.training_features(min(len(self.real.features), len(self.images.train)))
+
+    def training_features(self, count: int) -> Real:
+        """Features of the first `count` training images."""
+        pixels = self.images.train.pixels[:count]
+        return self._real(
+            f"train[:{count}]", lambda: grey(pixels, self.images.levels).to(self.device)
+        )
+
+    @cached_property
+    def noise(self) -> Real:
+        """Features of independent uniform pixels, as many pictures as there are test images."""
+        count = len(self.real.features)
+
+        def draw() -> Tensor:
+            random = generator(EVALUATION_SEED, "uniform pixels")
+            return torch.rand((count, *self.images.shape), generator=random).to(self.device)
+
+        return self._real(f"noise[:{count}]", draw)
+
+    def _real(self, part: str, images: Callable[[], Tensor]) -> Real:
+        return real(self.extractor, self.data, part, images)
+
+    @cached_property
+    def data(self) -> str:
+        """Hash of the data set."""
+        return self.images.hash()
+
+    def observe(self, split: Split, purpose: str) -> Tensor:
+        """Images (N, C, H, W) of any split as observed; `purpose` seeds the noise."""
+        return observed(split, self.model.likelihood, purpose).to(self.device)
+
+    def means(self, x: Tensor) -> Tensor:
+        """Posterior means (N, D) of observations x (N, C, H, W), float64 on the CPU."""
+        with seeded(self.seed, "means"), torch.no_grad():
+            draws = 256 if len(x) <= 5000 else 64
+            parts = [posterior_means(self.model.encode(some), draws)[0] for some in x.split(512)]
+        return torch.cat(parts).double().cpu()
+
+    def depends(self, **more: Any) -> dict[str, Any]:
+        """What every likelihood depends on, and more."""
+        return {"observation": self.observation, **more}

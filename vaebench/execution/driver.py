@@ -1,0 +1,231 @@
+"""Drives a run: plans it, runs what is missing, writes tables and page. No torch."""
+
+import json
+import os
+import signal
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+
+from vaebench.config.cell import Cell, digest
+from vaebench.config.resources import Place
+from vaebench.config.settings import Settings, to_dict
+from vaebench.errors import UserError, unknown
+from vaebench.execution import status
+from vaebench.execution.engines import Engine, Limits, local
+from vaebench.execution.progress import Display
+from vaebench.execution.worker import Plan, plan, rehearse
+from vaebench.runs import files, records
+from vaebench.runs.lock import claim, claimed, held
+from vaebench.training import loggers
+
+ENGINES = ("local", "ray")
+STRATEGIES = ("auto", "ddp")
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where a run is kept and computed; nothing here is a part of what is compared."""
+
+    out: Path | None = None
+    data_dir: Path | None = None
+    download: bool = False
+    fid_weights: Path | None = None
+    device: str = "auto"
+    jobs: int | None = None
+    retry_failed: bool = False
+    dry_run: bool = False
+    quiet: bool = False
+    as_json: bool = False
+    cell_timeout: float | None = None
+    cell_memory: float | None = None
+    checkpoint_every: float = 60.0
+    engine: str = "local"
+    address: str | None = None
+    gpus_per_cell: float = 0.0
+    devices: int = 1
+    strategy: str = "auto"
+    logger: str = ""
+
+    def check(self) -> None:
+        """Raise UserError for values that cannot work."""
+        if self.jobs is not None and self.jobs < 1:
+            raise UserError("--jobs must be 1 or more.")
+        for name in ("cell_timeout", "cell_memory"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise UserError(f"--{name.replace('_', '-')} must be positive.")
+        if not (self.checkpoint_every >= 0 and self.gpus_per_cell >= 0):
+            raise UserError("--checkpoint-every and --gpus-per-cell must not be negative.")
+        if self.engine not in ENGINES:
+            raise unknown("engine", self.engine, ENGINES)
+        if self.engine == "local" and (self.address or self.gpus_per_cell):
+            raise UserError("--address and --gpus-per-cell need --engine ray.")
+        if self.devices < 1:
+            raise UserError("--devices must be 1 or more.")
+        if self.strategy not in STRATEGIES:
+            raise unknown("strategy", self.strategy, STRATEGIES)
+        if self.devices > 1 and (self.engine != "local" or (self.jobs or 1) > 1):
+            raise UserError(
+                "--devices spreads one cell over this machine: leave out --jobs and --engine ray."
+            )
+        if self.devices == 1 and self.strategy != "auto":
+            raise UserError(f"--strategy {self.strategy} needs --devices 2 or more.")
+
+
+def run(settings: Settings, where: Where) -> int:
+    """Run every cell that has no result yet, then write tables and page.
+
+    Returns:
+        0 if all cells are finished, 1 if some failed.
+
+    Raises:
+        UserError: The request cannot be met, or the folder cannot be written.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    screen = Console(stderr=True, quiet=where.quiet)
+    where.check()
+    place = Place(
+        root=where.data_dir or Path("data"),
+        device=where.device,
+        download=where.download,
+        fid_weights=where.fid_weights,
+        checkpoint_every=where.checkpoint_every,
+        devices=where.devices,
+        loggers=loggers.named(where.logger),
+    )
+    with screen.status("Reading plugins and data"):
+        planned = local.call(plan, settings, place)
+    folder = where.out or _default_folder(planned.settings)
+    if where.dry_run:
+        claimed(folder, planned.settings)
+        there = replace(place, device=planned.device)
+
+        def rehearsed(cells: list[Cell]) -> list[float | str | None]:
+            with screen.status("Timing a few steps of each kind of cell"):
+                return local.call(rehearse, tuple(cells), there)
+
+        status.preview(folder, planned.cells, rehearsed, planned.broken)
+        return 0
+    try:
+        with held(folder):
+            return _run(folder, planned, place, where, screen)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or folder} cannot be written ({error.strerror}); finished cells are "
+            "kept: mend it and run the same command again."
+        ) from error
+
+
+def _default_folder(settings: Settings) -> Path:
+    name = "-".join(settings.dataset).replace("/", "_").replace(":", "_")[:60]
+    return Path("results") / f"{name}-{digest(to_dict(settings))}"
+
+
+def _run(folder: Path, planned: Plan, place: Place, where: Where, screen: Console) -> int:
+    claim(folder, planned.settings)
+    records.write(folder, planned.cells)
+    todo = [
+        cell
+        for cell in planned.cells
+        if _missing(folder, cell, where.retry_failed or cell.plugin in planned.broken, screen)
+    ]
+    for name in dict.fromkeys(cell.plugin for cell in todo if cell.plugin in planned.broken):
+        screen.print(status.unloadable(name, planned.broken), markup=False, soft_wrap=True)
+    if todo:
+        if where.engine == "local":
+            place = replace(place, device=planned.device)
+        alone = place.device != "cpu" or place.devices > 1
+        jobs = min(where.jobs or (1 if alone else _cores()), len(todo))
+        place = replace(place, threads=max(1, _cores() // (jobs * place.devices)))
+        _run_cells(todo, folder, place, _engine(where, jobs), screen)
+    else:
+        screen.print(_nothing_to_do(folder, planned.cells), markup=False, soft_wrap=True)
+    if count := records.left_out(folder):
+        screen.print(
+            f"Left out of the tables: {count} of {folder}/cells, of other code than is installed "
+            "now; kept until you delete them.",
+            markup=False,
+            soft_wrap=True,
+        )
+    tables(folder, where.quiet, where.as_json)
+    return _outcome(folder, planned.cells)
+
+
+def _engine(where: Where, jobs: int) -> Engine:
+    limits = Limits(where.cell_timeout, where.cell_memory)
+    if where.engine == "local":
+        return local.Local(jobs, limits)
+    from vaebench.execution.engines.ray import Ray
+
+    return Ray(where.address, where.gpus_per_cell, limits)
+
+
+def _missing(folder: Path, cell: Cell, retry_failed: bool, screen: Console) -> bool:
+    path = folder / "cells" / cell.id
+    if path.is_symlink() or path.parent.is_symlink():
+        raise UserError(f"{path} leads out of the run; remove the link.")
+    if not (path / "result.json").exists():
+        return True
+    if flaw := files.flaw(path):
+        screen.print(f"{cell.id}: {flaw}; computing the cell again", markup=False, soft_wrap=True)
+        return True
+    state = files.read_json(path / "result.json").get("status")
+    return state != "done" and retry_failed
+
+
+def _run_cells(
+    todo: list[Cell], folder: Path, place: Place, engine: Engine, screen: Console
+) -> None:
+    folders = [folder / "cells" / cell.id for cell in todo]
+    running: dict[int, str] = {}
+    with Display(screen, todo) as display:
+        for event in engine.run(todo, place, folders):
+            if event.exitcode is None:
+                display.progress(event.task, *event.message)
+                if event.task in running:
+                    continue
+                running[event.task] = todo[event.task].id
+            else:
+                display.done(event.task, files.read_json(folders[event.task] / "result.json"))
+                running.pop(event.task, None)
+            files.write_json(folder / "running.json", {"cells": list(running.values())})
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def tables(folder: Path, quiet: bool = False, as_json: bool = False) -> None:
+    """Write tables and page of a run and show them."""
+    from vaebench import report
+
+    made = report.write(folder)
+    if as_json:
+        print(json.dumps(list(made.run.records.values()), indent=1))
+    elif quiet:
+        print(made.page)
+    else:
+        Console().print(made.terminal)
+        print(f"Report: {made.page}")
+    sys.stdout.flush()
+
+
+def _nothing_to_do(folder: Path, cells: tuple[Cell, ...]) -> str:
+    failed = sum(
+        files.read_json(folder / "cells" / cell.id / "result.json").get("status") != "done"
+        for cell in cells
+    )
+    if failed:
+        return f"{failed} of {len(cells)} cells failed before; --retry-failed runs them again."
+    return f"All {len(cells)} cells are finished; to compute one again, delete its folder."
+
+
+def _outcome(folder: Path, cells: tuple[Cell, ...]) -> int:
+    """0 if all cells are done, else 1."""
+    results = (folder / "cells" / cell.id / "result.json" for cell in cells)
+    return 0 if all(files.read_json(path).get("status") == "done" for path in results) else 1

@@ -1,0 +1,180 @@
+"""A cell's trained model, rebuilt from its record and its weights, and what it is good for."""
+
+import warnings
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load
+from torch import Tensor
+
+from vaebench.compute.random import seeded
+from vaebench.config.cell import Cell
+from vaebench.config.names import parse
+from vaebench.data.batches import observed
+from vaebench.data.images import Images, Split
+from vaebench.errors import UserError, short
+from vaebench.evaluation.functional.posteriors import posterior_means
+from vaebench.models.vae import VAE
+from vaebench.models.variant import Variant
+from vaebench.registry.catalogue import catalogue
+from vaebench.runs import files
+from vaebench.training.build import build
+
+#: The largest file of weights that is read, in bytes.
+LARGEST = 4 * 2**30
+_MOST_PIXELS = 2**26
+_MOST_CHANNELS = 2**16
+_CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model with what it was trained as.
+
+    Attributes:
+        model: On the CPU, in evaluation mode, without gradients of its weights.
+        variant: The variant, configured.
+        shape: Channels, height and width of its pictures.
+        levels: L, the number of grey levels of its data.
+    """
+
+    model: VAE
+    variant: Variant
+    shape: tuple[int, int, int]
+    levels: int
+
+    def sample(self, count: int, seed: int = 0) -> Tensor:
+        """Decoder means (N, C, H, W) in [0, 1] of N draws from the prior.
+
+        Raises:
+            UserError: The variant has no prior that describes its codes.
+        """
+        if "likelihood" in self.variant.deviations:
+            why = self.variant.deviations["likelihood"]
+            raise UserError(f"{self.variant.name} has nothing to sample from: {why}.")
+        with seeded(seed, "samples"), torch.no_grad():
+            return self.decode(self.model.posterior.prior().sample(torch.Size((count,))))
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        """Posterior means (N, D) of pictures (N, C, H, W) in [0, 1], observed as in training."""
+        pixels = pictures.mul(self.levels - 1).round().to(torch.uint8)
+        x = observed(Split(pixels), self.model.likelihood, "encode")
+        with seeded(0, "encode"), torch.no_grad():
+            return torch.cat(
+                [posterior_means(self.model.encode(part))[0] for part in x.split(_CHUNK)]
+            )
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Decoder means (N, C, H, W) in [0, 1] for codes (N, D)."""
+        with torch.no_grad():
+            return torch.cat([self.model.pictures(part) for part in z.split(_CHUNK)])
+
+    def read(self, path: Path) -> Tensor:
+        """A picture file as (C, H, W) in [0, 1] with the model's channels and size.
+
+        Raises:
+            UserError: It is no picture.
+        """
+        channels, height, width = self.shape
+        try:
+            with Image.open(path) as file:
+                if file.width * file.height > _MOST_PIXELS:
+                    raise UserError(f"{path} has more than {_MOST_PIXELS >> 20} megapixels.")
+                image = file.convert("L" if channels == 1 else "RGB")
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise UserError(f"{path} cannot be read as a picture; give a PNG or JPEG.") from error
+        if image.size != (width, height):
+            image = image.resize((width, height), Image.Resampling.BICUBIC)
+        array = np.atleast_3d(np.asarray(image, dtype=np.float32)) / 255
+        return torch.from_numpy(array).permute(2, 0, 1)
+
+
+def restore(run: Path | str, record: dict[str, Any]) -> Trained:
+    """The trained model of a cell, from a record of `roster.cells` and the weights in its folder.
+
+    Raises:
+        UserError: The cell did not finish, its plugin is not installed, or its weights do not fit.
+
+    Warns:
+        UserWarning: The plugin's code has changed since.
+    """
+    name = record["cell"]
+    if record["status"] != "done":
+        reason = short(record["reason"]) or record["status"]
+        raise UserError(f"{name} has no trained model: {reason.rstrip('.')}.")
+    cell, shape, levels = described(record)
+    installed = catalogue()
+    variant = installed.variant(cell.plugin)
+    trained_with = cell.code.partition("+")[0]
+    if trained_with and trained_with != installed.owner(parse(cell.plugin)[0]).code:
+        warnings.warn(
+            f"The code of {cell.plugin} is not what trained {name}: what is computed now may "
+            "differ from its table.",
+            stacklevel=2,
+        )
+    nothing = Split(torch.empty((0, *shape), dtype=torch.uint8))
+    model, _ = build(cell, variant, Images(nothing, nothing, nothing, levels))
+    _fill(model, run, name)
+    return Trained(model.eval().requires_grad_(False), variant, shape, levels)
+
+
+def described(record: dict[str, Any]) -> tuple[Cell, tuple[int, int, int], int]:
+    """The cell, and shape and levels of its pictures; UserError where the record lacks them."""
+    known = record["config"] | {"data": record["data"].get("hash", "")}
+    known |= {"code": record["variant"].get("code", "")}
+    shape, levels = record["data"].get("shape"), record["data"].get("levels")
+    try:
+        values: dict[str, Any] = {
+            f.name: tuple(value) if isinstance(value := known[f.name], list) else value
+            for f in fields(Cell)
+            if f.name in known
+        }
+        cell = Cell(**values)
+        whole = [*shape, levels, cell.latent, cell.width, cell.seed]
+        good = len(whole) == 7 and all(type(number) is int and number >= 0 for number in whole)
+        texts = (cell.plugin, cell.backbone, cell.likelihood, cell.critic)
+        good = good and all(type(text) is str for text in texts) and 2 <= levels <= 256
+        good = good and max(cell.latent, cell.width, *shape) <= _MOST_CHANNELS
+        good = good and min(cell.latent, cell.width, *shape) > 0
+    except TypeError:
+        good = False
+    if not good:
+        raise UserError(
+            f"{record['cell']} does not say how its model is built, perhaps since an older version "
+            "wrote it; delete its folder and run the same command again."
+        )
+    return cell, (shape[0], shape[1], shape[2]), levels
+
+
+def _fill(model: VAE, run: Path | str, name: str) -> None:
+    """Load the weights of a cell into a model; UserError where they do not fit."""
+    path = files.file(run, f"cells/{name}/model.safetensors", LARGEST)
+    if path is None:
+        raise UserError(
+            f"{name} holds no model.safetensors; delete its folder and run the command again."
+        )
+    if not files.vouched(Path(run) / "cells" / name, "model.safetensors"):
+        raise UserError(
+            f"The weights of {name} are damaged: model.safetensors is not as it was written; "
+            "delete its folder and run the command again."
+        )
+    try:
+        weights = load(path.read_bytes())
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
+        raise UserError(
+            f"The weights of {name} are damaged; delete its folder and run the command again."
+        ) from error
+    expected = {key: (value.shape, value.dtype) for key, value in model.state_dict().items()}
+    if {key: (value.shape, value.dtype) for key, value in weights.items()} != expected:
+        raise UserError(
+            f"The weights of {name} do not fit its plugin as it is installed now; install the "
+            "version that trained it, or run the command again."
+        )
+    if not all(value.isfinite().all() for value in weights.values() if value.is_floating_point()):
+        raise UserError(f"The weights of {name} are not finite; delete its folder and run again.")
+    model.load_state_dict(weights)

@@ -1,0 +1,182 @@
+"""What is finished, running, failed and missing in a run, before it starts and while it runs."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from rich.console import Console
+
+from vaebench.config.cell import Cell
+from vaebench.errors import UserError, short
+from vaebench.registry import code
+from vaebench.runs import files
+from vaebench.runs.lock import running
+from vaebench.runs.records import cells, plan
+
+STATES = ("finished", "running", "failed", "missing")
+#: Settings that the time of a training step depends on most.
+_KIND = ("plugin", "dataset", "image_size", "backbone", "width", "critic", "batch_size", "budget")
+#: Seconds that training each cell may take, why it fails, or None where that is unknown.
+Rehearse = Callable[[list[Cell]], list[float | str | None]]
+
+
+def summary(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """The cells of a run by their state: ``id``, and what is known of each.
+
+    Raises:
+        UserError: The folder is no run.
+    """
+    return _states(folder, _records(folder))
+
+
+def _records(folder: Path, *, planned: bool = True) -> list[dict[str, Any]]:
+    return cells(folder, planned=planned) if (folder / "cells").is_dir() else []
+
+
+def _states(folder: Path, cells: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    if not (folder / "config.yaml").is_file():
+        raise UserError(f"No run in {folder}: it holds no config.yaml; give the --out of a run.")
+    planned = plan(folder)
+    active = running(folder)
+    found: dict[str, list[dict[str, Any]]] = {state: [] for state in STATES}
+    records = {record["cell"]: record for record in cells}
+    for name in map(files.printable, planned):
+        record = records.get(name, {"status": "unfinished"})
+        if name in active:
+            found["running"].append({"cell": name})
+        elif record["status"] == "done":
+            found["finished"].append({"cell": name, "seconds": record["timings"].get("total")})
+        elif record["status"] == "failed":
+            found["failed"].append({"cell": name, "reason": record["reason"]})
+        else:
+            started = files.file(folder, f"cells/{name}/checkpoint", 2**50) is not None
+            found["missing"].append({"cell": name, "checkpoint": started})
+    return found
+
+
+def show(folder: Path, as_json: bool) -> None:
+    """Print the state of a run.
+
+    Raises:
+        UserError: The folder is no run.
+    """
+    if as_json:
+        print(json.dumps(summary(folder), indent=1))
+        return
+    records = _records(folder)
+    found = _states(folder, records)
+    out = Console(soft_wrap=True, highlight=False, markup=False)
+    for state in ("running", "failed", "missing"):
+        for one in found[state]:
+            more = short(one.get("reason") or "") or (
+                "has a checkpoint" if one.get("checkpoint") else ""
+            )
+            out.print(f"{state:8} {one['cell']}  {more}".rstrip())
+    out.print(", ".join(f"{len(found[state])} {state}" for state in STATES))
+    if note := code.note(records):
+        out.print(note)
+
+
+def unloadable(name: str, broken: Mapping[str, str]) -> str:
+    """What is said ahead of the cells of a plugin that cannot be loaded."""
+    return f"{name} cannot be loaded: {short(broken[name]).rstrip('.')}; its cells will fail."
+
+
+def preview(
+    folder: Path, cells: Sequence[Cell], rehearse: Rehearse, broken: Mapping[str, str]
+) -> None:
+    """Print the cells of a run that has not started, how long they may take, and which must fail.
+
+    Args:
+        folder: The run's folder, which need not exist.
+        cells: What it consists of.
+        rehearse: Estimates the training time of cells, asked where none has finished.
+        broken: Why plugins cannot be loaded, by their names.
+    """
+    out = Console(soft_wrap=True, highlight=False, markup=False)
+    records = {record["cell"]: record for record in _records(folder, planned=False)}
+    done = {name: record for name, record in records.items() if record["status"] == "done"}
+    missing = [cell for cell in cells if cell.id not in done]
+    for cell in cells:
+        out.print(f"{'finished' if cell.id in done else 'missing':8} {cell.id}")
+    count = f"{len(cells)} cells, {len(cells) - len(missing)} finished."
+    for name in dict.fromkeys(cell.plugin for cell in missing if cell.plugin in broken):
+        out.print(unloadable(name, broken))
+    sound = [cell for cell in missing if cell.plugin not in broken]
+    if missing and not sound:
+        out.print(count, "None of the missing ones can run.")
+        return
+    *failing, time = _time(sound, done, rehearse)
+    for line in failing:
+        out.print(line)
+    out.print(count, time)
+
+
+def _time(missing: list[Cell], done: dict[str, dict[str, Any]], rehearse: Rehearse) -> list[str]:
+    """An estimate from the finished cells: those of the same variant and data, else all.
+
+    Returns:
+        What cannot be trained, if that was tried, and the estimate.
+    """
+    measured = [
+        (record["config"], seconds)
+        for record in done.values()
+        if (seconds := files.number(record["timings"].get("total"))) is not None
+    ]
+    if not missing:
+        return ["Nothing is left to do."]
+    if not measured:
+        return _rehearsed(missing, rehearse)
+    average = mean(seconds for _, seconds in measured)
+    total = 0.0
+    for cell in missing:
+        same = [s for c, s in measured if _alike(c, cell)]
+        total += mean(same) if same else average
+    return [
+        f"The missing ones may take {_clock(total)} one after the other, judging "
+        f"by {len(measured)} finished."
+    ]
+
+
+def _rehearsed(missing: list[Cell], rehearse: Rehearse) -> list[str]:
+    """What fails in a few steps of one cell of each kind, and an estimate from the others."""
+    kinds: dict[tuple[Any, ...], list[Cell]] = {}
+    for cell in missing:
+        kinds.setdefault(tuple(getattr(cell, name) for name in _KIND), []).append(cell)
+    tried = [cells[0] for cells in kinds.values()]
+    estimates = rehearse(tried)
+    outcomes = list(zip(estimates, tried, kinds.values(), strict=True))
+    failing = [
+        f"{cell.plugin} on {cell.dataset} fails in its first steps: {short(why).rstrip('.')}."
+        for why, cell, _ in outcomes
+        if isinstance(why, str)
+    ]
+    # What a cell costs beside its kind grows with its epochs alone.
+    epochs = [
+        (seconds / cell.epochs, cells)
+        for seconds, cell, cells in outcomes
+        if isinstance(seconds, float | int)
+    ]
+    if not epochs:
+        return [*failing, "No cell has finished yet, and none could be timed."]
+    average = mean(each for each, _ in epochs)
+    known = {cell.id: each for each, cells in epochs for cell in cells}
+    hopeless = {c.id for why, _, cells in outcomes if isinstance(why, str) for c in cells}
+    total = sum(known.get(c.id, average) * c.epochs for c in missing if c.id not in hopeless)
+    return [
+        *failing,
+        f"As a rough estimate from a few steps of {len(epochs)} of {len(kinds)} kinds of cell, "
+        f"training takes {_clock(total)} one after the other; evaluation comes on top.",
+    ]
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
+
+
+def _alike(config: dict[str, Any], cell: Cell) -> bool:
+    return all(config.get(name) == getattr(cell, name) for name in ("plugin", "dataset"))

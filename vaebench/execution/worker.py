@@ -1,0 +1,83 @@
+"""The functions that run in worker processes; the driver names them without loading torch."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vaebench.config.cell import Cell
+from vaebench.config.resources import Place, Progress
+from vaebench.config.settings import Settings
+from vaebench.errors import UserError
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cells of a run, the settings with every name spelled out, and the device found.
+
+    `broken` has the reason for each installed plugin that cannot be loaded.
+    """
+
+    settings: Settings
+    cells: tuple[Cell, ...]
+    device: str
+    broken: Mapping[str, str] = field(default_factory=dict)
+
+
+def plan(settings: Settings, place: Place) -> Plan:
+    """Resolve and check everything that is asked for; UserError if it cannot be had."""
+    from vaebench.compute import devices
+    from vaebench.execution.plan import resolve
+    from vaebench.registry.catalogue import catalogue
+
+    if place.fid_weights is not None and not place.fid_weights.is_file():
+        raise UserError(f"--fid-weights {place.fid_weights} is no file.")
+    device = devices.find(place.device)
+    if place.devices > (there := devices.count(device)):
+        raise UserError(
+            f"--devices {place.devices} is more than the {there} of {device} here; take fewer."
+        )
+    resolved, cells = resolve(settings, place)
+    for cell in cells:
+        if cell.batch_size % place.devices:
+            raise UserError(
+                f"--batch-size {cell.batch_size} cannot be divided among {place.devices} devices; "
+                "choose a multiple."
+            )
+    return Plan(resolved, cells, str(device), catalogue().broken)
+
+
+def work(cell: Cell, place: Place, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Run a cell into its folder."""
+    from vaebench.execution.run_cell import run
+
+    return run(cell, place, folder, progress)
+
+
+def rehearse(cells: tuple[Cell, ...], place: Place) -> list[float | str | None]:
+    """The seconds that training each cell may take, why it fails, or None where it is unknown."""
+    from vaebench.execution import timing
+
+    return timing.rehearse(cells, place)
+
+
+def chosen(names: tuple[str, ...]) -> list[str]:
+    """The variants that names stand for; UserError for one that cannot be had."""
+    from vaebench.registry.catalogue import catalogue
+
+    found = catalogue()
+    selected = found.select(names)
+    for name in selected:
+        found.variant(name)
+    return selected
+
+
+def examine(name: str, send: Callable[[Any], None]) -> None:
+    """Run the conformance kit on a variant; send (check, number, of how many), then the results."""
+    from dataclasses import asdict
+
+    from vaebench import testing
+    from vaebench.registry.catalogue import catalogue
+
+    results = testing.run(catalogue().variant(name), progress=lambda *state: send(state))
+    send([asdict(result) for result in results])

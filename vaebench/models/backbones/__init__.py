@@ -1,0 +1,59 @@
+"""Encoder and decoder pairs, shared by every variant.
+
+A backbone's `build(shape, latent, width)` returns an encoder, which maps images (B, C, H, W) to
+features (B, F) and knows F as `features`, and a decoder, which maps latents (N, D) to outputs
+(N, C, H, W): what the observation model takes for each pixel. Plugins add more of them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from vaebench.models.backbones import mlp, resnetv2
+
+Shape = tuple[int, int, int]
+
+
+def every_shape(shape: Shape) -> None:
+    """Accept images of any shape (C, H, W)."""
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A pair of networks that build themselves from the shape of the images.
+
+    Attributes:
+        title: What it is, for `vaebench list`, with the paper where there is one.
+        build: From the shape (C, H, W), the latent dimensions D and a width to an encoder, images
+            (B, C, H, W) to features (B, F) with F as its attribute `features`, and a decoder,
+            latents (N, D) to outputs (N, C, H, W).
+        width: From the shape to the width that is taken where ``--width`` is not given.
+        check: Raises UserError for a shape that the networks cannot take.
+    """
+
+    title: str
+    build: Callable[[Shape, int, int], tuple[nn.Module, nn.Module]]
+    width: Callable[[Shape], int]
+    check: Callable[[Shape], None] = every_shape
+
+
+#: The backbones that come with vaebench; a plugin brings its own through `vaebench_backbones`.
+BACKBONES = {
+    "resnetv2": Backbone(
+        "pre-activation residual networks that build themselves from the image shape",
+        resnetv2.build,
+        resnetv2.width,
+        resnetv2.check,
+    ),
+    "mlp": Backbone(
+        "two layers of tanh units each way (Burda et al. 2016)",
+        mlp.burda,
+        lambda shape: 200,
+    ),
+    "mlp-relu": Backbone(
+        "two layers of ReLU units each way, the inner one half as wide (Davidson et al. 2018)",
+        mlp.davidson,
+        lambda shape: 256,
+    ),
+}

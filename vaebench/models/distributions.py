@@ -1,0 +1,26 @@
+"""Questions to a torch distribution: factors, support, densities of its dimensions."""
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent
+
+
+def univariate(distribution: Distribution) -> Distribution:
+    """The factors, batch shape (..., D) and event shape (), of a product distribution.
+
+    Raises:
+        NotImplementedError: It is not known to be a product of univariate distributions.
+    """
+    if isinstance(distribution, Independent) and len(distribution.event_shape) == 1:
+        factors = distribution.base_dist
+        if not factors.event_shape:
+            return factors
+    raise NotImplementedError(f"{type(distribution).__name__} is not known to factorise.")
+
+
+def inside(q: Distribution, z: Tensor) -> Tensor:
+    """Which z (N, B, D) lie in the support that q states (N, B)."""
+    try:
+        return q.support.check(z).expand(z.shape[:-1])  # type: ignore[union-attr]
+    except (NotImplementedError, AttributeError):
+        return torch.ones(z.shape[:-1], dtype=torch.bool)

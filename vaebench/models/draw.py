@@ -1,0 +1,154 @@
+"""What an objective is given: draws z and the log-densities that belong to them."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, kl_divergence
+
+
+class Fixed(NamedTuple):
+    """The densities of a draw as functions of z (K, B, D), their own parameters held fixed.
+
+    A gradient flows to z and no further. Estimators that separate the path through the sample
+    from the score (sticking the landing, DReG) or encoder from decoder (PIWAE) need them.
+    """
+
+    log_qz: Callable[[Tensor], Tensor]
+    log_px: Callable[[Tensor], Tensor]
+
+
+@contextmanager
+def held(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Record no gradient for the modules' parameters."""
+    parameters = [p for m in modules for p in m.parameters() if p.requires_grad]
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+
+
+def fixed(
+    posterior: Callable[[Tensor], Distribution],
+    h: Tensor,
+    decoder: Iterable[nn.Module],
+    log_likelihood: Callable[[Tensor], Tensor],
+) -> Fixed:
+    """The densities at features h (B, F), without a gradient to h or to any parameter.
+
+    Args:
+        posterior: A module mapping h to q(z|h).
+        h: Encoder features (B, F).
+        decoder: The modules that `log_likelihood` computes with.
+        log_likelihood: Maps z (K, B, D) to log p(x|z) (K, B) in nats.
+    """
+
+    def log_qz(z: Tensor) -> Tensor:
+        with held([posterior] if isinstance(posterior, nn.Module) else []):
+            return posterior(h.detach()).log_prob(z)
+
+    def log_px(z: Tensor) -> Tensor:
+        with held(decoder):
+            return log_likelihood(z)
+
+    return Fixed(log_qz, log_px)
+
+
+class Draw(NamedTuple):
+    """K draws for B inputs with everything an objective may need; log-densities in nats.
+
+    Attributes:
+        q: Posterior q(z|x), batch shape (B,), event shape (D,).
+        p: Prior p(z), batch shape (), event shape (D,).
+        z: Reparameterised draws (K, B, D).
+        log_qz: log q(z|x) (K, B); NaN where q has no density.
+        log_pz: log p(z) (K, B).
+        log_px: log p(x|z) (K, B), summed over pixels.
+        log_weights: Logarithms of the weights (K, B), summing to one over K, with which the
+            draws stand for q; None for K independent draws, whose weights are 1/K. A stratified
+            posterior puts the probability of each stratum here.
+        fixed: The densities with fixed parameters, where the harness offers them.
+        kl_weight: The weight of log p(z) - log q(z|x) in `log_w` and of `kl`: below 1 while the
+            KL term is warmed up in training, 1 otherwise.
+    """
+
+    q: Distribution
+    p: Distribution
+    z: Tensor
+    log_qz: Tensor
+    log_pz: Tensor
+    log_px: Tensor
+    log_weights: Tensor | None = None
+    fixed: Fixed | None = None
+    kl_weight: float = 1.0
+
+    @property
+    def log_w(self) -> Tensor:
+        """log p(x, z) - log q(z|x), (K, B)."""
+        return self.log_px + self.kl_weight * (self.log_pz - self.log_qz)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The estimate of E_q[values] (B,) from values (K, B) at the draws."""
+        if self.log_weights is None:
+            return values.mean(0)
+        return (self.log_weights.exp() * values).sum(0)
+
+    def pick(self) -> Tensor:
+        """The number (B,) of a draw for each input, chosen so that z is a draw from q."""
+        if self.log_weights is None:
+            return self.z.new_zeros(self.z.shape[1], dtype=torch.long)
+        return torch.distributions.Categorical(logits=self.log_weights.detach().T).sample()
+
+    @property
+    def kl(self) -> Tensor:
+        """KL(q(z|x) || p(z)) (B,): closed form where one is registered, else Monte Carlo."""
+        try:
+            kl = kl_divergence(self.q, self.p)
+        except NotImplementedError:
+            kl = self.mean(self.log_qz - self.log_pz)
+        return self.kl_weight * kl
+
+
+def draw(
+    q: Distribution,
+    p: Distribution,
+    log_likelihood: Callable[[Tensor], Tensor],
+    samples: int,
+    *,
+    stratified: bool = True,
+    fixed: Fixed | None = None,
+) -> Draw:
+    """Draw z from q and evaluate every density there.
+
+    A distribution may offer two faster or better ways to draw than ``rsample`` then ``log_prob``:
+    ``rsample_and_log_prob(shape)`` returns (z, log q(z)) in one pass, and ``rstratified(samples)``
+    returns (z, log weights) with draws spread over strata.
+
+    Args:
+        q: Posterior, batch shape (B,), event shape (D,).
+        p: Prior, batch shape (), event shape (D,).
+        log_likelihood: Maps z (K, B, D) to log p(x|z) (K, B) in nats.
+        samples: K, the number of draws (per stratum, for a stratified posterior).
+        stratified: Use ``rstratified`` where offered; False gives independent draws.
+        fixed: Passed on to the Draw.
+    """
+    shape = torch.Size((samples,))
+    log_weights = None
+    if stratified and hasattr(q, "rstratified"):
+        z, log_weights = q.rstratified(samples)
+        log_qz = q.log_prob(z)
+    elif hasattr(q, "rsample_and_log_prob"):
+        z, log_qz = q.rsample_and_log_prob(shape)
+    else:
+        z = q.rsample(shape)
+        try:
+            log_qz = q.log_prob(z)
+        except NotImplementedError:
+            log_qz = z.new_full(z.shape[:-1], math.nan)
+    return Draw(q, p, z, log_qz, p.log_prob(z), log_likelihood(z), log_weights, fixed)

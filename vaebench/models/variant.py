@@ -1,0 +1,42 @@
+"""What a plugin registers: a posterior, its objective, and what it declares about both."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from vaebench.models.draw import Draw
+from vaebench.models.objectives import elbo
+from vaebench.models.posterior import Posterior
+
+#: What a law in `Variant.deviations` takes from the evaluation when it is broken.
+LAWS = {
+    "bound": "the training value is no bound on log p(x) and is not called ELBO",
+    "support": "q leaves the support of the prior: no ELBO",
+    "density": "q has no density: no ELBO, no importance weights",
+    "likelihood": "prior and decoder are no model of the data: no likelihood, no samples",
+}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A posterior trained with an objective: one row of the table.
+
+    Attributes:
+        name: The name on the command line and in tables.
+        posterior: Factory ``(features D, context F, **options) -> Posterior``.
+        objective: Maps a Draw to (B,) nats, to be maximised. Its keyword parameters, like the
+            factory's and the penalties', are options of the variant.
+        samples: K, the number of draws in training.
+        penalties: Named terms, each mapping a Draw to (B,) nats, subtracted from the objective.
+        deviations: Laws that the variant is known to break, each with the reason.
+        reference: The paper, with its arXiv number or DOI.
+    """
+
+    name: str
+    posterior: Callable[..., Posterior]
+    objective: Callable[..., Tensor] = elbo
+    samples: int = 1
+    penalties: Mapping[str, Callable[[Draw], Tensor]] = field(default_factory=dict)
+    deviations: Mapping[str, str] = field(default_factory=dict)
+    reference: str = ""

@@ -1,0 +1,1 @@
+"""What is installed: plugins, their variants, data sets and networks."""

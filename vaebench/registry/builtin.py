@@ -1,0 +1,18 @@
+"""What comes with vaebench besides variants, through the same hooks as anyone's."""
+
+from vaebench.data.builtin import SOURCES
+from vaebench.data.images import Source
+from vaebench.hookspecs import hookimpl
+from vaebench.models.backbones import BACKBONES, Backbone
+
+
+@hookimpl
+def vaebench_datasets() -> dict[str, Source]:
+    """The data sets of `vaebench.data`."""
+    return SOURCES
+
+
+@hookimpl
+def vaebench_backbones() -> dict[str, Backbone]:
+    """The pairs of networks of `vaebench.backbones`."""
+    return BACKBONES

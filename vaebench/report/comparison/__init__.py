@@ -1,0 +1,1 @@
+"""Differences between variants and runs, ranks over data sets."""

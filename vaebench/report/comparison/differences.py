@@ -1,0 +1,236 @@
+"""Two variants, or two runs, held against each other metric by metric. No torch."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from vaebench.errors import UserError, unknown
+from vaebench.report.columns import Column, make_columns
+from vaebench.report.sheet import scores
+from vaebench.runs import frames
+from vaebench.runs.records import cells
+from vaebench.runs.run import newest
+from vaebench.statistics.intervals import Difference, difference, paired
+
+
+class Side(NamedTuple):
+    """Finished cells that differ by nothing but their seed, with what they share."""
+
+    label: str
+    run: Path
+    settings: dict[str, Any]
+    cells: pd.DataFrame
+    records: list[dict[str, Any]]
+
+
+class Line(NamedTuple):
+    """One metric of both sides; `difference` is the second less the first."""
+
+    column: Column
+    values: tuple[float, float]
+    difference: Difference
+
+    @property
+    def outcome(self) -> str:
+        """How the second side does: better, worse, other, undecided, or not known."""
+        if np.isnan(self.difference.margin):
+            return "not known"
+        if not self.difference.significant:
+            return "undecided"
+        if self.column.better is None:
+            return "other"
+        return (
+            "better" if (self.difference.mean > 0) == (self.column.better == "higher") else "worse"
+        )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything that two sides both measured."""
+
+    first: Side
+    second: Side
+    lines: list[Line]
+
+    @property
+    def apart(self) -> dict[str, tuple[Any, Any]]:
+        """The settings that differ, the variant's name aside."""
+        a, b = self.first.settings, self.second.settings
+        return {
+            key: (a.get(key), b.get(key))
+            for key in {**a, **b}
+            if key not in ("plugin", "data_hash") and str(a.get(key)) != str(b.get(key))
+        }
+
+    @property
+    def title(self) -> str:
+        """Who is compared, on what data."""
+        return f"{self.second.label} against {self.first.label} on {self.first.settings['dataset']}"
+
+    def plain(self) -> dict[str, Any]:
+        """The comparison as plain data."""
+        return {
+            "dataset": self.first.settings["dataset"],
+            "first": self.first.label,
+            "second": self.second.label,
+            "settings": {key: list(pair) for key, pair in self.apart.items()},
+            "metrics": {line.column.name: _plain(line) for line in self.lines},
+        }
+
+
+def _plain(line: Line) -> dict[str, Any]:
+    gap = line.difference
+    return {
+        "first": line.values[0],
+        "second": line.values[1],
+        "difference": gap.mean,
+        "margin": None if np.isnan(gap.margin) else gap.margin,
+        "significant": gap.significant,
+        "outcome": line.outcome,
+        "better": line.column.better,
+        "unit": line.column.unit,
+        "method": gap.method,
+    }
+
+
+def compare(names: tuple[str, ...], run: Path | None, metrics: tuple[str, ...]) -> list[Comparison]:
+    """Compare each of the names with the first one.
+
+    Args:
+        names: Two or more variants of one run, or folders of runs.
+        run: The run of the variants; by default the newest one in ``results``.
+        metrics: Those to show; all by default.
+
+    Raises:
+        UserError: A name is neither, or there is nothing that both sides measured.
+    """
+    if len(names) < 2:
+        raise UserError("Give two or more names to compare: variants of a run, or folders of runs.")
+    folders = [Path(name) for name in names if (Path(name) / "cells").is_dir()]
+    if len(folders) == len(names):
+        pairs = _runs(folders)
+    elif folders:
+        other = next(name for name in names if Path(name) not in folders)
+        raise UserError(
+            f"{other!r} is neither the folder of a run, as {folders[0]} is, nor a variant to hold "
+            "against one; give only folders of runs, or only variants of one run."
+        )
+    else:
+        pairs = _variants(names, run or newest())
+    found = [Comparison(a, b, list(_lines(a, b))) for a, b in pairs]
+    known = dict.fromkeys(line.column.name for one in found for line in one.lines)
+    if metrics and known:
+        chosen = {_column(metric, known) for metric in metrics}
+        found = [
+            Comparison(c.first, c.second, [x for x in c.lines if x.column.name in chosen])
+            for c in found
+        ]
+    if not any(one.lines for one in found):
+        raise UserError(
+            "Nothing to compare: no two sides have finished cells with the same data and settings."
+        )
+    return [one for one in found if one.lines]
+
+
+def _column(metric: str, known: Iterable[str]) -> str:
+    """The column that a metric's name, or a word that no other column's name has, stands for."""
+    found = [name for name in known if metric == name]
+    found = found or [name for name in known if metric in name.split("_")]
+    if len(found) == 1:
+        return found[0]
+    close = found or get_close_matches(metric, known)
+    hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else ""
+    raise UserError(
+        f"{metric!r} is no metric that both sides have. "
+        f"{hint or 'Leave out --metric to see them all.'}"
+    )
+
+
+def sides(run: Path) -> list[Side]:
+    """The finished variants of a run, one for each combination of settings."""
+    records = cells(run)
+    by_name = {record["cell"]: record for record in records}
+    found = []
+    for settings, part in frames.groups(frames.frame(run, records)):
+        done = part[part["status"] == "done"]
+        if len(done):
+            mine = [by_name[cell] for cell in done["cell"]]
+            settings = settings | {"data_hash": part.iloc[0]["data_hash"]}
+            found.append(Side(str(settings["plugin"]), run, settings, done, mine))
+    return found
+
+
+def _variants(names: tuple[str, ...], run: Path) -> Iterator[tuple[Side, Side]]:
+    known = sides(run)
+    for name in names:
+        if name not in {side.label for side in known}:
+            labels = {side.label for side in known}
+            if Path(name).parent != Path():
+                raise UserError(
+                    f"{name!r} is neither the folder of a run nor a variant of {run}, which has "
+                    f"{', '.join(sorted(labels))}."
+                )
+            raise unknown(f"folder of a run, nor a finished variant in {run}:", name, labels)
+    for first in (side for side in known if side.label == names[0]):
+        for name in names[1:]:
+            for second in known:
+                if second.label == name and same(first, second, ("plugin",)):
+                    yield first, second
+
+
+def _runs(folders: list[Path]) -> Iterator[tuple[Side, Side]]:
+    """Each variant with itself in the first run, all settings equal, or else the only ones."""
+    base = sides(folders[0])
+    for folder in folders[1:]:
+        other = sides(folder)
+        for first in base:
+            alike = [s for s in other if s.label == first.label and _same_data(first, s)]
+            equal = [s for s in alike if same(first, s, ())]
+            peers = [s for s in base if s.label == first.label and _same_data(first, s)]
+            for second in equal or (alike if len(alike) == len(peers) == 1 else []):
+                yield (
+                    first._replace(label=f"{first.label} ({folders[0].name})"),
+                    second._replace(label=f"{second.label} ({folder.name})"),
+                )
+
+
+def same(a: Side, b: Side, but: tuple[str, ...]) -> bool:
+    """Whether all settings are equal but some."""
+    keys = a.settings.keys() | b.settings.keys()
+    return all(str(a.settings.get(k)) == str(b.settings.get(k)) for k in keys if k not in but)
+
+
+def _same_data(a: Side, b: Side) -> bool:
+    return all(str(a.settings.get(k)) == str(b.settings.get(k)) for k in ("dataset", "data_hash"))
+
+
+def _lines(first: Side, second: Side) -> Iterator[Line]:
+    metrics = _metrics((*first.records, *second.records))
+    both = pd.concat([first.cells, second.cells], ignore_index=True)
+    images = [
+        {c: frames.numbers(s.run, f"cells/{c}/per_image.csv", "index") for c in s.cells["cell"]}
+        for s in (first, second)
+    ]
+    for column in make_columns(both, metrics, [*first.records, *second.records]):
+        if column.name in first.cells and column.name in second.cells:
+            a = scores(first.cells, column.name, images[0])
+            b = scores(second.cells, column.name, images[1])
+            if a and b:
+                means = [
+                    float(np.mean([side[seed].value for seed in paired(a, b) or side]))
+                    for side in (a, b)
+                ]
+                yield Line(column, (means[0], means[1]), difference(b, a))
+
+
+def _metrics(records: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for record in records:
+        for name, metric in record["metrics"].items():
+            found.setdefault(name, metric)
+    return found

@@ -1,0 +1,271 @@
+"""The report of a run as one page of HTML."""
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from vaebench._version import __version__
+from vaebench.config import command
+from vaebench.report.columns import Column, headlines
+from vaebench.report.comparison import overall
+from vaebench.report.comparison.pairs import matrix
+from vaebench.report.comparison.ranking import ranking
+from vaebench.report.footnotes import folded, footnoted
+from vaebench.report.page.panels import panels
+from vaebench.report.page.script import script
+from vaebench.report.plots import style, terms
+from vaebench.report.plots.scatter import scatter
+from vaebench.report.sheet import Block, Sheet
+from vaebench.report.summary import caption, remarks, sentence
+from vaebench.runs import files, frames
+from vaebench.runs.run import Run
+
+_HERE = Path(__file__).parents[1] / "assets"
+#: Bytes that all pictures, and all details of cells, may take.
+_PICTURES = 1_500_000
+_DETAILS = 800_000
+_CONFIG = 2**16
+_STATUS = {"unfinished": "not finished"}
+
+
+def write(run: Run, sheets: list[Sheet]) -> Path:
+    """Write the page of a run as ``report.html`` in its folder, and return its path."""
+    path = run.folder / "report.html"
+    files.write_text(path, render(run, sheets))
+    return path
+
+
+def render(run: Run, sheets: list[Sheet]) -> str:
+    """The page of a run, from its cells alone."""
+    folder, by_cell = run.folder, run.records
+    records = list(by_cell.values())
+    look = style.Look.of(row.label for s in sheets for b in s.blocks for row in b.rows)
+    pairs = [(sheet, block) for sheet in sheets for block in sheet.blocks]
+    budget = _PICTURES // max(1, sum(len(block.rows) for _, block in pairs))
+    with style.styled():
+        sections = [
+            _section(
+                f"s{number}", str(folder), replace(sheet, blocks=[block]), look, budget, by_cell
+            )
+            for number, (sheet, block) in enumerate(pairs)
+        ]
+        ranks = ranking(pairs, look)
+        together = overall.section(pairs, by_cell, look)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["words"] = lambda status: _STATUS.get(status, status)
+    environment.filters["minus"] = lambda text: str(text).replace("-", "\u2212")
+    return environment.get_template("page.html").render(
+        name=folder.resolve().name,
+        facts=_facts(run.cells, records),
+        command=_command(folder, records),
+        config=_config(folder),
+        sections=sections,
+        ranks=ranks,
+        overall=together,
+        broken=[record for record in records if record["status"] != "done"],
+        details=list(_details(folder, records)),
+        installation=_installation(records),
+        version=__version__,
+        style=Markup((_HERE / "style.css").read_text("utf-8")),
+        script=script(),
+    )
+
+
+def _command(run: Path, records: list[dict[str, Any]]) -> str:
+    """What goes on with the run, or repeats it beside it once it is finished."""
+    finished = all(record["status"] == "done" for record in records)
+    out = run.with_name(f"{run.resolve().name}-again") if finished else run
+    parts = ["vaebench", "run", "--config", run / "config.yaml", "--out", out]
+    return shlex.join(map(str, parts))
+
+
+def _facts(cells: pd.DataFrame, records: list[dict[str, Any]]) -> list[str]:
+    """What was run, in a few words each."""
+    facts = [
+        _count(cells["plugin"].astype(str).nunique(), "variant"),
+        _count(cells["dataset"].astype(str).nunique(), "data set"),
+        _count(cells["seed"].astype(str).nunique(), "seed"),
+        _cells(cells),
+    ]
+    dates = sorted(record["date"][:10] for record in records if record["date"])
+    return facts + ([" to ".join(dict.fromkeys((dates[0], dates[-1])))] if dates else [])
+
+
+def _cells(cells: pd.DataFrame) -> str:
+    unfinished = int((cells["status"] == "unfinished").sum())
+    count = _count(len(cells), "cell")
+    return f"{count} planned, {unfinished} not finished" if unfinished else count
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _config(run: Path | str) -> str:
+    path = files.file(run, "config.yaml", _CONFIG)
+    return files.printable(path.read_text("utf-8", errors="replace"), _CONFIG) if path else ""
+
+
+def _section(
+    name: str,
+    run: str,
+    sheet: Sheet,
+    look: style.Look,
+    budget: int,
+    records: Mapping[str, dict[str, Any]],
+) -> dict[str, Any]:
+    """What the template shows of a sheet with one block of comparable rows."""
+    sheet, empty = folded(sheet)
+    sheet, notes = footnoted(sheet, [column for column in sheet.columns if column.key])
+    (block,) = sheet.blocks
+    shown = [row.label for row in block.rows if row.entries]
+    focused = look.focused(shown)
+    return {
+        "name": name,
+        "title": " · ".join(filter(None, (sheet.dataset, sheet.title(block)))),
+        "settings": _settings(block),
+        "cards": [
+            card
+            for column in headlines(sheet.columns)
+            if (card := _card(name, column, block, look))["sentence"]
+        ],
+        "remarks": remarks(block),
+        "columns": sheet.columns,
+        "rows": block.rows,
+        "references": block.references,
+        "images": block.images,
+        "caption": caption(block, sheet.columns, "marked ★"),
+        "empty": empty,
+        "matrices": [
+            matrix(column, block.pairs[column.name])
+            for column in sheet.columns
+            if column.name in block.pairs
+        ],
+        "notes": notes,
+        "more_notes": sheet.notes[len(notes) :],
+        "colours": {row.label: look.colour(row.label) for row in block.rows},
+        "legend": [(label, look.colour(label)) for label in shown if label not in focused.grey],
+        "grey": len(focused.grey),
+        "figures": list(_figures(name, run, sheet, block, focused, records)),
+        "panels": panels(run, block.rows, budget, records),
+    }
+
+
+def _settings(block: Block) -> list[tuple[str, str]]:
+    return [
+        (key.replace("_", " "), str(value))
+        for key, value in block.settings.items()
+        if key not in ("plugin", "dataset") and value is not None
+    ]
+
+
+def _card(name: str, column: Column, block: Block, look: style.Look) -> dict[str, Any]:
+    """The verdict on one metric, with the differences that it rests on."""
+    found = block.verdicts.get(column.name)
+    text = sentence(column, block)
+    drawing = None
+    if found:
+        figure = style.differences(column, found, look)
+        words = f"Differences to {found.best} with 95 % intervals. {text}"
+        drawing = style.svg(figure, words, f"{name}-{column.name}")
+    elif text:
+        figure = style.values(column, block.rows, look)
+        drawing = style.svg(figure, f"{column.title}. {text}", f"{name}-{column.name}")
+    return {
+        "title": column.title,
+        "kind": "open" if found is None else "tied" if found.ties else "best",
+        "names": [found.best, *found.ties] if found else [],
+        "sentence": text,
+        "svg": drawing,
+    }
+
+
+def _figures(
+    name: str,
+    run: str,
+    sheet: Sheet,
+    block: Block,
+    look: style.Look,
+    records: Mapping[str, dict[str, Any]],
+) -> Iterator[dict[str, Any]]:
+    """Each plot that the block has data for: kind, heading, explanation, drawing."""
+    columns = {column.name: column for column in sheet.columns}
+    rate, distortion = columns.get("kl"), columns.get("distortion")
+    main, quality = (*headlines(sheet.columns), None, None)[:2]
+    seconds = columns.get("seconds")
+    pairs = (
+        (rate, distortion, "Rate and distortion", "Faint lines join points of equal ELBO."),
+        (main, quality, "Likelihood and samples", "Better is up and to the right."),
+        (seconds, main, "Cost and likelihood", "Better is up and to the left."),
+    )
+    for number, (x, y, title, text) in enumerate(pairs):
+        if x and y and x is not y:
+            figure = scatter(x, y, block.rows, look, guides=x is rate)
+            if figure:
+                yield _drawn(f"{name}-x{number}", title, text, figure)
+    for number, (title, text, figure) in enumerate(terms.figures(run, block.rows, records, look)):
+        yield _drawn(f"{name}-t{number}", title, text, figure)
+    histories = {
+        row.label: [
+            frames.numbers(run, f"cells/{cell}/history.csv", "epoch")
+            for cell in row.cells
+            if records[cell]["status"] == "done"
+        ]
+        for row in block.rows
+    }
+    for number, (title, text, figure) in enumerate(style.curves(histories, look)):
+        yield _drawn(f"{name}-c{number}", title, text, figure)
+
+
+def _drawn(prefix: str, title: str, text: str, figure: Any) -> dict[str, Any]:
+    drawing = style.svg(figure, f"{title}. {text}".strip(), prefix)
+    return {"title": title, "text": text, "svg": drawing}
+
+
+def _details(run: Path | str, records: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Every cell's command, record if it has ended, and log if it failed, while there is room."""
+    room = _DETAILS
+    for record in records:
+        text = json.dumps(_brief(record), indent=1, ensure_ascii=False)
+        ended = record["status"] != "unfinished"
+        log = files.tail(run, record["cell"]) if record["status"] == "failed" else ""
+        room -= (len(text) if ended else 0) + len(log)
+        yield {
+            "record": record,
+            "command": command.command(record["config"]),
+            "ended": ended,
+            "text": text if room > 0 and ended else "",
+            "log": log if room > 0 else "",
+        }
+
+
+def _brief(record: dict[str, Any]) -> dict[str, Any]:
+    """A record without what the page says elsewhere, and without long details of its metrics."""
+    keys = ("value", "se", "n", "depends", "reason", "warning")
+    metrics = {
+        name: {key: metric[key] for key in keys if metric[key] not in (None, "")}
+        for name, metric in record["metrics"].items()
+    }
+    return record | {"metrics": metrics}
+
+
+def _installation(records: list[dict[str, Any]]) -> Mapping[str, list[str]]:
+    """Versions and hardware with each value that the cells ran with."""
+    found: dict[str, dict[str, None]] = {}
+    for record in records:
+        for key, value in (*record["versions"].items(), *record["hardware"].items()):
+            found.setdefault(str(key), {})[str(value)] = None
+    return {key: list(values) for key, values in found.items()}

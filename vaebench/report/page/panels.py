@@ -1,0 +1,101 @@
+"""The pictures of a block, kind by kind, each variant's beside the others'."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from vaebench.report.page.embed import Picture, picture
+from vaebench.report.rows import Row
+
+
+class Panel(NamedTuple):
+    """One kind of pictures; an entry is a row, a note, and pictures, each with words about it."""
+
+    title: str
+    text: str
+    entries: list[tuple[Row, str, list[tuple[str, Picture | None]]]]
+
+
+#: Title, explanation, and the files with their share of the room and what they show.
+_KINDS: tuple[tuple[str, str, tuple[tuple[str, float, str], ...]], ...] = (
+    (
+        "Samples and reconstructions",
+        "Left, samples from the prior; right, each line of originals stands over the line of its "
+        "reconstructions. The same inputs and seeds for every variant.",
+        (
+            ("samples.png", 0.25, "Samples of"),
+            ("reconstructions.png", 0.25, "Originals over reconstructions by"),
+        ),
+    ),
+    (
+        "Interpolations",
+        "Each line leads from the code of one test image to that of another, in equal steps.",
+        (("interpolations.png", 0.15, "Interpolations by"),),
+    ),
+    (
+        "Traversals",
+        "In each line one dimension of the first test image's code runs through the middle 96 % of "
+        "what the test images have there; the widest dimension comes first.",
+        (("traversals.png", 0.15, "Latent traversals of"),),
+    ),
+    (
+        "Nearest training images",
+        "The samples that are nearest to a training image, in features, over those images.",
+        (("nearest.png", 0.05, "Samples over their nearest training images, of"),),
+    ),
+    (
+        "Training",
+        "Samples of the same noise during training, an epoch a line.",
+        (("film.png", 0.1, "Samples during the training of"),),
+    ),
+    (
+        "Latent map",
+        "The plane of the two latent dimensions, decoded.",
+        (("map.png", 0.05, "Latent map of"),),
+    ),
+)
+
+
+def panels(
+    run: str, rows: list[Row], budget: int, records: Mapping[str, dict[str, Any]]
+) -> list[Panel]:
+    """The kinds that any row has pictures of; a row takes those of its first cell that has them.
+
+    Args:
+        run: The run's folder.
+        rows: The rows of a block.
+        budget: Bytes that the pictures of one row may take.
+        records: The cells by name.
+    """
+    found = []
+    for title, text, files in _KINDS:
+        entries, without = [], []
+        for row in rows:
+            shown = [
+                (words, *_first(run, row, name, int(budget * share)))
+                for name, share, words in files
+                if row.entries
+            ]
+            if any(each for _, each, _ in shown):
+                note = _epochs(records[shown[0][2]]) if title == "Training" else ""
+                entries.append((row, note, [(words, each) for words, each, _ in shown]))
+            elif row.entries:
+                without.append(row.label)
+        if entries:
+            none = f" There are none of {', '.join(without)}." if without else ""
+            found.append(Panel(title, text + none, entries))
+    return found
+
+
+def _first(run: str, row: Row, name: str, budget: int) -> tuple[Picture | None, str]:
+    for cell in row.cells:
+        found = picture(run, cell, name, budget)
+        if found:
+            return found, cell
+    return None, row.cells[0]
+
+
+def _epochs(record: dict[str, Any]) -> str:
+    epochs = record["train"].get("film")
+    if not isinstance(epochs, list) or not all(type(epoch) is int for epoch in epochs):
+        return ""
+    return f"after epoch {', '.join(map(str, epochs[:20]))}"

@@ -1,0 +1,60 @@
+"""Plots that take a likelihood apart: bounds against their number of draws, KL by dimension."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from vaebench.report.plots import bounds
+from vaebench.report.plots.style import Look, blank
+from vaebench.report.rows import Row
+from vaebench.runs import files
+
+_MOST_DIMENSIONS = 512
+
+
+def figures(
+    run: str, rows: Sequence[Row], records: Mapping[str, dict[str, Any]], look: Look
+) -> Iterator[tuple[str, str, Figure]]:
+    """Each plot that the rows have data for: heading, explanation, figure."""
+    found = {row.label: bounds.bounds(run, row, records) for row in rows if row.entries}
+    known = {label: each for label, each in found.items() if each is not None}
+    if known:
+        yield "Bounds against K", bounds.text(list(known.values())), bounds.figure(known, look)
+    spectra = {row.label: _spectrum(row, records) for row in rows if row.entries}
+    spectra = {label: values for label, values in spectra.items() if len(values) > 1}
+    if spectra:
+        text = "Sorted; dimensions near zero carry nothing. Only posteriors that factorise."
+        yield "KL by dimension", text, _spectrum_figure(spectra, look)
+
+
+def _spectrum(row: Row, records: Mapping[str, dict[str, Any]]) -> np.ndarray:
+    """KL of each dimension (D,), the largest first, mean over seeds; empty where unknown."""
+    found = []
+    for cell in row.cells:
+        metric = records[cell]["metrics"].get("kl", {})
+        values = metric.get("detail", {}).get("per_dimension")
+        if isinstance(values, list) and 0 < len(values) <= _MOST_DIMENSIONS:
+            numbers = [files.number(value) for value in values]
+            known = [number for number in numbers if number is not None]
+            if len(known) == len(values):
+                found.append(sorted(known, reverse=True))
+    if not found or len({len(each) for each in found}) > 1:
+        return np.zeros(0)
+    return np.mean(found, axis=0)
+
+
+def _spectrum_figure(spectra: Mapping[str, np.ndarray], look: Look) -> Figure:
+    figure, axes = blank(4.4, 3.4)
+    for label, values in spectra.items():
+        axes.plot(
+            np.arange(1, len(values) + 1), values, **look.line(label),
+            marker=look.marker(label), markersize=2 if label in look.grey else 4,
+        )  # fmt: skip
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("latent dimension, sorted")
+    axes.set_ylabel("KL (nats per image)")
+    return figure

@@ -1,0 +1,219 @@
+"""The files of a run: atomic writes, checksums, and reads that trust nothing they find."""
+
+import hashlib
+import json
+import math
+import os
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from vaebench.config.cell import Cell
+from vaebench.errors import UserError
+
+SCHEMA = 1
+#: The largest file that is read back, in bytes.
+LARGEST = 64 * 2**20
+#: Files of a cell that its result says nothing about.
+UNSEALED = ("result.json", "log.txt", "checkpoint")
+#: Control characters, halves of surrogate pairs and marks that turn the direction of the text.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
+_LONGEST = 2000
+#: Numbers beyond it are taken for no numbers: their squares would be infinite.
+HUGE = 1e100
+
+
+def write_bytes(path: Path | str, content: bytes) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{uuid4().hex}.part")
+    try:
+        with part.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write UTF-8 text atomically; half a surrogate pair becomes a question mark."""
+    write_bytes(path, text.encode("utf-8", errors="replace"))
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Write standard JSON atomically; numbers that are not finite become null."""
+    text = json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def read_json(path: Path | str) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        UserError: The file is missing, too large, truncated or no JSON object.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > LARGEST:
+            raise UserError(f"{path} is larger than {LARGEST >> 20} MiB; remove it and run again.")
+        value = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}; run the cell again.") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(
+            f"{path} is truncated or no JSON; remove it and run the cell again."
+        ) from error
+    if not isinstance(value, dict):
+        raise UserError(f"{path} holds no JSON object; remove it and run the cell again.")
+    return value
+
+
+def failure(cell: Cell, reason: str | None) -> dict[str, Any]:
+    """The record of a cell that has not finished, or not yet."""
+    return {
+        "schema": SCHEMA,
+        "cell": cell.id,
+        "status": "failed",
+        "reason": reason,
+        "config": {k: v for k, v in asdict(cell).items() if k not in ("data", "code")},
+        "metrics": {},
+    }
+
+
+def write_result(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """Write a cell's ``result.json`` with checksums of itself and of the files beside it.
+
+    Returns:
+        The record as a reader will find it.
+    """
+    record = {key: value for key, value in record.items() if key != "checksum"}
+    record["files"] = {
+        path.name: _sha256(path)
+        for path in sorted(folder.glob("[!.]*"))
+        if path.is_file() and path.name not in UNSEALED
+    }
+    text = json.dumps(_finite(record), allow_nan=False).encode("utf-8", "replace")
+    record = json.loads(text)
+    record["checksum"] = checksum(record)
+    write_json(folder / "result.json", record)
+    return record
+
+
+def flaw(folder: Path) -> str | None:
+    """What is wrong with a cell's files, None where result and files are as they were written."""
+    try:
+        record = read_json(folder / "result.json")
+    except UserError as error:
+        return str(error)
+    if record.get("checksum") != checksum(record) or not isinstance(record.get("files"), dict):
+        return "result.json was altered"
+    for name, digest in record["files"].items():
+        path = folder / name
+        if path.parent != folder or path.is_symlink() or not path.is_file():
+            return f"{name} is missing"
+        if _sha256(path) != digest:
+            return f"{name} was altered"
+    return None
+
+
+def vouched(folder: Path, name: str) -> bool:
+    """Whether a cell's file is as it was written, or its result says nothing about it."""
+    files = read_json(folder / "result.json").get("files")
+    digest = files.get(name) if isinstance(files, dict) else None
+    return digest is None or _sha256(folder / name) == digest
+
+
+def altered(folder: Path, record: dict[str, Any]) -> str | None:
+    """The first file beside a result that is not as it was written, None where all are.
+
+    Weights are left out, which `trained.restore` checks once they are loaded; so is what the
+    record of an older version says nothing about.
+    """
+    files = record.get("files")
+    for name, digest in files.items() if isinstance(files, dict) else ():
+        path = folder / str(name)
+        small = path.parent == folder and path.suffix != ".safetensors"
+        if small and not path.is_symlink() and path.is_file() and _sha256(path) != digest:
+            return str(name)
+    return None
+
+
+def checksum(record: dict[str, Any]) -> str:
+    """What a result's own checksum has to be."""
+    rest = {key: value for key, value in record.items() if key != "checksum"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def last_lines(log: Path, count: int = 3) -> str:
+    """The last lines of a log in one line, each shortened; empty where there are none."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 4096))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    lines = [line.strip()[:200] for line in text.splitlines() if line.strip()]
+    return printable(" | ".join(lines[-count:]))
+
+
+def tail(run: Path | str, cell: str, lines: int = 20) -> str:
+    """The end of what a failed cell left behind: its traceback, or else its log."""
+    for name in ("error.txt", "log.txt"):
+        path = file(run, f"cells/{cell}/{name}")
+        text = path.read_text("utf-8", "replace").strip() if path else ""
+        if text:
+            return "\n".join(printable(line) for line in text.split("\n")[-lines:])
+    return ""
+
+
+def clear(folder: Path) -> None:
+    """Remove what an earlier attempt left in a cell's folder, but not its checkpoint."""
+    for path in folder.glob("*"):
+        if path.name not in UNSEALED and not path.is_dir():
+            path.unlink()
+
+
+def file(run: Path | str, name: str, largest: int = LARGEST) -> Path | None:
+    """The path of a regular file of a run, None where it is missing, too large or elsewhere."""
+    root = Path(run).resolve()
+    try:
+        real = (root / name).resolve(strict=True)
+        if real.is_relative_to(root) and real.is_file() and real.stat().st_size <= largest:
+            return real
+    except (OSError, RuntimeError, ValueError):
+        pass
+    return None
+
+
+def printable(value: Any, longest: int = _LONGEST) -> Any:
+    """The value with texts that no file, terminal or page chokes on."""
+    if isinstance(value, dict):
+        return {printable(key): printable(item, longest) for key, item in value.items()}
+    if isinstance(value, list):
+        return [printable(item, longest) for item in value]
+    return _UNPRINTABLE.sub("\ufffd", value)[:longest] if isinstance(value, str) else value
+
+
+def number(value: Any) -> float | None:
+    """A float that can be squared, or None for everything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) < HUGE else None

@@ -1,0 +1,249 @@
+"""A run's cells as frames: a row for each cell, or the means over seeds."""
+
+import json
+import math
+from collections.abc import Iterator
+from csv import Error, reader
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from vaebench.runs import files
+from vaebench.statistics.cost import seconds_to_elbo
+from vaebench.statistics.intervals import interval
+
+#: Settings that every table shows, whether they vary or not.
+SHOWN = ("plugin", "dataset", "backbone", "critic", "latent")
+#: Settings that are no part of what is compared: where and how a cell ran, not what.
+_ASIDE = ("seed", "device", "code", "data")
+_LINES = 200_000
+#: What training cost.
+COST = (
+    *("seconds", "seconds_per_epoch", "seconds_to_elbo", "elbo_target"),
+    *("parameters", "decoder_passes", "peak_memory"),
+)
+#: Settings that cells must share for their ELBOs to be comparable, besides the images.
+_OBSERVED = ("dataset", "image_size", "likelihood", "binarise")
+_FIXED = ("cell", "status", "reason", "data_hash", *COST)
+
+
+def frame(run: Path | str, records: list[dict[str, Any]]) -> pd.DataFrame:
+    """The cells of a run, one row each, from records as `records.cells` returns them.
+
+    Columns: ``cell``, the settings, ``status``, ``reason``, ``data_hash``, then ``<metric>`` and
+    ``<metric>_se`` for each metric of any cell, and the cost. ``attrs`` holds ``run``, the names
+    of the ``settings`` and, by name, what is known of each of the ``metrics``.
+    """
+    metrics: dict[str, dict[str, Any]] = {}
+    settings = dict.fromkeys((*SHOWN, "seed"))
+    for record in records:
+        settings |= dict.fromkeys(key for key in record["config"] if key not in _FIXED)
+        for name, metric in record["metrics"].items():
+            if name not in (*_FIXED, *settings):
+                metrics.setdefault(name, metric)
+    rows = [_row(record, list(settings), list(metrics)) for record in records]
+    _guess(rows, list(settings))
+    columns = [
+        *("cell", *settings, "status", "reason", "data_hash"),
+        *(column for name in metrics for column in (name, f"{name}_se")),
+        *COST,
+    ]
+    cells = pd.DataFrame(rows, columns=columns, dtype=object)
+    cells[["elbo_target", "seconds_to_elbo"]] = _timed(run, cells).to_numpy()
+    numeric = [c for c in columns if c not in ("cell", *settings, "status", "reason", "data_hash")]
+    cells[numeric] = cells[numeric].astype(float)
+    cells.attrs = {"run": str(run), "settings": list(settings), "metrics": _Shared(metrics)}
+    return cells
+
+
+class _Shared(dict[str, Any]):
+    """A part of a frame's attributes that pandas does not copy with every slice."""
+
+    def __deepcopy__(self, memo: Any) -> "_Shared":
+        return self
+
+
+def _row(record: dict[str, Any], settings: list[str], metrics: list[str]) -> dict[str, Any]:
+    row: dict[str, Any] = {name: _scalar(record["config"].get(name)) for name in settings}
+    if row["plugin"] is not None:
+        row["plugin"] = " ".join(str(row["plugin"]).split())
+    for name in metrics:
+        metric = record["metrics"].get(name, {})
+        row |= {name: metric.get("value"), f"{name}_se": metric.get("se")}
+    parts = record["train"].get("parameters")
+    counts = [files.number(n) for n in parts.values()] if isinstance(parts, dict) else []
+    seconds, epochs = (files.number(record["train"].get(key)) for key in ("seconds", "epochs"))
+    return row | {
+        "cell": record["cell"],
+        "status": record["status"],
+        "reason": record["reason"],
+        "data_hash": _scalar(record["data"].get("hash")),
+        "seconds": seconds,
+        "seconds_per_epoch": seconds / epochs if seconds is not None and epochs else None,
+        "parameters": sum(n for n in counts if n is not None) if counts else None,
+        "decoder_passes": files.number(record["train"].get("decoder_passes")),
+        "peak_memory": files.number(record["train"].get("peak_memory")),
+    }
+
+
+def _timed(run: Path | str, cells: pd.DataFrame) -> pd.DataFrame:
+    """The ELBO that finished cells are timed to, and their seconds."""
+    done = cells[cells["status"] == "done"]
+    parts = done.reindex(columns=[*_OBSERVED, "data_hash"]).map(str).itertuples(index=False)
+    groups = dict(zip(done["cell"], parts, strict=True))
+    histories = {cell: numbers(run, f"cells/{cell}/history.csv", "epoch") for cell in groups}
+    return seconds_to_elbo(histories, groups).reindex(cells["cell"])
+
+
+def _scalar(value: Any) -> Any:
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        return ",".join(value)
+    return json.dumps(value) if isinstance(value, dict | list) else value
+
+
+def _guess(rows: list[dict[str, Any]], settings: list[str]) -> None:
+    """Name the cells whose settings are lost after their folder and the cells around them."""
+    whole = [row for row in rows if row["plugin"] is not None]
+    known = {key: {str(row[key]): row[key] for row in whole} for key in settings}
+    for row in rows:
+        if row["plugin"] is None:
+            name, _, rest = row["cell"].rpartition("-s")
+            seed = rest.partition("-")[0]
+            row["seed"] = int(seed) if seed.isdecimal() and len(seed) < 18 else None
+            row["dataset"] = next((d for d in known["dataset"] if name.endswith(f"-{d}")), None)
+            row["plugin"] = name.removesuffix(f"-{row['dataset']}") or row["cell"]
+            single = {key: next(iter(v.values())) for key, v in known.items() if len(v) == 1}
+            row |= {key: value for key, value in single.items() if row[key] is None}
+    for dataset in {str(row["dataset"]) for row in rows}:
+        same = [row for row in rows if str(row["dataset"]) == dataset]
+        hashes = {row["data_hash"] for row in same} - {None}
+        if len(hashes) == 1:
+            for row in same:
+                row["data_hash"] = next(iter(hashes))
+
+
+def numbers(run: Path | str, name: str, index: str) -> pd.DataFrame:
+    """A CSV of a run by the numbers in its column `index`, NaN where it holds no number.
+
+    Empty where the file is missing or cannot be read.
+    """
+    path = files.file(run, name)
+    if path is None:
+        return pd.DataFrame()
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            names = next(reader(file))
+            if len(set(names)) < len(names):
+                return pd.DataFrame()
+            values = _parsed(list(islice(file, _LINES))).reshape(-1, len(names))
+        at = values[:, names.index(index)]
+    except (StopIteration, ValueError, OSError, Error):
+        return pd.DataFrame()
+    kept = np.zeros(len(at), bool)
+    kept[np.unique(at, return_index=True)[1]] = True
+    kept &= ~np.isnan(at)
+    rest = [i for i, name in enumerate(names) if name != index]
+    return pd.DataFrame(
+        values[kept][:, rest],
+        index=pd.Index(at[kept], name=index),
+        columns=[names[i] for i in rest],
+    )
+
+
+def _parsed(lines: list[str]) -> np.ndarray:
+    try:
+        values = np.loadtxt(lines, delimiter=",", comments=None, ndmin=2) if lines else np.empty(0)
+    except ValueError:
+        values = np.array([[_number(text) for text in line] for line in reader(lines)])
+    return np.where(np.abs(values) < files.HUGE, values, np.nan)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def groups(cells: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    """The cells that differ by nothing but their seed, with the settings they share."""
+    keys = [key for key in cells.attrs["settings"] if key not in _ASIDE]
+    found: dict[tuple[str, ...], list[Any]] = {}
+    columns = [cells[name].map(str).tolist() for name in (*keys, "data_hash")]
+    for index, *key in zip(cells.index, *columns, strict=True):
+        found.setdefault(tuple(key), []).append(index)
+    datasets = {(key[keys.index("dataset")], key[-1]) for key in found}
+    if len(datasets) > len({name for name, _ in datasets}):
+        keys = [*keys, "data_hash"]
+    for indices in found.values():
+        part = cells.loc[indices]
+        yield {key: part.iloc[0][key] for key in keys}, part
+
+
+def varying(cells: pd.DataFrame) -> list[str]:
+    """The settings that a table of the cells has to show: the usual ones and all that vary."""
+    keys = [key for key, _ in groups(cells)]
+    names = list(keys[0]) if keys else list(SHOWN)
+    return [n for n in names if n in SHOWN or len({str(key[n]) for key in keys}) > 1]
+
+
+def table(cells: pd.DataFrame) -> pd.DataFrame:
+    """The mean over seeds, one row for each combination of settings.
+
+    Columns: the settings that vary, ``n`` finished, ``failed`` and ``unfinished`` cells, the first
+    ``reason`` why one has no result, the kind of ``interval`` (t below ten seeds, bootstrap from
+    there on), and for each metric its mean, ``_se`` (the estimator's own error in one cell, not
+    averaged over seeds, since these share their test images), ``_ci_low`` and ``_ci_high`` (95 %
+    over seeds, empty for one).
+    """
+    keys = varying(cells)
+    rows = []
+    for settings, part in groups(cells):
+        done = part[part["status"] == "done"]
+        without = part[part["status"] != "done"]
+        row = {key: settings[key] for key in keys}
+        counts = part["status"].value_counts()
+        row |= {"n": len(done)} | {s: int(counts.get(s, 0)) for s in ("failed", "unfinished")}
+        row["reason"] = next(iter(without["reason"]), "")
+        row["interval"] = interval(np.zeros(len(done))).method
+        for name in cells.attrs["metrics"]:
+            scores = done[name].dropna()
+            low, high, _ = interval(scores.to_numpy())
+            errors = done[f"{name}_se"].dropna()
+            row |= {
+                name: scores.mean(),
+                f"{name}_se": float(np.sqrt((errors**2).mean())) if len(errors) else np.nan,
+                f"{name}_ci_low": low,
+                f"{name}_ci_high": high,
+            }
+        for name in COST:
+            row[name] = done[name].mean(skipna=False)
+        rows.append(row)
+    means = pd.DataFrame(rows)
+    means.attrs = dict(cells.attrs)
+    return means
+
+
+def csv(rows: pd.DataFrame) -> str:
+    """The frame of `frame` or `table` as CSV: what could not be computed is ``n/a``.
+
+    A text that a spreadsheet would run as a formula is quoted with an apostrophe.
+    """
+    out = rows.astype(object)
+    for name in rows.attrs["metrics"]:
+        columns = [c for c in (name, *(f"{name}_{x}" for x in _OF_METRIC)) if c in out]
+        out.loc[rows[name].isna(), columns] = "n/a"
+    return out.map(_inert).to_csv(index=False, na_rep="")
+
+
+_OF_METRIC = ("se", "ci_low", "ci_high")
+
+
+def _inert(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    text = " ".join(value.split())
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text

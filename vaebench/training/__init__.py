@@ -1,0 +1,1 @@
+"""From a cell's settings to trained weights."""

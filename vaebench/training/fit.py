@@ -1,0 +1,197 @@
+"""Builds a cell's networks from derived seeds and trains them with Lightning."""
+
+import logging
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.plugins.environments import LightningEnvironment
+from pytorch_lightning.strategies import DDPStrategy, Strategy
+from torch import nn
+from torch.utils.data import DataLoader
+
+from vaebench.compute.random import seeded
+from vaebench.compute.ranks import ALONE, Ranks
+from vaebench.config.cell import Cell
+from vaebench.data.batches import Batches, Groups, observed
+from vaebench.data.images import Images
+from vaebench.models.vae import VAE
+from vaebench.models.variant import Variant
+from vaebench.training.checkpoint import Keeper, Safe
+from vaebench.training.harness import Diverged, Harness, Training
+
+#: Training steps between two looks at the clock.
+_GROUP = 8
+#: Called after every epoch with its row of the history.
+Report = Callable[[dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of a training.
+
+    Attributes:
+        history: A row for each epoch.
+        epoch: The number of the epoch whose weights were kept.
+        decoder_passes: Images that the decoder made.
+        seconds: Time that training took, validation included.
+    """
+
+    history: list[dict[str, float]]
+    epoch: int
+    decoder_passes: int
+    seconds: float
+
+
+class _Best(pl.Callback):
+    """Keeps the weights of the epoch with the best validation objective, after any warm-up."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        self.epoch = 0
+        self.value = -float("inf")
+        self.weights: dict[str, torch.Tensor] = {}
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, harness: pl.LightningModule) -> None:
+        assert isinstance(harness, Harness)
+        value = harness.history[-1]["valid_objective"]
+        if value > self.value and not harness.warming:
+            self.epoch, self.value = len(harness.history), value
+            self.weights = {k: v.detach().clone() for k, v in harness.model.state_dict().items()}
+        self.report(harness.history[-1])
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best epoch so far."""
+        return {"epoch": self.epoch, "value": self.value, "weights": self.weights}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take it up again."""
+        self.epoch, self.value = state_dict["epoch"], state_dict["value"]
+        self.weights = state_dict["weights"]
+
+
+class _Environment(LightningEnvironment):
+    """Tells Lightning of ranks that have been started already, all of them on this machine."""
+
+    def __init__(self, ranks: Ranks) -> None:
+        super().__init__()
+        self._rank, self._main_port = ranks.rank, ranks.port
+
+    @property
+    def creates_processes_externally(self) -> bool:
+        return True
+
+    def local_rank(self) -> int:
+        return self._rank
+
+
+def _devices(device: torch.device, ranks: Ranks) -> int | list[int]:
+    """Which devices Lightning is to take: this one, or as many as there are ranks."""
+    if ranks.size > 1 or device.index is None:
+        return ranks.size
+    return [device.index]
+
+
+def fit(
+    cell: Cell,
+    variant: Variant,
+    images: Images,
+    model: VAE,
+    critic: nn.Module | None,
+    device: torch.device,
+    report: Report,
+    checkpoint: Path | None = None,
+    every: float = 60.0,
+    ranks: Ranks = ALONE,
+) -> Trained:
+    """Train, and leave in `model` the weights to evaluate.
+
+    Args:
+        cell: What to train.
+        variant: Its posterior and objective.
+        images: Its data.
+        model: The model as `build` made it.
+        critic: The critic as `build` made it.
+        device: Where to compute.
+        report: Told what each epoch came to.
+        checkpoint: A file to go on from if it fits, and to be able to go on from later.
+        every: Seconds between two writings of that file.
+        ranks: The processes that share the training; each of them calls this function.
+
+    Raises:
+        UserError: The batches cannot be divided among the ranks.
+        Diverged: The loss, or every validation value, is not a finite number.
+    """
+    fixed = cell.binarise == "fixed"
+    batches = Batches(
+        images.train, model.likelihood, cell.batch_size, cell.seed, fixed, device, ranks
+    )
+    parts = math.ceil(len(images.validation) / cell.batch_size)
+    validation = observed(images.validation, model.likelihood, "validation").to(device)
+    held_out: Any = validation.tensor_split(parts)
+    harness = Harness(
+        model,
+        variant,
+        critic,
+        Training(
+            epochs=cell.epochs,
+            lr=cell.lr,
+            lr_schedule=cell.lr_schedule,
+            kl_warmup=cell.kl_warmup,
+            critic_weight=cell.critic_weight,
+            seed=cell.seed,
+            budget=cell.budget,
+            seconds=cell.seconds,
+        ),
+        ranks,
+    )
+    best, keeper = _Best(report), Keeper(checkpoint, every)
+    group = _GROUP if every else 1
+    safe = Safe(f"{cell.id} {version('vaebench')} {torch.__version__} {pl.__version__} {group}")
+    resume = checkpoint if checkpoint and safe.holds(checkpoint) else None
+    strategy: Strategy | str = "auto"
+    plugins: list[Any] = [safe]
+    if ranks.size > 1:
+        strategy = DDPStrategy(find_unused_parameters=True)
+        plugins.append(_Environment(ranks))
+    with warnings.catch_warnings(), seeded(cell.seed, "training noise"):
+        # Lightning advises on loaders, loggers and devices that are chosen here on purpose.
+        warnings.filterwarnings("ignore", module="pytorch_lightning|lightning")
+        logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+        trainer = pl.Trainer(
+            max_epochs=cell.epochs if cell.budget == "epochs" else -1,
+            accelerator={"cuda": "gpu"}.get(device.type, device.type),
+            devices=_devices(device, ranks),
+            strategy=strategy,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            callbacks=[best, keeper],
+            plugins=plugins,
+            use_distributed_sampler=False,
+        )
+        trainer.fit(
+            harness,
+            Groups(batches, group),
+            DataLoader(held_out, batch_size=None),
+            ckpt_path=resume,
+            weights_only=True,
+        )
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    model.to(device)
+    epoch = len(harness.history)
+    if cell.evaluate != "last":
+        if not best.weights:
+            raise Diverged("no epoch had a finite validation objective after the warm-up")
+        model.load_state_dict(best.weights)
+        epoch = best.epoch
+    return Trained(harness.history, epoch, harness.decoder_passes, keeper.seconds)

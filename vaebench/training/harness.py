@@ -1,0 +1,255 @@
+"""The one place where model, objective and critic meet: a LightningModule for any variant."""
+
+import math
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from vaebench.compute.random import seeded
+from vaebench.compute.ranks import ALONE, Ranks
+from vaebench.data.batches import Groups
+from vaebench.models.critic import critic_loss, decoder_loss
+from vaebench.models.draw import Draw, held
+from vaebench.models.likelihoods import grey
+from vaebench.models.objectives import elbo
+from vaebench.models.vae import VAE
+from vaebench.models.variant import Variant
+from vaebench.training.schedules import SCHEDULES
+
+
+class Diverged(ArithmeticError):
+    """Training reached a value that is not a number, or infinite."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """How every variant is trained.
+
+    Attributes:
+        epochs: Passes over the training images; what `budget` grants is counted in them.
+        lr: Adam's learning rate, for model and critic.
+        lr_schedule: A name in `SCHEDULES`.
+        kl_warmup: Epochs over which the KL weight grows from 0 to 1.
+        critic_weight: Weight of the critic's term beside nats per image.
+        seed: The cell's seed.
+        budget: What ends training: ``epochs``; ``decoder-passes``, once the decoder has made as
+            many images as in that many epochs with one draw for each image; or ``seconds``.
+        seconds: The budget of training time.
+    """
+
+    epochs: int
+    lr: float
+    lr_schedule: str
+    kl_warmup: int
+    critic_weight: float
+    seed: int
+    budget: str = "epochs"
+    seconds: float | None = None
+
+
+class Harness(pl.LightningModule):
+    """Trains a variant's posterior with the shared encoder, decoder and, if given, critic.
+
+    The loss is -objective + penalties + critic_weight · critic term, a mean over the batch. Each
+    epoch ends in a row of `history`: means over the epoch, in nats per image,
+    and the `seconds` of training so far.
+
+    Args:
+        model: The shared model around the variant's posterior.
+        variant: Objective, number of draws and penalties.
+        critic: Maps pictures to logits of being real, or None.
+        training: How to train.
+        ranks: The processes that share each batch, this one among them.
+
+    Attributes:
+        history: A row for each epoch.
+        decoder_passes: Images that the decoder has made in training.
+        seconds: Time spent in training steps.
+        warming: Whether the last step still had a smaller KL weight.
+    """
+
+    def __init__(
+        self,
+        model: VAE,
+        variant: Variant,
+        critic: nn.Module | None,
+        training: Training,
+        ranks: Ranks = ALONE,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.model = model
+        self.variant = variant
+        self.critic = critic
+        self.plan = training
+        self.ranks = ranks
+        self.history: list[dict[str, float]] = []
+        self.decoder_passes = 0
+        self.seconds = 0.0
+        self.warming = False
+        self._sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.device))
+        self._counts: dict[str, int] = defaultdict(int)
+
+    def configure_optimizers(self) -> list[Adam]:
+        """Adam for the model with its likelihood; a second one for the critic."""
+        lr, fused = self.plan.lr, self.device.type in ("cpu", "cuda")
+        optimisers = [Adam(self.model.parameters(), lr, fused=fused)]
+        if self.critic is not None:
+            optimisers.append(Adam(self.critic.parameters(), lr, betas=(0.5, 0.999), fused=fused))
+        return optimisers
+
+    def _note(self, **values: Tensor) -> None:
+        for name, value in values.items():
+            self._sums[name] = self._sums[name] + value.detach().mean()
+            self._counts[name] += 1
+
+    def _terms(self, draw: Draw) -> tuple[Tensor, dict[str, Tensor]]:
+        value = self.variant.objective(draw)
+        if value.shape != draw.log_px.shape[1:]:
+            raise ValueError(
+                f"The objective of {self.variant.name} returned shape {tuple(value.shape)} "
+                f"instead of {tuple(draw.log_px.shape[1:])}, one value for each image."
+            )
+        return value, {name: f(draw) for name, f in self.variant.penalties.items()}
+
+    def on_fit_start(self) -> None:
+        """Count what the decoder makes."""
+
+        def count(decoder: nn.Module, given: tuple[Tensor, ...], made: Any) -> None:
+            if decoder.training:
+                self.decoder_passes += len(given[0]) * self.ranks.size
+
+        self._counter = self.model.decoder.register_forward_hook(count)
+
+    def on_fit_end(self) -> None:
+        """Count no longer."""
+        self._counter.remove()
+
+    @property
+    def _groups(self) -> Groups:
+        groups: Any = self.trainer.train_dataloader
+        return groups
+
+    def _spent(self, index: int, size: int) -> float:
+        """How much of the budget is spent before step `index` of an epoch, in epochs."""
+        plan, steps = self.plan, len(self._groups.batches)
+        if plan.budget == "decoder-passes":
+            return self.decoder_passes / (steps * size * self.ranks.size)
+        if plan.seconds is not None:
+            return plan.epochs * self.seconds / plan.seconds
+        return self.current_epoch + index / steps
+
+    def training_step(self, group: Iterator[tuple[Tensor, Tensor]], index: int) -> None:
+        """For each batch one step of the model, then one of the critic on the same pictures."""
+        for each, batch in enumerate(group, index * self._groups.size):
+            clock = time.perf_counter()
+            self._step(*batch, each)
+            self.seconds += time.perf_counter() - clock
+            if self.plan.seconds is not None and self.ranks.size > 1:
+                spent = torch.tensor(self.seconds, device=self.device)
+                self.seconds = self.ranks.mean(spent).item()
+            if self._spent(each + 1, len(batch[0])) >= self.plan.epochs:
+                self.trainer.should_stop = True
+                break
+
+    def _step_of(self, optimiser: Any, loss: Tensor) -> None:
+        optimiser.zero_grad()
+        if self.ranks.size == 1:
+            loss.backward()
+        else:
+            self.manual_backward(loss)
+        optimiser.step()
+
+    def _step(self, pixels: Tensor, x: Tensor, index: int) -> None:
+        plan = self.plan
+        optimiser, *critics = self.trainer.optimizers
+        spent = self._spent(index, len(x))
+        factor = SCHEDULES[plan.lr_schedule](min(1.0, spent / plan.epochs))
+        for each in (optimiser, *critics):
+            each.param_groups[0]["lr"] = plan.lr * factor
+
+        draw, outputs = self.model.draw_decoded(x, self.variant.samples, ranks=self.ranks)
+        self.warming = spent < plan.kl_warmup
+        if self.warming:
+            draw = draw._replace(kl_weight=spent / plan.kl_warmup)
+        value, penalties = self._terms(draw)
+        loss = -value.mean()
+        for penalty in penalties.values():
+            loss = loss + penalty.mean()
+        if self.critic is not None:
+            shown = outputs[self.ranks.mine(draw.pick()), torch.arange(len(x), device=x.device)]
+            fake = self.model.likelihood.image(shown)
+            with held([self.critic]):
+                term = decoder_loss(self.critic(fake))
+            loss = loss + plan.critic_weight * term
+            self._note(train_decoder_against_critic=term)
+        self._step_of(optimiser, loss)
+        self._note(train_objective=value, train_log_px=draw.mean(draw.log_px))
+        self._note(**{f"train_{name}": penalty for name, penalty in penalties.items()})
+        if not math.isfinite(loss.item()):
+            raise Diverged(
+                f"the loss is {loss.item()} at step {index + 1} of epoch {self.current_epoch + 1}"
+            )
+        if self.critic is not None:
+            real = grey(pixels, self.model.likelihood.levels)
+            self._critic_step(critics[0], real, fake.detach())
+
+    def _critic_step(self, optimiser: Any, real: Tensor, fake: Tensor) -> None:
+        assert self.critic is not None
+        loss = critic_loss(self.critic(real), self.critic(fake))
+        self._step_of(optimiser, loss)
+        self._note(train_critic=loss)
+
+    def on_validation_epoch_start(self) -> None:
+        """The same validation noise in every epoch and for every variant."""
+        self._seed = seeded(self.plan.seed, "validation")
+        self._seed.__enter__()
+
+    def validation_step(self, x: Tensor, index: int) -> None:
+        """The variant's own objective and, where q has a density, the ELBO and its two terms."""
+        draw = self.model.draw(x, self.variant.samples)
+        value, _ = self._terms(draw)
+        self._note(valid_objective=value, valid_log_px=draw.mean(draw.log_px))
+        if not {"density", "support"} & set(self.variant.deviations):
+            self._note(valid_elbo=elbo(draw), valid_kl=draw.kl)
+
+    def on_validation_epoch_end(self) -> None:
+        """Close the epoch's row of the history, and give training its own random state back."""
+        self._seed.__exit__(None, None, None)
+        self._share_sums()
+        row = {name: self._sums[name].item() / self._counts[name] for name in self._sums}
+        self._sums.clear()
+        self._counts.clear()
+        lr = self.trainer.optimizers[0].param_groups[0]["lr"]
+        spent = round(self.seconds, 3)
+        self.history.append({"epoch": self.current_epoch + 1, "lr": lr, "seconds": spent, **row})
+
+    def _share_sums(self) -> None:
+        for name, value in self._sums.items():
+            self._sums[name] = self.ranks.mean(value)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what Lightning does not know of."""
+        self._share_sums()
+        checkpoint["harness"] = {
+            "history": self.history,
+            "decoder_passes": self.decoder_passes,
+            "seconds": self.seconds,
+            "sums": dict(self._sums),
+            "counts": dict(self._counts),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take it up again."""
+        saved = checkpoint["harness"]
+        self.history = saved["history"]
+        self.decoder_passes, self.seconds = saved["decoder_passes"], saved["seconds"]
+        self._sums.update({k: v.to(self.device) for k, v in saved["sums"].items()})
+        self._counts.update(saved["counts"])
