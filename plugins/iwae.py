@@ -23,6 +23,7 @@ def dreg(draw: Draw) -> Tensor:
 
     The decoder's gradient has the normalised weights w, the sample's their squares:
     Σ_k w_k² d log w_k / dz_k dz_k/dφ, unbiased and with a signal that does not fade with K.
+    With a KL weight β the score is β times as large, and the factor (1 - β) w_k + β w_k².
 
     References:
         Tucker et al. 2019, Doubly Reparameterized Gradient Estimators, arXiv 1810.04152, eq. 8.
@@ -34,7 +35,7 @@ def dreg(draw: Draw) -> Tensor:
         return bound
     (slope,) = torch.autograd.grad(log_w.sum(), z, retain_graph=True)
     weights = log_w.detach().softmax(0)
-    change = (weights.square() - weights).unsqueeze(-1) * slope
+    change = draw.kl_weight * (weights.square() - weights).unsqueeze(-1) * slope
     return bound + (change * (z - z.detach())).sum((0, -1))
 
 

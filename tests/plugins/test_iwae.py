@@ -61,13 +61,15 @@ def test_value_is_the_bound(samples: int, estimator: str) -> None:
     torch.testing.assert_close(importance_weighted(mine, estimator=estimator), iwae(mine))
 
 
+@pytest.mark.parametrize("kl_weight", [1.0, 0.5, 0.1, 0.0])
 @pytest.mark.parametrize("samples", [1, 2, 3])
-def test_dreg_has_the_gradient_of_the_bound(samples: int) -> None:
+def test_dreg_has_the_gradient_of_the_bound(samples: int, kl_weight: float) -> None:
     noise, weights = nodes(samples)
     found = []
     for objective in (iwae, dreg):
         parameters = leaves()
-        value = (weights * objective(table(noise, *parameters))).sum()
+        mine = table(noise, *parameters)._replace(kl_weight=kl_weight)
+        value = (weights * objective(mine)).sum()
         found.append(torch.stack(torch.autograd.grad(value, parameters)))
 
     torch.testing.assert_close(found[0], found[1], atol=1e-6, rtol=0)
