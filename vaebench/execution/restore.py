@@ -19,6 +19,7 @@ from vaebench.data.batches import observed
 from vaebench.data.images import Images, Split
 from vaebench.errors import UserError, short
 from vaebench.evaluation.functional.posteriors import posterior_means
+from vaebench.models import weights
 from vaebench.models.vae import VAE
 from vaebench.models.variant import Variant
 from vaebench.registry.catalogue import catalogue
@@ -164,17 +165,17 @@ def _fill(model: VAE, run: Path | str, name: str) -> None:
             "delete its folder and run the command again."
         )
     try:
-        weights = load(path.read_bytes())
+        kept = load(path.read_bytes())
     except (SafetensorError, OSError, ValueError, TypeError) as error:
         raise UserError(
             f"The weights of {name} are damaged; delete its folder and run the command again."
         ) from error
-    expected = {key: (value.shape, value.dtype) for key, value in model.state_dict().items()}
-    if {key: (value.shape, value.dtype) for key, value in weights.items()} != expected:
+    whole = weights.complete(model, kept)
+    if whole is None:
         raise UserError(
             f"The weights of {name} do not fit its plugin as it is installed now; install the "
             "version that trained it, or run the command again."
         )
-    if not all(value.isfinite().all() for value in weights.values() if value.is_floating_point()):
+    if not all(value.isfinite().all() for value in whole.values() if value.is_floating_point()):
         raise UserError(f"The weights of {name} are not finite; delete its folder and run again.")
-    model.load_state_dict(weights)
+    model.load_state_dict(whole)

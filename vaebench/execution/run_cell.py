@@ -14,7 +14,6 @@ from typing import Any
 
 import pandas as pd
 import torch
-from safetensors.torch import save
 
 from vaebench.compute import devices
 from vaebench.compute.random import undisturbed
@@ -27,6 +26,7 @@ from vaebench.evaluation import gallery
 from vaebench.evaluation.metrics.select import evaluate, select
 from vaebench.evaluation.metrics.subject import Subject
 from vaebench.execution.peers import peers
+from vaebench.models import weights
 from vaebench.models.variant import Variant
 from vaebench.registry import lookup
 from vaebench.registry.catalogue import catalogue
@@ -135,8 +135,7 @@ def _finish(
     memory = devices.peak_memory(device)
     history = pd.DataFrame(trained.history)
     files.write_text(folder / "history.csv", history.to_csv(index=False))
-    weights = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    files.write_bytes(folder / "model.safetensors", save(weights, {"cell": cell.id}))
+    files.write_bytes(folder / "model.safetensors", weights.pack(model, {"cell": cell.id}))
 
     model.eval().requires_grad_(False)
     subject = Subject(

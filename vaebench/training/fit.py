@@ -21,6 +21,7 @@ from vaebench.compute.ranks import ALONE, Ranks
 from vaebench.config.cell import Cell
 from vaebench.data.batches import Batches, Groups, observed
 from vaebench.data.images import Images
+from vaebench.models import weights
 from vaebench.models.vae import VAE
 from vaebench.models.variant import Variant
 from vaebench.training.checkpoint import Keeper, Safe
@@ -125,9 +126,10 @@ def fit(
         ranks: The processes that share the training; each of them calls this function.
 
     Raises:
-        UserError: The batches cannot be divided among the ranks.
+        UserError: The batches cannot be divided among the ranks, or the weights not be saved.
         Diverged: The loss, or every validation value, is not a finite number.
     """
+    weights.verify(model)
     fixed = cell.binarise == "fixed"
     batches = Batches(
         images.train, model.likelihood, cell.batch_size, cell.seed, fixed, device, ranks
