@@ -195,9 +195,9 @@ def ais(
         log_likelihood: Maps z (K, B, D) to log p(x|z) (K, B), nats, differentiable; called with
             any K >= 1 and all B images. With a method `subset(indices)` that returns the same
             for some of the images, these can be treated apart and in chunks.
-        prior: p(z), batch shape (), event shape (D,): normal, or with a method `from_normal(u)`
-            that makes z of u ~ N(0, I), or with a density on R^D, or factorised with an inverse
-            distribution function.
+        prior: p(z), event shape (D,), batch shape () or (B,): normal, or with a method
+            `from_normal(u)` that makes z of u ~ N(0, I), or with a density on R^D, or factorised
+            with an inverse distribution function.
         batch: B.
         proposal: q(z|x), batch shape (B,), event shape (D,): where to look for the posterior.
             "prior" is short for `start="prior"`; "laplace" and None look everywhere.
@@ -243,7 +243,7 @@ def ais(
     )
     if chunk is not None and chunk < 1:
         raise ValueError(f"chunk is at least 1, not {chunk}.")
-    space = latent_space(prior)
+    space = latent_space(prior, batch)
     with torch.inference_mode(False), torch.no_grad(), full_precision(space.device):
         task = Task(log_likelihood, space, batch, settings, seed, memory)
         q = proposed(proposal, space, batch, seed) if isinstance(proposal, Distribution) else None

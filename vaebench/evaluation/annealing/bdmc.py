@@ -111,11 +111,11 @@ def bdmc(
         Monte Carlo, arXiv 1511.02543, sec. 4; Wu et al. 2017, arXiv 1611.04273, sec. 3.1.
     """
     chosen = Settings(**settings)
-    space = latent_space(prior)
+    space = latent_space(prior, batch)
     with torch.inference_mode(False), torch.no_grad(), full_precision(space.device):
         exact = space.draw(Random(seeds_of(seed, batch), space.device)("exact"), 1)[0]
         with seeded(seed):
-            simulated = simulate(space.to_z(exact))
+            simulated = simulate(space.z(exact[None])[0])
         log_likelihood, q = simulated if isinstance(simulated, tuple) else (simulated, None)
         task = _Simulated(log_likelihood, space, batch, chosen, seed, memory)
         plan = task.plan(None if q is None else proposed(q, space, batch, seed))

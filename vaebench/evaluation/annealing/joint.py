@@ -54,12 +54,12 @@ class Joint:
         take = getattr(self.log_likelihood, "subset", None)
         if take is None:
             return None
-        part = Joint(take(images), self.space, len(images), self._memory)
+        part = Joint(take(images), self.space.take(images), len(images), self._memory)
         part.images, part._kept = self.images[images], self._kept
         return part
 
     def _value(self, u: Tensor) -> Tensor:
-        z = self.space.to_z(u)
+        z = self.space.z(u)
         return checked(self.log_likelihood(z), len(u), self.batch)
 
     def _gradient(self, u: Tensor) -> tuple[Tensor, Tensor]:

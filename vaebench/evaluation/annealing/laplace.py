@@ -10,6 +10,7 @@ from vaebench.evaluation.annealing.joint import Joint
 from vaebench.evaluation.annealing.starts import Whitening, times
 from vaebench.evaluation.annealing.streams import Streams
 
+_CONDITION = 1e6  # that the widths of a Gaussian are at most apart
 _NEAR = 0.03  # spread, relative to the prior, of the points that give the first curvature
 
 
@@ -60,7 +61,7 @@ def fit(joint: Joint, loc: Tensor, streams: Streams, rounds: int, *, full: bool 
         joint: log p(x, u), B images.
         loc: Where to begin (B, D).
         streams: Random numbers of the rotations.
-        rounds: Rounds after Laplace's approximation; each costs 2 D evaluations, as it does.
+        rounds: Rounds after Laplace's approximation; each costs 2 D + 2 evaluations, as it does.
         full: A full covariance matrix, or a diagonal one.
 
     References:
@@ -75,7 +76,7 @@ def fit(joint: Joint, loc: Tensor, streams: Streams, rounds: int, *, full: bool 
     found = _round(joint, Whitening(loc, width * eye), eye, 0.25 * width**2, 1 / width, full)
     for _ in range(rounds):
         normal = streams.normal(features, features, dtype=torch.float64).movedim(1, 0)
-        rotation = torch.linalg.qr(normal).Q.to(loc.dtype)
+        rotation = torch.linalg.qr(normal).Q
         white = Whitening(found.loc, found.scale)
         found = _round(joint, white, rotation, 0.1, math.sqrt(features), full)
     return found
@@ -84,22 +85,26 @@ def fit(joint: Joint, loc: Tensor, streams: Streams, rounds: int, *, full: bool 
 def _round(
     joint: Joint, white: Whitening, rotation: Tensor, least: float, reach: float, full: bool
 ) -> Fit:
-    """One Newton step; no curvature below `least` and no move beyond `reach`, both in v."""
+    """One Newton step in v, with no curvature below `least`.
+
+    A move beyond `reach` is cut to it, unless log p(x, u) is higher at its full length.
+    """
     features = rotation.shape[-1]
     points = math.sqrt(features) * rotation.movedim(-1, 0)
     value, gradient = joint(white(torch.cat([points, -points])))
-    gradient = white.pull(gradient).double()
+    gradient = white.pull(gradient)
     ahead, behind = gradient.chunk(2)
     slope = (behind - ahead).movedim(0, -1) / (2 * math.sqrt(features))
-    curvature = slope @ rotation.double().mT
+    curvature = slope @ rotation.mT
     if not full:
         curvature = torch.diag_embed(curvature.diagonal(dim1=-2, dim2=-1))
     values, vectors = torch.linalg.eigh(0.5 * (curvature + curvature.mT))
-    values = values.clamp_min(least)
+    values = values.clamp_min(least).maximum(_CONDITION**-2 * values[:, -1:])
     move = (vectors @ ((vectors.mT @ gradient.mean(0)[..., None]) / values[..., None]))[..., 0]
-    move = move * (reach / move.norm(dim=-1, keepdim=True).clamp_min(reach))
-    scale = white.scale.double() @ vectors * values.rsqrt()[:, None]
+    short = move * (reach / move.norm(dim=-1, keepdim=True).clamp_min(reach))
+    ends = white(torch.stack([short, move]))
+    height, _ = joint(ends)
+    loc = torch.where((height[1] > height[0])[:, None], ends[1], ends[0])
+    scale = white.scale @ vectors * values.rsqrt()[:, None]
     entropy = 0.5 * features * math.log(2 * math.pi * math.e) + white.log_volume
-    dtype = white.scale.dtype
-    loc = white.center + times(white.scale, move[None].to(dtype))[0]
-    return Fit(loc, scale.to(dtype), value.mean(0) + entropy)
+    return Fit(loc, scale, value.mean(0) + entropy)

@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -25,17 +25,42 @@ def standard_normal(u: Tensor) -> Tensor:
 class LatentSpace:
     """Coordinates u in R^D with z = `to_z(u)`, in which the prior is N(0, I).
 
+    Coordinates are float64, whatever the precision of z.
+
     Attributes:
         features: D.
-        to_z: Maps u (..., D) to z (..., D), differentiable.
+        to_z: Maps u (..., D) to z (..., D), differentiable, in the precision of z.
         dtype: Precision of z.
         device: Where z lives.
+        batch: Number of images that the prior has parameters for, None where all share it.
+        images: Which of these the coordinates are of; None for all.
     """
 
     features: int
     to_z: Map
     dtype: torch.dtype
     device: torch.device
+    batch: int | None = None
+    images: Tensor | None = None
+
+    def take(self, images: Tensor) -> Self:
+        """The coordinates of some of the images."""
+        if self.batch is None:
+            return self
+        images = images.to(self.device)
+        return replace(self, images=images if self.images is None else self.images[images])
+
+    def _of_images(self, function: Map, u: Tensor) -> Tensor:
+        """A function of all images' coordinates (K, batch, D), at those of some (K, B, D)."""
+        if self.images is None:
+            return function(u)
+        place = torch.zeros(self.batch or 0, dtype=torch.long, device=u.device)
+        place[self.images] = torch.arange(len(self.images), device=u.device)
+        return function(u[:, place])[:, self.images]
+
+    def z(self, u: Tensor) -> Tensor:
+        """Coordinates u (K, B, D) to z (K, B, D) in its own precision, differentiable."""
+        return self._of_images(self.to_z, u.to(self.dtype))
 
     @property
     def few(self) -> bool:
@@ -44,10 +69,10 @@ class LatentSpace:
 
     def draw(self, streams: Streams, draws: int) -> Tensor:
         """Draws u (draws, B, D) of the prior."""
-        return streams.normal(draws, self.features, dtype=self.dtype)
+        return streams.normal(draws, self.features, dtype=torch.float64)
 
     def log_prior(self, u: Tensor) -> Tensor:
-        """log-density of the prior in u (...), differentiable, float64."""
+        """log-density of the prior (K, B) at u (K, B, D), differentiable, float64."""
         return standard_normal(u)
 
     def prior(self, u: Tensor) -> tuple[Tensor, Tensor]:
@@ -55,10 +80,10 @@ class LatentSpace:
         return standard_normal(u), -u
 
     def from_z(self, z: Tensor) -> Tensor | None:
-        """Some u with to_z(u) = z for z (..., D), or None where no way back is known."""
-        back = self.to_z(z)
+        """Some u with to_z(u) = z for z (K, B, D), or None where no way back is known."""
+        back = self.z(z)
         same = back.shape == z.shape and torch.allclose(back, z, rtol=1e-3, atol=1e-3)
-        return z if same else None
+        return z.double() if same else None
 
     def height(self, u: Tensor) -> tuple[Tensor | float, Tensor | float]:
         """What is added to log p(x, u) and its gradient where a mode is looked for."""
@@ -85,15 +110,16 @@ class OwnCoordinates(_OtherPrior):
         distribution: The prior.
     """
 
-    distribution: Distribution
+    distribution: Distribution = field(kw_only=True)
 
     def draw(self, streams: Streams, draws: int) -> Tensor:
         """Draws u (draws, B, D) of the prior."""
-        return streams.draw(self.distribution, draws)
+        images = range(self.batch) if self.batch and self.images is None else self.images
+        return streams.draw(self.distribution, draws, images).double()
 
     def log_prior(self, u: Tensor) -> Tensor:
-        """log-density of the prior in u (...), differentiable, float64."""
-        return self.distribution.log_prob(u).double()
+        """log-density of the prior (K, B) at u (K, B, D), differentiable, float64."""
+        return self._of_images(self.distribution.log_prob, u.to(self.dtype)).double()
 
 
 class Directions(_OtherPrior):
@@ -110,12 +136,12 @@ class Directions(_OtherPrior):
 
     def draw(self, streams: Streams, draws: int) -> Tensor:
         """Draws u (draws, B, D) of the prior."""
-        length = self.radius + streams.normal(draws, 1, dtype=self.dtype)
-        u = streams.normal(draws, self.features, dtype=self.dtype)
+        length = self.radius + streams.normal(draws, 1, dtype=torch.float64)
+        u = streams.normal(draws, self.features, dtype=torch.float64)
         return u * (length / u.norm(dim=-1, keepdim=True))
 
     def log_prior(self, u: Tensor) -> Tensor:
-        """log-density of the prior in u (...), differentiable, float64."""
+        """log-density of the prior (K, B) at u (K, B, D), differentiable, float64."""
         length = u.double().square().sum(-1).clamp_min(1e-12).sqrt()
         half = 0.5 * self.features
         area = math.log(2) + half * math.log(math.pi) - math.lgamma(half)
@@ -123,7 +149,7 @@ class Directions(_OtherPrior):
         return radial - (self.features - 1) * length.log() - area
 
     def from_z(self, z: Tensor) -> Tensor | None:
-        """Some u with to_z(u) = z for z (..., D), or None where no way back is known."""
+        """Some u with to_z(u) = z for z (K, B, D), or None where no way back is known."""
         return super().from_z(z * (self.radius / z.norm(dim=-1, keepdim=True)))
 
     def height(self, u: Tensor) -> tuple[Tensor | float, Tensor | float]:
@@ -149,7 +175,7 @@ def _on_real_vectors(prior: Distribution) -> bool:
     return support is constraints.real or support is constraints.real_vector
 
 
-def latent_space(prior: Distribution) -> LatentSpace:
+def latent_space(prior: Distribution, batch: int | None = None) -> LatentSpace:
     """The Euclidean coordinates in which a prior is annealed.
 
     A prior with `from_normal(u)` names its own map from a standard normal; a normal prior is one;
@@ -157,28 +183,31 @@ def latent_space(prior: Distribution) -> LatentSpace:
     distribution function go through it.
 
     Args:
-        prior: p(z), batch shape (), event shape (D,).
+        prior: p(z), event shape (D,), and batch shape () or, for one prior an image, (batch,).
+        batch: Number of images.
 
     Raises:
-        ValueError: The prior is discrete, or of a kind that offers none of these ways.
+        ValueError: The prior is discrete, or of another shape, or of a kind that offers none of
+            these ways.
     """
-    if prior.batch_shape or len(prior.event_shape) != 1:
+    if tuple(prior.batch_shape) not in ((), (batch,)) or len(prior.event_shape) != 1:
         raise ValueError(
-            f"A prior has batch shape () and event shape (D,), not {tuple(prior.batch_shape)} and "
-            f"{tuple(prior.event_shape)}."
+            f"A prior has batch shape () or ({batch or 'B'},) and event shape (D,), not "
+            f"{tuple(prior.batch_shape)} and {tuple(prior.event_shape)}."
         )
     name = type(prior).__name__
     with seeded(0), torch.no_grad():
         z = prior.sample()
-    place = (prior.event_shape[0], z.dtype, z.device)
+    (features,) = prior.event_shape
+    place = (z.dtype, z.device, batch if prior.batch_shape else None)
 
     def normal_space(to_z: Map) -> LatentSpace:
-        return LatentSpace(place[0], to_z, *place[1:])
+        return LatentSpace(features, to_z, *place)
 
     if hasattr(prior, "from_normal"):
-        u = torch.linspace(0.3, 1.0, place[0], dtype=z.dtype, device=z.device)
+        u = torch.linspace(0.3, 1.0, features, dtype=z.dtype, device=z.device).expand_as(z)
         if torch.allclose(prior.from_normal(u), prior.from_normal(2 * u), rtol=1e-3):
-            return Directions(place[0], prior.from_normal, *place[1:])
+            return Directions(features, prior.from_normal, *place)
         return normal_space(prior.from_normal)
     if isinstance(prior, Independent) and isinstance(prior.base_dist, Normal):
         normal = prior.base_dist
@@ -186,14 +215,14 @@ def latent_space(prior: Distribution) -> LatentSpace:
             return normal_space(lambda u: u)
         return normal_space(lambda u: normal.loc + normal.scale * u)
     if isinstance(prior, MultivariateNormal):
-        return normal_space(lambda u: prior.loc + u @ prior.scale_tril.mT)
+        return normal_space(lambda u: prior.loc + (prior.scale_tril @ u[..., None])[..., 0])
     if not z.is_floating_point() or getattr(prior.support, "is_discrete", False):
         raise ValueError(
             "The prior is discrete: annealing does not apply, importance weights do "
             "(importance_bound; the column iwae_K)."
         )
     if _on_real_vectors(prior):
-        return OwnCoordinates(place[0], lambda u: u, *place[1:], prior)
+        return OwnCoordinates(features, lambda u: u, *place, distribution=prior)
     to_z = _through_cdf(prior)
     try:
         to_z(torch.zeros_like(z))

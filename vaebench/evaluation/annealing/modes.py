@@ -99,7 +99,13 @@ def laplace_start(
     share = (0.5 * (elbo - elbo.amax(0).clamp_min(-1e300))).exp() + 1e-300
     share = share / share.sum(0)
     share = share * (share >= _LEAST)
-    used = [0, *(k for k in range(1, len(fits)) if share[k].any())]
-    share = torch.cat([share[used], torch.zeros_like(share[:1])])
-    gaussians = [Whitening(fits[k].loc, fits[k].scale) for k in used]
+    share, *ordered = ranked(
+        share,
+        share,
+        torch.stack([found.loc for found in fits]),
+        torch.stack([found.scale for found in fits]),
+    )
+    used = int((share > 0).any(1).sum())
+    share = torch.cat([share[:used], torch.zeros_like(share[:1])])
+    gaussians = [Whitening(loc, scale) for loc, scale in zip(*ordered, strict=True)][:used]
     return Start(joint.space, gaussians, share / share.sum(0))

@@ -48,7 +48,7 @@ def proposed(q: Distribution, space: LatentSpace, batch: int, seed: int) -> Prop
     if u is None:
         return None
     loc, spread = u.mean(0), u.std(0)
-    if torch.equal(u, z):
+    if torch.equal(u, z.double()):
         with suppress(NotImplementedError):
-            loc, spread = q.mean.to(space.dtype), q.variance.sqrt().to(space.dtype)
+            loc, spread = q.mean.double(), q.variance.sqrt().double()
     return Proposal(loc, spread.clamp_min(1e-6), u[:3])

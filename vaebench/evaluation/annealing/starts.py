@@ -20,7 +20,7 @@ class Whitening:
     @property
     def log_volume(self) -> Tensor:
         """log |det scale| (B,), float64."""
-        return torch.linalg.slogdet(self.scale.double()).logabsdet
+        return torch.linalg.slogdet(self.scale).logabsdet
 
     def take(self, images: Tensor) -> "Whitening":
         """The coordinates of some of the images."""
@@ -50,8 +50,8 @@ class Start:
 
     Args:
         space: Knows the prior.
-        gaussians: Whitenings, of which each makes a Gaussian of N(0, I). The first, with or without
-            a share of its own, is that of v.
+        gaussians: Whitenings, float64, of which each makes a Gaussian of N(0, I). The first is that
+            of v: the one with the largest share, for v to be of order 1 where chains are.
         share: (M + 1, B), summing to one over the first axis: those of the Gaussians, and of the
             prior at the end.
 
@@ -66,7 +66,7 @@ class Start:
         self.whitening = gaussians[0]
         self.log_volume = self.whitening.log_volume
         self._relative = [self._of_first(gaussian) for gaussian in gaussians]
-        self._log_share = share.double().log()
+        self._log_share = share.log()
         self._has_prior = bool(share[-1].any())
         self.single = len(gaussians) == 1 and not self._has_prior
 
@@ -75,15 +75,14 @@ class Start:
         if gaussian is self.whitening:
             eye = torch.eye(gaussian.scale.shape[-1]).to(gaussian.scale).expand_as(gaussian.scale)
             return torch.zeros_like(gaussian.center), eye, self.log_volume.new_zeros(())
-        wide, first = gaussian.scale.double(), self.whitening.scale.double()
-        inverse = torch.linalg.solve(wide, first).to(gaussian.scale)
+        inverse = torch.linalg.solve(gaussian.scale, self.whitening.scale)
         volume = self.log_volume - gaussian.log_volume
         return self.whitening.back(gaussian.center[None])[0], inverse, volume
 
     def take(self, images: Tensor) -> "Start":
         """The start of some of the images."""
         gaussians = [gaussian.take(images) for gaussian in self.gaussians]
-        return Start(self.space, gaussians, self.share[:, images])
+        return Start(self.space.take(images), gaussians, self.share[:, images])
 
     def with_shares(self, share: Tensor) -> "Start":
         """The same with other shares (M + 1, B)."""
@@ -96,14 +95,14 @@ class Start:
 
     def sample(self, streams: Streams, chains: int) -> Tensor:
         """Draws v (chains, B, D), from each component as often as its share says."""
-        noise = streams.normal(chains, self.space.features, dtype=self.space.dtype)
+        noise = streams.normal(chains, self.space.features, dtype=torch.float64)
         prior = self.space.draw(streams, chains)
         position = torch.arange(chains, device=noise.device)[:, None] + streams.uniform()
         if self.single:
             return noise
         each = [self.whitening.back(gaussian(noise)) for gaussian in self.gaussians]
         each.append(self.whitening.back(prior))
-        edges = self.share.double().cumsum(0)[:-1]
+        edges = self.share.cumsum(0)[:-1]
         which = (position[:, None] / chains >= edges).sum(1)
         return torch.stack(each).gather(0, which[None, ..., None].expand(1, *noise.shape))[0]
 
@@ -121,7 +120,7 @@ class Start:
             values.append(value + self.log_volume)
             gradients.append(self.whitening.pull(gradient))
         each = torch.stack(values) + self._log_share[: len(values), None]
-        part = each.softmax(0).to(v.dtype)[..., None]
+        part = each.softmax(0)[..., None]
         return each.logsumexp(0), (part * torch.stack(gradients)).sum(0)
 
 

@@ -1,6 +1,6 @@
 """A stream of random numbers for each image, so that no image's numbers depend on another's."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -59,13 +59,19 @@ class Streams:
         """Standard normal numbers (*shape[:-1], B, shape[-1])."""
         return self._stack(shape, "normal_", dtype)
 
-    def draw(self, distribution: Distribution, draws: int) -> Tensor:
-        """Draws (draws, B, D) from a distribution with batch shape ()."""
+    def draw(
+        self, distribution: Distribution, draws: int, images: Iterable[int] | Tensor | None = None
+    ) -> Tensor:
+        """Draws (draws, B, D) from a distribution with batch shape ().
+
+        Or, of one with a batch shape, from those of its members that `images` (B,) names.
+        """
+        members = [...] * len(self._generators) if images is None else [int(i) for i in images]
         each = []
-        for generator in self._generators:
+        for generator, member in zip(self._generators, members, strict=True):
             seed = torch.randint(2**31, (), generator=generator, device=self._device)
             with seeded(int(seed)):
-                each.append(distribution.sample(torch.Size((draws,))))
+                each.append(distribution.sample(torch.Size((draws,)))[:, member])
         return torch.stack(each, 1)
 
     def uniform(self, *shape: int) -> Tensor:
