@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from vaebench.evaluation.annealing.joint import Joint
-from vaebench.evaluation.annealing.starts import Whitening, times
+from vaebench.evaluation.annealing.starts import Whitening
 from vaebench.evaluation.annealing.streams import Streams
 
 _CONDITION = 1e6  # that the widths of a Gaussian are at most apart

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import repeat
 
 import torch
 from torch import Tensor
@@ -66,12 +67,13 @@ class Streams:
 
         Or, of one with a batch shape, from those of its members that `images` (B,) names.
         """
-        members = [...] * len(self._generators) if images is None else [int(i) for i in images]
+        members = repeat(None) if images is None else (int(image) for image in images)
         each = []
-        for generator, member in zip(self._generators, members, strict=True):
+        for generator, member in zip(self._generators, members, strict=False):
             seed = torch.randint(2**31, (), generator=generator, device=self._device)
             with seeded(int(seed)):
-                each.append(distribution.sample(torch.Size((draws,)))[:, member])
+                drawn = distribution.sample(torch.Size((draws,)))
+            each.append(drawn if member is None else drawn[:, member])
         return torch.stack(each, 1)
 
     def uniform(self, *shape: int) -> Tensor:
