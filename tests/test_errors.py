@@ -1,4 +1,7 @@
-from vaebench.errors import LONGEST, nearest, short, unknown
+from pathlib import Path
+
+import vaebench
+from vaebench.errors import LONGEST, meant, nearest, short, unknown
 
 
 def test_an_unknown_name_gets_the_closest_one_and_the_others():
@@ -31,3 +34,18 @@ def test_the_nearest_begin_alike():
     assert nearest("poisson", cells) == []
     assert nearest("", cells) == []
     assert len(nearest("gaussian", [f"gaussian-{i}" for i in range(9)], 2)) == 2
+
+
+def test_the_nearest_are_alike_as_a_whole_or_begin_alike():
+    assert nearest("scale", ["log_scale", "steps"], 1) == ["log_scale"]
+    assert nearest("gaus", ["gaussian-digits-s0", "gmm"], 1) == ["gaussian-digits-s0"]
+
+
+def test_what_was_meant_is_asked():
+    assert meant([]) == ""
+    assert meant(["a", "b"]) == "Did you mean 'a' or 'b'?"
+
+
+def test_likeness_is_judged_in_one_place():
+    root = Path(vaebench.__file__).parent
+    assert [p.name for p in root.rglob("*.py") if "difflib" in p.read_text()] == ["errors.py"]

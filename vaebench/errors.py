@@ -1,10 +1,13 @@
-"""The one exception that is written for the user's eyes."""
+"""The one exception that is written for the user's eyes, and what its sentences are made of."""
 
-from collections.abc import Iterable
-from difflib import SequenceMatcher, get_close_matches
+from collections.abc import Iterable, Sequence
+from difflib import SequenceMatcher
 
 #: So many names hide the one that was meant.
 _MANY = 20
+#: Characters of a reason that are printed; logs keep the rest.
+LONGEST = 200
+_LEAST = 0.6
 
 
 class UserError(Exception):
@@ -14,30 +17,30 @@ class UserError(Exception):
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
     """The error for a name that does not exist, with the closest one that does."""
     names = sorted(known)
-    close = get_close_matches(name, names, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
-    if close and len(names) > _MANY:
-        return UserError(f"No {kind} {name!r}.{hint} There are {len(names)} to choose from.")
-    return UserError(f"No {kind} {name!r}.{hint} Available: {', '.join(names) or 'none'}.")
+    hint = meant(nearest(name, names, 1))
+    if hint and len(names) > _MANY:
+        return UserError(f"No {kind} {name!r}. {hint} There are {len(names)} to choose from.")
+    parts = (f"No {kind} {name!r}.", hint, f"Available: {', '.join(names) or 'none'}.")
+    return UserError(" ".join(filter(None, parts)))
 
 
-#: Characters of a reason that are printed; logs keep the rest.
-LONGEST = 200
-_LEAST = 0.6
+def meant(names: Sequence[str]) -> str:
+    """``Did you mean 'a' or 'b'?``, or nothing without names."""
+    return f"Did you mean {' or '.join(map(repr, names))}?" if names else ""
+
+
+def nearest(text: str, names: Iterable[str], count: int = 3) -> list[str]:
+    """The names that are most like the text or begin so, best first; others are left out."""
+
+    def likeness(name: str) -> float:
+        ends = {len(text) - 1, len(text), len(text) + 1, len(name)}
+        return max(SequenceMatcher(None, text, name[: max(1, end)]).ratio() for end in ends)
+
+    found = sorted((-likeness(name), name) for name in names)
+    return [name for worse, name in found[:count] if -worse >= _LEAST]
 
 
 def short(reason: str) -> str:
     """The first line of a reason, cut where it is long."""
     line = (reason.strip().splitlines() or [""])[0].strip()
     return line if len(line) <= LONGEST else line[: LONGEST - 1].rstrip() + "…"
-
-
-def nearest(text: str, names: Iterable[str], count: int = 3) -> list[str]:
-    """The names that begin most like the text, best first; those that do not are left out."""
-
-    def likeness(name: str) -> float:
-        ends = (len(text) - 1, len(text), len(text) + 1)
-        return max(SequenceMatcher(None, text, name[: max(1, end)]).ratio() for end in ends)
-
-    found = sorted((-likeness(name), name) for name in names)
-    return [name for worse, name in found[:count] if -worse >= _LEAST]

@@ -1,7 +1,6 @@
 """The command line: parsing, exit codes and printing. Everything heavy is imported late."""
 
 import warnings
-from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -13,7 +12,7 @@ from vaebench.cli.plugins import check, list_, new_plugin
 from vaebench.cli.reproduce import reproduce
 from vaebench.cli.run import run
 from vaebench.cli.runs import compare, merge, report, status
-from vaebench.errors import UserError, unknown
+from vaebench.errors import UserError, nearest, unknown
 from vaebench.execution.engines import local
 
 
@@ -35,10 +34,11 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except click.NoSuchOption as error:
             command = error.ctx.command if error.ctx else self
-            known = [name for each in command.params for name in each.opts]
-            close = get_close_matches(error.option_name, [*known, "--debug"], n=1)
+            known = {name.lstrip("-"): name for each in command.params for name in each.opts}
+            known["debug"] = "--debug"
+            close = nearest(error.option_name.lstrip("-"), known, 1)
             raise click.NoSuchOption(
-                error.option_name, possibilities=close, ctx=error.ctx
+                error.option_name, possibilities=[known[name] for name in close], ctx=error.ctx
             ) from error
         except UserError as error:
             if ctx.params.get("debug"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vaebench.errors import UserError, nearest, short
+from vaebench.errors import UserError, meant, nearest, short
 
 if TYPE_CHECKING:
     from vaebench.execution.restore import Trained
@@ -55,11 +55,9 @@ def _such_as(run: Path) -> str:
 
 
 def _no_cell(cell: str, run: "Run") -> UserError:
-    close = nearest(cell, run.records, _FEW)
     first = ", ".join(list(run.records)[:_FEW])
     hint = f"Its first cells are {first}." if first else "It has none yet."
-    if close:
-        hint = f"Did you mean {' or '.join(map(repr, close))}?"
+    hint = meant(nearest(cell, run.records, _FEW)) or hint
     return UserError(f"No cell {cell!r} in the run {run.folder}. {hint} --run names another run.")
 
 

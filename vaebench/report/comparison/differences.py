@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from vaebench.errors import UserError, unknown
+from vaebench.errors import UserError, meant, nearest, unknown
 from vaebench.report.columns import Column, make_columns
 from vaebench.report.sheet import scores
 from vaebench.runs import frames
@@ -143,12 +142,8 @@ def _column(metric: str, known: Iterable[str]) -> str:
     found = found or [name for name in known if metric in name.split("_")]
     if len(found) == 1:
         return found[0]
-    close = found or get_close_matches(metric, known)
-    hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else ""
-    raise UserError(
-        f"{metric!r} is no metric that both sides have. "
-        f"{hint or 'Leave out --metric to see them all.'}"
-    )
+    hint = meant(found or nearest(metric, known)) or "Leave out --metric to see them all."
+    raise UserError(f"{metric!r} is no metric that both sides have. {hint}")
 
 
 def sides(run: Path) -> list[Side]:
