@@ -30,8 +30,8 @@ def metrics(app) -> None:
         better = f"{metric.better} is better" if metric.better else "no merit either way"
         lines += [f"### `{metric.name}`", "", f"{metric.title}. {metric.description}", ""]
         lines += [f"Unit: {metric.unit or 'none'}; {better}; group `{metric.group}`."]
-        if metric.laws:
-            laws = ", ".join(f"`{law}`" for law in sorted(metric.laws))
+        if metric.needs:
+            laws = ", ".join(f"`{law}`" for law in sorted(metric.needs))
             lines += ["", f"Not given for variants that break {laws}."]
         said = inspect.getdoc(metric.compute)
         if said and not isinstance(metric.compute, type):

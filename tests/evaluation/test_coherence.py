@@ -11,9 +11,9 @@ from torch.distributions import Independent, StudentT
 from tests.cells import cell, digits
 from vaebench import Posterior, Variant
 from vaebench.evaluation.metrics.coherence import contradiction
-from vaebench.evaluation.metrics.estimate import Estimate
 from vaebench.evaluation.metrics.select import evaluate, select
 from vaebench.evaluation.metrics.subject import Subject, Terms
+from vaebench.models.metric import Measurement
 from vaebench.training.build import build
 
 RESTING = ("elbo", "kl", "iwae_8", "inference_gap")
@@ -90,7 +90,7 @@ def test_an_elbo_above_the_likelihood_of_the_same_images(above, warning, found):
     elbo = truth - 10
     elbo[:8] = truth[:8] + above
     one = torch.ones(40)
-    ais = Estimate(
+    ais = Measurement(
         truth[:8].mean().item(), 8, 1.0, {"sampler_se": 0.01}, truth[:8], warning=warning
     )
     subject = SimpleNamespace(

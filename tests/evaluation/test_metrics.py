@@ -75,11 +75,11 @@ def test_names_are_unique_and_say_what_they_are():
     for metric in METRICS:
         assert metric.title and metric.unit and metric.description.endswith(".")
         assert metric.better in ("higher", "lower", None)
-        assert metric.laws <= {"bound", "support", "density", "likelihood"}
+        assert metric.needs <= {"bound", "support", "density", "likelihood"}
 
 
 def test_every_metric_has_a_number_or_a_reason(records, gaussian):
-    assert list(records) == [m.column(gaussian) for m in METRICS]
+    assert list(records) == [gaussian.column(m) for m in METRICS]
     missing = {name for name, record in records.items() if record["value"] is None}
     assert missing == {"concentration", "ood_class"}
     for name, record in records.items():

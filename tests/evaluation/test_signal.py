@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from tests.cells import cell, digits
-from vaebench.evaluation.metrics.estimate import Unavailable
 from vaebench.evaluation.metrics.gradients import _ratio, encoder_snr
 from vaebench.evaluation.metrics.subject import Subject
+from vaebench.models.metric import Unavailable
 from vaebench.registry.catalogue import catalogue
 from vaebench.training.build import build
 

@@ -19,9 +19,8 @@ from vaebench.evaluation.functional.frechet import (
 )
 from vaebench.evaluation.functional.kernel_distance import kernel_distance
 from vaebench.evaluation.functional.neighbours import Neighbours, neighbours
-from vaebench.evaluation.metrics.estimate import Estimate, Unavailable
-from vaebench.evaluation.metrics.metric import ANY, NO_MODEL, Metric
 from vaebench.evaluation.metrics.subject import Subject
+from vaebench.models.metric import MODEL, NOTHING, Measurement, Metric, Unavailable
 
 #: Feature dimensions up to which a Fréchet distance is given a bootstrap error; it costs 200 more.
 MOST_DIMENSIONS = 256
@@ -36,15 +35,15 @@ class Side(NamedTuple):
     before: str
     after: str
     words: str
-    laws: frozenset[str]
+    needs: frozenset[str]
     features: Callable[[Subject], Tensor]
 
 
-SAMPLES = Side("", "", "samples", NO_MODEL, lambda subject: subject.sample_features)
+SAMPLES = Side("", "", "samples", MODEL, lambda subject: subject.sample_features)
 SIDES = (
     SAMPLES,
-    Side("rec_", "", "reconstructions", ANY, lambda subject: subject.reconstruction_features),
-    Side("", "_real", "training images", ANY, lambda subject: subject.training.features),
+    Side("rec_", "", "reconstructions", NOTHING, lambda subject: subject.reconstruction_features),
+    Side("", "_real", "training images", NOTHING, lambda subject: subject.training.features),
 )
 
 
@@ -63,7 +62,7 @@ def _depends(subject: Subject, real: int) -> dict[str, object]:
     }
 
 
-def fid(subject: Subject, features: Tensor) -> Estimate:
+def fid(subject: Subject, features: Tensor) -> Measurement:
     """Fréchet distance of features (N, F) from the test images', with a bootstrap error."""
     real = subject.real.moments
     found = moments(features)
@@ -76,16 +75,16 @@ def fid(subject: Subject, features: Tensor) -> Estimate:
         low, high = bootstrap(features, real)
         se, detail["interval"] = (high - low) / (2 * 1.96), [low, high]
     depends = _depends(subject, real.n) | {"images": found.n}
-    return Estimate(value, found.n, se, depends, warning=warning, detail=detail)
+    return Measurement(value, found.n, se, depends, warning=warning, detail=detail)
 
 
-def fid_noise(subject: Subject) -> Estimate:
+def fid_noise(subject: Subject) -> Measurement:
     """Fréchet distance of noise from the test images."""
     real, noise = subject.real.moments, subject.noise.moments
-    return Estimate(_distance(noise, real), noise.n, None, _depends(subject, real.n))
+    return Measurement(_distance(noise, real), noise.n, None, _depends(subject, real.n))
 
 
-def fid_infinity(subject: Subject) -> Estimate:
+def fid_infinity(subject: Subject) -> Measurement:
     """Fréchet distance for infinitely many samples."""
     features, real = subject.sample_features, subject.real.moments
     if len(real.mean) > MOST_DIMENSIONS:
@@ -94,14 +93,14 @@ def fid_infinity(subject: Subject) -> Estimate:
         value = extrapolate(features, real)
     except ValueError as error:
         raise Unavailable(str(error)) from error
-    return Estimate(value, len(features), None, _depends(subject, real.n))
+    return Measurement(value, len(features), None, _depends(subject, real.n))
 
 
-def kid(subject: Subject, features: Tensor) -> Estimate:
+def kid(subject: Subject, features: Tensor) -> Measurement:
     """Kernel distance of features (N, F) from the test images'."""
     a, b = features[:MOST_PAIRED], subject.real.features[:MOST_PAIRED]
     value, se = kernel_distance(a, b)
-    return Estimate(value, len(a), se, _depends(subject, len(b)))
+    return Measurement(value, len(a), se, _depends(subject, len(b)))
 
 
 def _neighbours(subject: Subject, side: Side) -> Neighbours:
@@ -123,11 +122,11 @@ def _near(side: Side) -> Callable[[Subject], Neighbours]:
 _ALL = {side: _near(side) for side in SIDES}
 
 
-def _share(side: Side, name: str) -> Callable[[Subject], Estimate]:
-    def compute(subject: Subject) -> Estimate:
+def _share(side: Side, name: str) -> Callable[[Subject], Measurement]:
+    def compute(subject: Subject) -> Measurement:
         value = getattr(subject.once(_ALL[side]), name)
         count = min(len(side.features(subject)), len(subject.real.features), MOST_PAIRED)
-        return Estimate(value, count, None, _depends(subject, count) | {"k": NEIGHBOURS})
+        return Measurement(value, count, None, _depends(subject, count) | {"k": NEIGHBOURS})
 
     return compute
 
@@ -148,59 +147,61 @@ def _of(side: Side) -> Iterator[Metric]:
         return f"{side.before}{kind}_{{extractor}}{side.after}"
 
     yield Metric(
-        name("fid"),
-        "fid",
-        f"FID of {side.words}",
-        "squared feature distance",
-        "lower",
-        f"Fréchet distance between features of {side.words} and of test images{end}",
-        side.laws,
-        lambda subject: fid(subject, side.features(subject)),
+        name=name("fid"),
+        group="fid",
+        title=f"FID of {side.words}",
+        unit="squared feature distance",
+        better="lower",
+        description=f"Fréchet distance between features of {side.words} and of test images{end}",
+        needs=side.needs,
+        compute=lambda subject: fid(subject, side.features(subject)),
     )
     yield Metric(
-        name("kid"),
-        "kid",
-        f"KID of {side.words}",
-        "squared kernel distance",
-        "lower",
-        f"Unbiased kernel distance between features of {side.words} and of test images{end}",
-        side.laws,
-        lambda subject: kid(subject, side.features(subject)),
+        name=name("kid"),
+        group="kid",
+        title=f"KID of {side.words}",
+        unit="squared kernel distance",
+        better="lower",
+        description=(
+            f"Unbiased kernel distance between features of {side.words} and of test images{end}"
+        ),
+        needs=side.needs,
+        compute=lambda subject: kid(subject, side.features(subject)),
     )
     for kind, sentence in _SENTENCES.items():
         yield Metric(
-            name(kind),
-            "neighbours",
-            f"{kind.capitalize()} of {side.words}",
-            "ratio" if kind == "density" else "share",
-            "higher",
-            sentence.format(side.words) + end,
-            side.laws,
-            _share(side, kind),
+            name=name(kind),
+            group="neighbours",
+            title=f"{kind.capitalize()} of {side.words}",
+            unit="ratio" if kind == "density" else "share",
+            better="higher",
+            description=sentence.format(side.words) + end,
+            needs=side.needs,
+            compute=_share(side, kind),
         )
 
 
 METRICS = (
     *(metric for side in SIDES for metric in _of(side)),
     Metric(
-        "fid_{extractor}_noise",
-        "fid",
-        "FID of noise",
-        "squared feature distance",
-        None,
-        "Fréchet distance between features of uniform noise and of test images: a value to compare "
-        "with, and no ceiling.",
-        ANY,
-        fid_noise,
+        name="fid_{extractor}_noise",
+        group="fid",
+        title="FID of noise",
+        unit="squared feature distance",
+        description=(
+            "Fréchet distance between features of uniform noise and of test images: a value to "
+            "compare with, and no ceiling."
+        ),
+        compute=fid_noise,
     ),
     Metric(
-        "fid_{extractor}_infinity",
-        "fid",
-        "FID∞ of samples",
-        "squared feature distance",
-        "lower",
-        "Fréchet distance of samples extrapolated to infinitely many of them.",
-        NO_MODEL,
-        fid_infinity,
+        name="fid_{extractor}_infinity",
+        group="fid",
+        title="FID∞ of samples",
+        unit="squared feature distance",
+        better="lower",
+        description="Fréchet distance of samples extrapolated to infinitely many of them.",
+        needs=MODEL,
+        compute=fid_infinity,
     ),
 )

@@ -6,14 +6,13 @@ import torch
 from torch import Tensor
 
 from vaebench.compute.random import seeded
-from vaebench.evaluation.metrics.estimate import Estimate, Unavailable
-from vaebench.evaluation.metrics.metric import ANY, Metric
 from vaebench.evaluation.metrics.subject import Subject
+from vaebench.models.metric import Measurement, Metric, Unavailable
 
 _IMAGES, _BLOCKS, _DRAWS = 64, 10, 20
 
 
-def encoder_snr(subject: Subject) -> Estimate:
+def encoder_snr(subject: Subject) -> Measurement:
     """Length of the mean gradient over the root of its total variance, on one batch of images.
 
     The gradient is that of the variant's own objective with its own number of draws, with respect
@@ -46,7 +45,7 @@ def encoder_snr(subject: Subject) -> Estimate:
     spread = torch.tensor([each or 0.0 for each in left], dtype=torch.float64)
     se = math.sqrt((_BLOCKS - 1) * spread.var(correction=0).item())
     depends = {"K": variant.samples, "gradients": count, "batch": len(x)}
-    return Estimate(value, len(x), se, subject.depends(**depends))
+    return Measurement(value, len(x), se, subject.depends(**depends))
 
 
 def _gradient(subject: Subject, x: Tensor, wanted: list[Tensor]) -> Tensor:
@@ -72,15 +71,16 @@ def _ratio(total: Tensor, square: float, count: int) -> float | None:
 
 METRICS = (
     Metric(
-        "encoder_snr",
-        "gradient",
-        "Encoder's signal-to-noise",
-        "ratio",
-        "higher",
-        "Length of the mean gradient of encoder and posterior over its standard deviation, as K "
-        "and objective leave it.",
-        ANY,
-        encoder_snr,
+        name="encoder_snr",
+        group="gradient",
+        title="Encoder's signal-to-noise",
+        unit="ratio",
+        better="higher",
+        description=(
+            "Length of the mean gradient of encoder and posterior over its standard deviation, as "
+            "K and objective leave it."
+        ),
+        compute=encoder_snr,
         costly=True,
     ),
 )

@@ -7,28 +7,28 @@ from torch import Tensor
 
 from vaebench.evaluation.functional.reconstruction import mse, psnr, ssim
 from vaebench.evaluation.functional.sharpness import sharpness
-from vaebench.evaluation.metrics.estimate import Estimate, Unavailable, mean, quantiles
-from vaebench.evaluation.metrics.metric import ANY, NO_MODEL, Metric
+from vaebench.evaluation.functional.summaries import quantiles
 from vaebench.evaluation.metrics.subject import Subject
+from vaebench.models.metric import MODEL, Measurement, Metric, Unavailable
 
 
-def _sharpness(images: Callable[[Subject], Tensor]) -> Callable[[Subject], Estimate]:
-    def compute(subject: Subject) -> Estimate:
+def _sharpness(images: Callable[[Subject], Tensor]) -> Callable[[Subject], Measurement]:
+    def compute(subject: Subject) -> Measurement:
         try:
             found = sharpness(images(subject))
         except ValueError as error:
             raise Unavailable(str(error)) from error
         # The images differ between variants, so that there is nothing to pair.
-        whole = mean(found, detail=quantiles(found), range="[0, 1]")
-        return Estimate(whole.value, whole.n, whole.se, whole.depends, detail=whole.detail)
+        whole = Measurement.mean(found, detail=quantiles(found), range="[0, 1]")
+        return Measurement(whole.value, whole.n, whole.se, whole.depends, detail=whole.detail)
 
     return compute
 
 
 def _distance(
     measure: Callable[[Tensor, Tensor], Tensor],
-) -> Callable[[Subject], Estimate]:
-    def compute(subject: Subject) -> Estimate:
+) -> Callable[[Subject], Measurement]:
+    def compute(subject: Subject) -> Measurement:
         try:
             values = measure(subject.pictures, subject.reconstructions)
         except ValueError as error:
@@ -36,70 +36,68 @@ def _distance(
         finite = torch.isfinite(values)
         if not finite.all():
             raise Unavailable(f"it is infinite for {int((~finite).sum())} images")
-        return mean(values, range="[0, 1]")
+        return Measurement.mean(values, range="[0, 1]")
 
     return compute
 
 
 METRICS = (
     Metric(
-        "sharpness",
-        "sharpness",
-        "Sharpness of samples",
-        "variance of Laplacian",
-        None,
-        "Variance of the Laplacian of decoded prior draws; to be held against the real images'.",
-        NO_MODEL,
-        _sharpness(lambda subject: subject.samples),
+        name="sharpness",
+        group="sharpness",
+        title="Sharpness of samples",
+        unit="variance of Laplacian",
+        description=(
+            "Variance of the Laplacian of decoded prior draws; to be held against the real images'."
+        ),
+        needs=MODEL,
+        compute=_sharpness(lambda subject: subject.samples),
     ),
     Metric(
-        "sharpness_rec",
-        "sharpness",
-        "Sharpness of reconstructions",
-        "variance of Laplacian",
-        None,
-        "Variance of the Laplacian of reconstructions.",
-        ANY,
-        _sharpness(lambda subject: subject.reconstructions),
+        name="sharpness_rec",
+        group="sharpness",
+        title="Sharpness of reconstructions",
+        unit="variance of Laplacian",
+        description="Variance of the Laplacian of reconstructions.",
+        compute=_sharpness(lambda subject: subject.reconstructions),
     ),
     Metric(
-        "sharpness_real",
-        "sharpness",
-        "Sharpness of real images",
-        "variance of Laplacian",
-        None,
-        "Variance of the Laplacian of the test images.",
-        ANY,
-        _sharpness(lambda subject: subject.pictures),
+        name="sharpness_real",
+        group="sharpness",
+        title="Sharpness of real images",
+        unit="variance of Laplacian",
+        description="Variance of the Laplacian of the test images.",
+        compute=_sharpness(lambda subject: subject.pictures),
     ),
     Metric(
-        "mse",
-        "mse",
-        "Reconstruction error",
-        "squared error/pixel",
-        "lower",
-        "Mean squared error between test images and decoder means of one draw from q.",
-        ANY,
-        _distance(mse),
+        name="mse",
+        group="mse",
+        title="Reconstruction error",
+        unit="squared error/pixel",
+        better="lower",
+        description="Mean squared error between test images and decoder means of one draw from q.",
+        compute=_distance(mse),
     ),
     Metric(
-        "psnr",
-        "reconstruction",
-        "PSNR of reconstructions",
-        "dB",
-        "higher",
-        "Peak signal-to-noise ratio of reconstructions: -10 log10 of each mean squared error.",
-        ANY,
-        _distance(psnr),
+        name="psnr",
+        group="reconstruction",
+        title="PSNR of reconstructions",
+        unit="dB",
+        better="higher",
+        description=(
+            "Peak signal-to-noise ratio of reconstructions: -10 log10 of each mean squared error."
+        ),
+        compute=_distance(psnr),
     ),
     Metric(
-        "ssim",
-        "reconstruction",
-        "SSIM of reconstructions",
-        "similarity",
-        "higher",
-        "Structural similarity of reconstructions in an 11 × 11 window; says little at 8 × 8.",
-        ANY,
-        _distance(ssim),
+        name="ssim",
+        group="reconstruction",
+        title="SSIM of reconstructions",
+        unit="similarity",
+        better="higher",
+        description=(
+            "Structural similarity of reconstructions in an 11 × 11 window; says little at 8 × 8."
+        ),
+        compute=_distance(ssim),
     ),
 )

@@ -16,11 +16,11 @@ from vaebench.evaluation.functional.posteriors import (
     posterior_means,
     posterior_variances,
 )
-from vaebench.evaluation.metrics.estimate import Estimate, Unavailable, histogram, mean, quantiles
-from vaebench.evaluation.metrics.metric import ANY, NO_DENSITY, NO_ELBO, Metric
+from vaebench.evaluation.functional.summaries import histogram, quantiles
 from vaebench.evaluation.metrics.subject import Subject
 from vaebench.models.distributions import univariate
 from vaebench.models.draw import draw
+from vaebench.models.metric import DENSITY, ELBO, Measurement, Metric, Unavailable
 
 #: Most posteriors in the mixture q(z), and most draws from it.
 POSTERIORS, DRAWS = 10_000, 1000
@@ -28,7 +28,7 @@ POSTERIORS, DRAWS = 10_000, 1000
 KL_DRAWS = 64
 
 
-def kl(subject: Subject) -> Estimate:
+def kl(subject: Subject) -> Measurement:
     """The rate, with its histogram over images and its mean in each dimension."""
     values, errors = _kl(subject)
     detail: dict[str, Any] = {"histogram": histogram(values)}
@@ -37,8 +37,8 @@ def kl(subject: Subject) -> Estimate:
         detail["per_dimension"] = factors.mean(0).tolist()
     if not subject.closed_kl:
         detail["monte_carlo_se"] = math.sqrt(errors.sum().item()) / len(values)
-        return mean(values, detail=detail, draws=KL_DRAWS)
-    return mean(values, detail=detail)
+        return Measurement.mean(values, detail=detail, draws=KL_DRAWS)
+    return Measurement.mean(values, detail=detail)
 
 
 def _kl(subject: Subject) -> tuple[Tensor, Tensor]:
@@ -84,13 +84,13 @@ def _moments(subject: Subject) -> _Moments:
     return _Moments(*(torch.cat(each) for each in zip(*parts, strict=True)))
 
 
-def units(subject: Subject) -> Estimate:
+def units(subject: Subject) -> Measurement:
     """The number of dimensions whose posterior mean moves with the image."""
     if not (_factorised(subject) or _euclidean(subject)):
         raise Unavailable("the latent space has no axes whose activity could be counted")
     found = subject.once(_moments)
     count, variances = active_units(found.means, found.errors)
-    return Estimate(
+    return Measurement(
         count,
         len(subject.x),
         depends={"threshold": 0.01},
@@ -111,13 +111,13 @@ def _euclidean(subject: Subject) -> bool:
     return bool(support.check(torch.full_like(subject.p.sample(), 3.0)).all())
 
 
-def collapse(subject: Subject) -> Estimate:
+def collapse(subject: Subject) -> Measurement:
     """The share of dimensions whose KL is next to nothing for next to all images."""
     factors = kl_per_dimension(subject.q, subject.p)
     if factors is None:
         raise Unavailable("q(z|x) or p(z) is no product over dimensions with a KL in closed form")
     curve = [10 ** (exponent / 4) for exponent in range(-12, 1)]
-    return Estimate(
+    return Measurement(
         collapsed(factors),
         len(factors),
         depends={"epsilon": 0.01, "delta": 0.01},
@@ -150,13 +150,13 @@ def _ceiling(subject: Subject) -> str:
     return f"log N = {math.log(_count(subject)):.2f} nats for N = {_count(subject)} images"
 
 
-def mutual_information(subject: Subject) -> Estimate:
+def mutual_information(subject: Subject) -> Measurement:
     """The part of the rate that tells images apart."""
     found = subject.once(_information)
     warning = None
     if found.saturated:
         warning = f"saturated: the estimate cannot exceed {_ceiling(subject)}, the true value can"
-    return Estimate(
+    return Measurement(
         found.mutual_information,
         _count(subject),
         found.mutual_information_se,
@@ -166,7 +166,7 @@ def mutual_information(subject: Subject) -> Estimate:
     )
 
 
-def marginal_kl(subject: Subject) -> Estimate:
+def marginal_kl(subject: Subject) -> Measurement:
     """The part of the rate that is q(z)'s distance from the prior."""
     found = subject.once(_information)
     if found.saturated:
@@ -174,7 +174,7 @@ def marginal_kl(subject: Subject) -> Estimate:
             f"its estimate is saturated at {_ceiling(subject)}: see marginal_kl_dimensions and "
             "marginal_kl_moment"
         )
-    return Estimate(
+    return Measurement(
         found.marginal_kl,
         _count(subject),
         found.marginal_kl_se,
@@ -182,7 +182,7 @@ def marginal_kl(subject: Subject) -> Estimate:
     )
 
 
-def marginal_kl_dimensions(subject: Subject) -> Estimate:
+def marginal_kl_dimensions(subject: Subject) -> Measurement:
     """The distances of q(z)'s margins from the prior's, added up."""
     q = _posteriors(subject)
     with seeded(subject.seed, "aggregate"):
@@ -190,7 +190,7 @@ def marginal_kl_dimensions(subject: Subject) -> Estimate:
     if found is None:
         raise Unavailable("q(z|x) or p(z) is not known to be a product over dimensions")
     values, errors, error = found
-    return Estimate(
+    return Measurement(
         values.sum().item(),
         _count(subject),
         error,
@@ -199,7 +199,7 @@ def marginal_kl_dimensions(subject: Subject) -> Estimate:
     )
 
 
-def marginal_kl_moment(subject: Subject) -> Estimate:
+def marginal_kl_moment(subject: Subject) -> Measurement:
     """The distance of a Gaussian with q(z)'s moments from the prior."""
     with seeded(subject.seed, "aggregate"):
         value = aggregate.moment_kl(_posteriors(subject), subject.p)
@@ -207,10 +207,10 @@ def marginal_kl_moment(subject: Subject) -> Estimate:
         raise Unavailable("the prior is no diagonal Gaussian")
     if not math.isfinite(value):
         raise Unavailable("q(z) has a covariance without full rank")
-    return Estimate(value, _count(subject))
+    return Measurement(value, _count(subject))
 
 
-def variance(subject: Subject) -> Estimate:
+def variance(subject: Subject) -> Measurement:
     """The mean variance of z under q(z|x), which vanishes where codes become points."""
     found = subject.once(_moments).variances
     detail: dict[str, Any] = {
@@ -220,7 +220,7 @@ def variance(subject: Subject) -> Estimate:
     }
     if (parts := _parts(subject)) is not None:
         detail |= {"kl_of_means": parts[0], "kl_of_variances": parts[1]}
-    return mean(found.mean(1), detail=detail)
+    return Measurement.mean(found.mean(1), detail=detail)
 
 
 def _parts(subject: Subject) -> tuple[float, float] | None:
@@ -235,7 +235,7 @@ def _parts(subject: Subject) -> tuple[float, float] | None:
     return means.mean().item(), variances.mean().item()
 
 
-def concentration(subject: Subject) -> Estimate:
+def concentration(subject: Subject) -> Measurement:
     """The mean concentration of posteriors on a sphere."""
     found: Any = getattr(subject.q, "concentration", None)
     if not isinstance(found, Tensor):
@@ -245,98 +245,99 @@ def concentration(subject: Subject) -> Estimate:
         detail["resultant_length"] = subject.q.mean.norm(dim=-1).mean().item()
     except NotImplementedError:
         pass
-    return mean(found.reshape(len(found), -1).mean(1), detail=detail)
+    return Measurement.mean(found.reshape(len(found), -1).mean(1), detail=detail)
 
 
 METRICS = (
     Metric(
-        "kl",
-        "kl",
-        "KL (rate)",
-        "nats/image",
-        None,
-        "KL(q(z|x) || p(z)), in closed form where there is one, else by Monte Carlo.",
-        NO_ELBO,
-        kl,
+        name="kl",
+        group="kl",
+        title="KL (rate)",
+        unit="nats/image",
+        description="KL(q(z|x) || p(z)), in closed form where there is one, else by Monte Carlo.",
+        needs=ELBO,
+        compute=kl,
     ),
     Metric(
-        "active_units",
-        "active_units",
-        "Active units",
-        "dimensions",
-        None,
-        "Latent dimensions whose posterior mean has a variance over images above 0.01.",
-        ANY,
-        units,
+        name="active_units",
+        group="active_units",
+        title="Active units",
+        unit="dimensions",
+        description="Latent dimensions whose posterior mean has a variance over images above 0.01.",
+        compute=units,
     ),
     Metric(
-        "collapsed",
-        "latents",
-        "Collapsed dimensions",
-        "share",
-        None,
-        "Share of latent dimensions whose KL is below 0.01 nats for at least 99 % of the images.",
-        NO_ELBO,
-        collapse,
+        name="collapsed",
+        group="latents",
+        title="Collapsed dimensions",
+        unit="share",
+        description=(
+            "Share of latent dimensions whose KL is below 0.01 nats for at least 99 % of the "
+            "images."
+        ),
+        needs=ELBO,
+        compute=collapse,
     ),
     Metric(
-        "mutual_information",
-        "latents",
-        "I_q(x; z)",
-        "nats",
-        None,
-        "Mutual information of image and code under q, at most the logarithm of how many images.",
-        NO_DENSITY,
-        mutual_information,
+        name="mutual_information",
+        group="latents",
+        title="I_q(x; z)",
+        unit="nats",
+        description=(
+            "Mutual information of image and code under q, at most the logarithm of how many "
+            "images."
+        ),
+        needs=DENSITY,
+        compute=mutual_information,
     ),
     Metric(
-        "marginal_kl",
-        "latents",
-        "KL(q(z) || p(z))",
-        "nats",
-        "lower",
-        "Distance of the aggregate posterior from the prior: what prior samples miss.",
-        NO_ELBO,
-        marginal_kl,
+        name="marginal_kl",
+        group="latents",
+        title="KL(q(z) || p(z))",
+        unit="nats",
+        better="lower",
+        description="Distance of the aggregate posterior from the prior: what prior samples miss.",
+        needs=ELBO,
+        compute=marginal_kl,
     ),
     Metric(
-        "marginal_kl_dimensions",
-        "latents",
-        "Sum of KL(q(z_d) || p(z_d))",
-        "nats",
-        "lower",
-        "Distance of the aggregate posterior's margins from the prior's, which cannot saturate.",
-        NO_ELBO,
-        marginal_kl_dimensions,
+        name="marginal_kl_dimensions",
+        group="latents",
+        title="Sum of KL(q(z_d) || p(z_d))",
+        unit="nats",
+        better="lower",
+        description=(
+            "Distance of the aggregate posterior's margins from the prior's, which cannot saturate."
+        ),
+        needs=ELBO,
+        compute=marginal_kl_dimensions,
     ),
     Metric(
-        "marginal_kl_moment",
-        "latents",
-        "Moment KL",
-        "nats",
-        "lower",
-        "KL to the prior of the Gaussian with the aggregate posterior's mean and covariance.",
-        ANY,
-        marginal_kl_moment,
+        name="marginal_kl_moment",
+        group="latents",
+        title="Moment KL",
+        unit="nats",
+        better="lower",
+        description=(
+            "KL to the prior of the Gaussian with the aggregate posterior's mean and covariance."
+        ),
+        compute=marginal_kl_moment,
     ),
     Metric(
-        "posterior_variance",
-        "latents",
-        "Posterior variance",
-        "squared latent units",
-        None,
-        "Variance of z under q(z|x), averaged over dimensions and images.",
-        ANY,
-        variance,
+        name="posterior_variance",
+        group="latents",
+        title="Posterior variance",
+        unit="squared latent units",
+        description="Variance of z under q(z|x), averaged over dimensions and images.",
+        compute=variance,
     ),
     Metric(
-        "concentration",
-        "latents",
-        "Concentration",
-        "inverse variance",
-        None,
-        "Concentration of q(z|x) on the sphere, averaged over images.",
-        NO_DENSITY,
-        concentration,
+        name="concentration",
+        group="latents",
+        title="Concentration",
+        unit="inverse variance",
+        description="Concentration of q(z|x) on the sphere, averaged over images.",
+        needs=DENSITY,
+        compute=concentration,
     ),
 )

@@ -13,19 +13,19 @@ from vaebench.evaluation.annealing.ais import ais
 from vaebench.evaluation.annealing.bdmc import Bracket, bdmc, certified
 from vaebench.evaluation.functional.importance import importance_curve
 from vaebench.evaluation.functional.refine import Bounds, refine
-from vaebench.evaluation.metrics.estimate import Estimate, Unavailable, mean, quantiles
-from vaebench.evaluation.metrics.metric import ANY, NO_ELBO, NO_MODEL, Metric
+from vaebench.evaluation.functional.summaries import quantiles
 from vaebench.evaluation.metrics.subject import Subject
+from vaebench.models.metric import ELBO, MODEL, Measurement, Metric, Unavailable
 
 #: Images whose draws are taken together, and pixels that a CPU decodes at a time.
 _TOGETHER, _PIXELS = 256, 2**18
 
 
-def elbo(subject: Subject) -> Estimate:
+def elbo(subject: Subject) -> Measurement:
     """The evidence lower bound, with its Monte Carlo error."""
     terms = subject.terms
     detail = {"monte_carlo_se": _total(terms.elbo_error)}
-    return mean(terms.elbo, detail=detail, **subject.depends(draws=terms.draws))
+    return Measurement.mean(terms.elbo, detail=detail, **subject.depends(draws=terms.draws))
 
 
 def _total(squares: Tensor) -> float:
@@ -33,12 +33,12 @@ def _total(squares: Tensor) -> float:
     return math.sqrt(squares.double().sum().item()) / len(squares)
 
 
-def distortion(subject: Subject) -> Estimate:
+def distortion(subject: Subject) -> Measurement:
     """The expected negative log-likelihood of a draw from q."""
-    return mean(-subject.terms.log_px, **subject.depends(draws=subject.terms.draws))
+    return Measurement.mean(-subject.terms.log_px, **subject.depends(draws=subject.terms.draws))
 
 
-def importance_weighted(subject: Subject) -> Estimate:
+def importance_weighted(subject: Subject) -> Measurement:
     """The K-sample bound of the first images, with its curve over smaller K."""
     curves = [
         importance_curve(
@@ -55,7 +55,7 @@ def importance_weighted(subject: Subject) -> Estimate:
     n = bounds.shape[1]
     se = (bounds.std(1) / math.sqrt(n)).tolist() if n > 1 else [None] * len(bounds)
     detail = {"curve": {"k": list(curves[0].k), "bound": bounds.mean(1).tolist(), "se": se}}
-    return mean(bounds[-1], detail=detail, **subject.depends(K=subject.iw_samples))
+    return Measurement.mean(bounds[-1], detail=detail, **subject.depends(K=subject.iw_samples))
 
 
 def _rows(subject: Subject) -> int:
@@ -65,18 +65,18 @@ def _rows(subject: Subject) -> int:
     return min(subject.chunk, max(64, _PIXELS // math.prod(subject.images.shape)))
 
 
-def annealed(subject: Subject) -> Estimate:
+def annealed(subject: Subject) -> Measurement:
     """The AIS estimate, computed once for all columns that need it."""
     return subject.once(ais_estimate)
 
 
-def inference_gap(subject: Subject) -> Estimate:
+def inference_gap(subject: Subject) -> Measurement:
     """How far the ELBO is below the AIS estimate, image by image."""
     ais = annealed(subject)
     assert ais.per_image is not None
     count = len(ais.per_image)
     gaps = ais.per_image.double().cpu() - subject.terms.elbo[:count].double().cpu()
-    return mean(gaps, ais.warning, quantiles(gaps), **ais.depends)
+    return Measurement.mean(gaps, ais.warning, quantiles(gaps), **ais.depends)
 
 
 def _refined(subject: Subject) -> Bounds:
@@ -90,20 +90,20 @@ def _refined(subject: Subject) -> Bounds:
     return found
 
 
-def approximation_gap(subject: Subject) -> Estimate:
+def approximation_gap(subject: Subject) -> Measurement:
     """How far the ELBO of the best q of its family is below the AIS estimate."""
     best = subject.once(_refined).best.double().cpu()
     ais = annealed(subject)
     assert ais.per_image is not None
     gaps = ais.per_image.double().cpu() - best
-    return mean(gaps, ais.warning, quantiles(gaps), **ais.depends)
+    return Measurement.mean(gaps, ais.warning, quantiles(gaps), **ais.depends)
 
 
-def amortisation_gap(subject: Subject) -> Estimate:
+def amortisation_gap(subject: Subject) -> Measurement:
     """How far the encoder's q is below the best one of its family."""
     found = subject.once(_refined)
     gaps = (found.best - found.encoder).double()
-    return mean(gaps, None, quantiles(gaps), **subject.depends(steps=200))
+    return Measurement.mean(gaps, None, quantiles(gaps), **subject.depends(steps=200))
 
 
 class _LogLikelihood:
@@ -153,12 +153,12 @@ def _bracket(subject: Subject) -> tuple[float | None, Bracket]:
         raise Unavailable(str(error)) from error
 
 
-def bdmc_estimate(subject: Subject) -> Estimate:
+def bdmc_estimate(subject: Subject) -> Measurement:
     """The mean gap of the bracket, on images simulated from the model."""
     _, found = subject.once(_bracket)
     cost = found.lower.evaluations.double().mean().item()
     depends = subject.depends(chains=len(found.lower.log_weights), evaluations=round(cost))
-    return Estimate(
+    return Measurement(
         found.mean_gap,
         len(found.gap),
         found.mean_gap_se,
@@ -166,7 +166,7 @@ def bdmc_estimate(subject: Subject) -> Estimate:
     )
 
 
-def ais_estimate(subject: Subject) -> Estimate:
+def ais_estimate(subject: Subject) -> Measurement:
     """The mean over images, with the sampler's own error and cost beside it."""
     x = subject.x[: subject.ais_images]
     wish = _effort(subject)
@@ -200,7 +200,7 @@ def ais_estimate(subject: Subject) -> Estimate:
         **bracket,
     )
     values = found.log_likelihood
-    return Estimate(
+    return Measurement(
         values.mean().item(),
         n,
         values.std().item() / math.sqrt(n) if n > 1 else None,
@@ -212,86 +212,94 @@ def ais_estimate(subject: Subject) -> Estimate:
 
 METRICS = (
     Metric(
-        "log_likelihood_ais",
-        "ais",
-        "log p(x), AIS",
-        "nats/image",
-        "higher",
-        "Log-likelihood by annealed importance sampling: a stochastic lower bound, nearly tight.",
-        NO_MODEL,
-        annealed,
+        name="log_likelihood_ais",
+        group="ais",
+        title="log p(x), AIS",
+        unit="nats/image",
+        better="higher",
+        description=(
+            "Log-likelihood by annealed importance sampling: a stochastic lower bound, nearly "
+            "tight."
+        ),
+        needs=MODEL,
+        compute=annealed,
     ),
     Metric(
-        "bdmc_gap",
-        "bdmc",
-        "BDMC gap",
-        "nats/image",
-        "lower",
-        "Upper minus lower stochastic bound on log p(x) of images simulated from the model.",
-        NO_MODEL,
-        bdmc_estimate,
+        name="bdmc_gap",
+        group="bdmc",
+        title="BDMC gap",
+        unit="nats/image",
+        better="lower",
+        description=(
+            "Upper minus lower stochastic bound on log p(x) of images simulated from the model."
+        ),
+        needs=MODEL,
+        compute=bdmc_estimate,
         costly=True,
     ),
     Metric(
-        "iwae_{k}",
-        "iwae",
-        "L_K",
-        "nats/image",
-        "higher",
-        "Importance-weighted bound with K draws from q: a lower bound on log p(x).",
-        NO_ELBO,
-        importance_weighted,
+        name="iwae_{k}",
+        group="iwae",
+        title="L_K",
+        unit="nats/image",
+        better="higher",
+        description="Importance-weighted bound with K draws from q: a lower bound on log p(x).",
+        needs=ELBO,
+        compute=importance_weighted,
     ),
     Metric(
-        "elbo",
-        "elbo",
-        "ELBO",
-        "nats/image",
-        "higher",
-        "Evidence lower bound, whatever the variant was trained for.",
-        NO_ELBO,
-        elbo,
+        name="elbo",
+        group="elbo",
+        title="ELBO",
+        unit="nats/image",
+        better="higher",
+        description="Evidence lower bound, whatever the variant was trained for.",
+        needs=ELBO,
+        compute=elbo,
     ),
     Metric(
-        "distortion",
-        "elbo",
-        "Distortion",
-        "nats/image",
-        "lower",
-        "-E_q[log p(x|z)]: what is lost in reconstruction.",
-        ANY,
-        distortion,
+        name="distortion",
+        group="elbo",
+        title="Distortion",
+        unit="nats/image",
+        better="lower",
+        description="-E_q[log p(x|z)]: what is lost in reconstruction.",
+        compute=distortion,
     ),
     Metric(
-        "inference_gap",
-        "gaps",
-        "Inference gap",
-        "nats/image",
-        "lower",
-        "log p(x) by AIS minus the ELBO: what the encoder's q costs.",
-        NO_ELBO,
-        inference_gap,
+        name="inference_gap",
+        group="gaps",
+        title="Inference gap",
+        unit="nats/image",
+        better="lower",
+        description="log p(x) by AIS minus the ELBO: what the encoder's q costs.",
+        needs=ELBO,
+        compute=inference_gap,
     ),
     Metric(
-        "approximation_gap",
-        "gaps",
-        "Approximation gap",
-        "nats/image",
-        "lower",
-        "log p(x) by AIS minus the ELBO of the best q of its family: what the family costs.",
-        NO_ELBO,
-        approximation_gap,
+        name="approximation_gap",
+        group="gaps",
+        title="Approximation gap",
+        unit="nats/image",
+        better="lower",
+        description=(
+            "log p(x) by AIS minus the ELBO of the best q of its family: what the family costs."
+        ),
+        needs=ELBO,
+        compute=approximation_gap,
         costly=True,
     ),
     Metric(
-        "amortisation_gap",
-        "gaps",
-        "Amortisation gap",
-        "nats/image",
-        "lower",
-        "ELBO of the best q of its family minus that of the encoder's: what amortisation costs.",
-        NO_ELBO,
-        amortisation_gap,
+        name="amortisation_gap",
+        group="gaps",
+        title="Amortisation gap",
+        unit="nats/image",
+        better="lower",
+        description=(
+            "ELBO of the best q of its family minus that of the encoder's: what amortisation costs."
+        ),
+        needs=ELBO,
+        compute=amortisation_gap,
         costly=True,
     ),
 )

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from vaebench.data.images import Split
 from vaebench.evaluation.functional import novelty
-from vaebench.evaluation.metrics.estimate import Estimate, Unavailable, quantiles
+from vaebench.evaluation.functional.summaries import quantiles
 from vaebench.evaluation.metrics.features import MOST_DIMENSIONS
-from vaebench.evaluation.metrics.metric import NO_ELBO, NO_MODEL, Metric
 from vaebench.evaluation.metrics.subject import MOST_IMAGES, Subject
+from vaebench.models.metric import ELBO, MODEL, Measurement, Metric, Unavailable
 
 #: Images that a search for neighbours, or a set of foreign images, takes at most.
 MOST_QUERIES = 1000
@@ -21,14 +21,14 @@ DRAWS = 8
 PAIRS = 16
 
 
-def generalisation_gap(subject: Subject) -> Estimate:
+def generalisation_gap(subject: Subject) -> Measurement:
     """How much higher the ELBO is on training images."""
     count = min(len(subject.x), len(subject.images.train))
     pixels = subject.images.train.pixels[:count]
     known = subject.terms_of(subject.observe(Split(pixels), "train"), "training draws").elbo
     new = subject.terms.elbo
     se = math.sqrt((known.double().var() / count + new.double().var() / len(new)).item())
-    return Estimate(
+    return Measurement(
         (known.double().mean() - new.double().mean()).item(),
         count,
         se,
@@ -64,10 +64,10 @@ def closest(subject: Subject) -> Closest:
     return Closest(samples, rows, real, len(points))
 
 
-def copies(subject: Subject) -> Estimate:
+def copies(subject: Subject) -> Measurement:
     """How often a sample is nearer to a training image than a test image is."""
     found = subject.once(closest)
-    return Estimate(
+    return Measurement(
         novelty.auroc(found.real, found.samples),
         len(found.samples),
         novelty.auroc_error(found.real, found.samples),
@@ -81,12 +81,12 @@ def copies(subject: Subject) -> Estimate:
     )
 
 
-def missed_classes(subject: Subject) -> Estimate:
+def missed_classes(subject: Subject) -> Measurement:
     """How many classes samples have less than a tenth as often as test images."""
     extractor = subject.extractor
     samples = novelty.shares(extractor.logits(subject.sample_features))
     real = novelty.shares(extractor.logits(subject.real.features))
-    return Estimate(
+    return Measurement(
         novelty.missed(samples, real),
         len(subject.sample_features),
         None,
@@ -106,14 +106,14 @@ def _held_out(subject: Subject, count: int) -> Tensor:
     return subject.images.outside.pixels[:count]
 
 
-def _detection(foreign: Callable[[Subject, int], Tensor]) -> Callable[[Subject], Estimate]:
-    def compute(subject: Subject) -> Estimate:
+def _detection(foreign: Callable[[Subject, int], Tensor]) -> Callable[[Subject], Measurement]:
+    def compute(subject: Subject) -> Measurement:
         count = min(len(subject.x), MOST_QUERIES)
         x = subject.observe(Split(foreign(subject, count)), "foreign")
         outside, inside = (
             subject.terms_of(some, "foreign draws", DRAWS).elbo for some in (x, subject.x[:count])
         )
-        return Estimate(
+        return Measurement(
             novelty.auroc(inside, outside),
             len(inside),
             novelty.auroc_error(inside, outside),
@@ -126,48 +126,54 @@ def _detection(foreign: Callable[[Subject, int], Tensor]) -> Callable[[Subject],
 
 METRICS = (
     Metric(
-        "generalisation_gap",
-        "overfitting",
-        "Generalisation gap",
-        "nats/image",
-        "lower",
-        "ELBO of training images minus that of test images: what is learnt by heart.",
-        NO_ELBO,
-        generalisation_gap,
+        name="generalisation_gap",
+        group="overfitting",
+        title="Generalisation gap",
+        unit="nats/image",
+        better="lower",
+        description="ELBO of training images minus that of test images: what is learnt by heart.",
+        needs=ELBO,
+        compute=generalisation_gap,
         costly=True,
     ),
     Metric(
-        "copies_{extractor}",
-        "overfitting",
-        "Nearness to training images",
-        "probability",
-        None,
-        "Probability that a sample is nearer to its nearest training image, in features, than a "
-        "test image is to its own: 1/2 where samples are as new as test images, 1 for copies.",
-        NO_MODEL,
-        copies,
+        name="copies_{extractor}",
+        group="overfitting",
+        title="Nearness to training images",
+        unit="probability",
+        description=(
+            "Probability that a sample is nearer to its nearest training image, in features, than "
+            "a test image is to its own: 1/2 where samples are as new as test images, 1 for "
+            "copies."
+        ),
+        needs=MODEL,
+        compute=copies,
         costly=True,
     ),
     Metric(
-        "missed_classes_{extractor}",
-        "modes",
-        "Missed classes",
-        "classes",
-        "lower",
-        "Classes that the extractor's classifier sees in samples less than a tenth as often as in "
-        "test images.",
-        NO_MODEL,
-        missed_classes,
+        name="missed_classes_{extractor}",
+        group="modes",
+        title="Missed classes",
+        unit="classes",
+        better="lower",
+        description=(
+            "Classes that the extractor's classifier sees in samples less than a tenth as often as"
+            " in test images."
+        ),
+        needs=MODEL,
+        compute=missed_classes,
     ),
     Metric(
-        "ood_photographs",
-        "ood",
-        "Photographs told apart",
-        "AUROC",
-        "higher",
-        "Probability that the ELBO of a test image exceeds that of a patch of a photograph.",
-        NO_ELBO,
-        _detection(
+        name="ood_photographs",
+        group="ood",
+        title="Photographs told apart",
+        unit="AUROC",
+        better="higher",
+        description=(
+            "Probability that the ELBO of a test image exceeds that of a patch of a photograph."
+        ),
+        needs=ELBO,
+        compute=_detection(
             lambda subject, count: novelty.photographs(
                 count, subject.images.shape, subject.images.levels
             )
@@ -175,26 +181,33 @@ METRICS = (
         costly=True,
     ),
     Metric(
-        "ood_shuffled",
-        "ood",
-        "Shuffled images told apart",
-        "AUROC",
-        "higher",
-        "Probability that the ELBO of a test image exceeds that of one with its pixels shuffled.",
-        NO_ELBO,
-        _detection(lambda subject, count: novelty.shuffled(subject.images.test.pixels[:count])),
+        name="ood_shuffled",
+        group="ood",
+        title="Shuffled images told apart",
+        unit="AUROC",
+        better="higher",
+        description=(
+            "Probability that the ELBO of a test image exceeds that of one with its pixels "
+            "shuffled."
+        ),
+        needs=ELBO,
+        compute=_detection(
+            lambda subject, count: novelty.shuffled(subject.images.test.pixels[:count])
+        ),
         costly=True,
     ),
     Metric(
-        "ood_class",
-        "ood",
-        "Held-out class told apart",
-        "AUROC",
-        "higher",
-        "Probability that the ELBO of a test image exceeds that of an image of the class that "
-        "training never saw, as with --dataset digits[without=9].",
-        NO_ELBO,
-        _detection(_held_out),
+        name="ood_class",
+        group="ood",
+        title="Held-out class told apart",
+        unit="AUROC",
+        better="higher",
+        description=(
+            "Probability that the ELBO of a test image exceeds that of an image of the class that "
+            "training never saw, as with --dataset digits[without=9]."
+        ),
+        needs=ELBO,
+        compute=_detection(_held_out),
         costly=True,
     ),
 )

@@ -8,9 +8,8 @@ from torch import Tensor
 
 from vaebench.data.images import Split
 from vaebench.evaluation.functional.probes import Probe, accuracy, linear, nearest
-from vaebench.evaluation.metrics.estimate import Estimate, Unavailable, mean
-from vaebench.evaluation.metrics.metric import ANY, Metric
 from vaebench.evaluation.metrics.subject import Subject
+from vaebench.models.metric import Measurement, Metric, Unavailable
 
 #: Labels that a probe sees, None for all, and over how many draws of them it is averaged.
 BUDGETS = {"100": (100, 5), "1000": (1000, 1), "all": (None, 1)}
@@ -45,8 +44,8 @@ def _pixels(split: Split) -> np.ndarray:
     return split.pixels.flatten(1).numpy().astype(np.float64)
 
 
-def _compute(probe: Probe, budget: int | None, repeats: int) -> Callable[[Subject], Estimate]:
-    def compute(subject: Subject) -> Estimate:
+def _compute(probe: Probe, budget: int | None, repeats: int) -> Callable[[Subject], Measurement]:
+    def compute(subject: Subject) -> Measurement:
         train, test = _labels(subject.images.train), _labels(subject.images.test)
         if len(train) < (budget or 1):
             raise Unavailable(f"there are {len(train)} training images")
@@ -61,20 +60,22 @@ def _compute(probe: Probe, budget: int | None, repeats: int) -> Callable[[Subjec
         )
         majority = float((test == np.bincount(train).argmax()).mean())
         used = len(train) if budget is None else budget
-        return mean(
+        return Measurement.mean(
             torch.from_numpy(right), None, {"majority": majority}, labels=used, subsets=repeats
         )
 
     return compute
 
 
-def _of_pixels(probe: Probe, budget: int) -> Callable[[Subject], Estimate]:
-    def compute(subject: Subject) -> Estimate:
+def _of_pixels(probe: Probe, budget: int) -> Callable[[Subject], Measurement]:
+    def compute(subject: Subject) -> Measurement:
         train, test = subject.images.train, subject.images.test
         parts = _pixels(train), _labels(train), _pixels(test), _labels(test)
         if len(train) < budget:
             raise Unavailable(f"there are {len(train)} training images")
-        return mean(torch.from_numpy(accuracy(probe, *parts, budget=budget)), labels=budget)
+        return Measurement.mean(
+            torch.from_numpy(accuracy(probe, *parts, budget=budget)), labels=budget
+        )
 
     return compute
 
@@ -83,25 +84,23 @@ def _metrics() -> Iterator[Metric]:
     for name, (probe, title, words) in PROBES.items():
         for label, (budget, repeats) in BUDGETS.items():
             yield Metric(
-                f"probe_{name}_{label}",
-                "probe",
-                f"{title}, {label} labels",
-                "accuracy",
-                "higher",
-                f"Test accuracy of {words} on posterior means, from {label} labels.",
-                ANY,
-                _compute(probe, budget, repeats),
+                name=f"probe_{name}_{label}",
+                group="probe",
+                title=f"{title}, {label} labels",
+                unit="accuracy",
+                better="higher",
+                description=f"Test accuracy of {words} on posterior means, from {label} labels.",
+                compute=_compute(probe, budget, repeats),
                 costly=True,
             )
         yield Metric(
-            f"probe_{name}_1000_real",
-            "probe",
-            f"{title} on pixels, 1000 labels",
-            "accuracy",
-            "higher",
-            f"Test accuracy of {words} on the pixels themselves, from 1000 labels.",
-            ANY,
-            _of_pixels(probe, 1000),
+            name=f"probe_{name}_1000_real",
+            group="probe",
+            title=f"{title} on pixels, 1000 labels",
+            unit="accuracy",
+            better="higher",
+            description=f"Test accuracy of {words} on the pixels themselves, from 1000 labels.",
+            compute=_of_pixels(probe, 1000),
             costly=True,
         )
 

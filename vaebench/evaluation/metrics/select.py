@@ -15,9 +15,8 @@ from vaebench.evaluation.metrics import (
     representations,
 )
 from vaebench.evaluation.metrics.coherence import contradiction
-from vaebench.evaluation.metrics.estimate import Unavailable
-from vaebench.evaluation.metrics.metric import Metric
 from vaebench.evaluation.metrics.subject import Subject
+from vaebench.models.metric import Metric, Unavailable
 
 METRICS: tuple[Metric, ...] = (
     *likelihood.METRICS,
@@ -72,14 +71,14 @@ def evaluate(
     for done, metric in enumerate(metrics):
         report(done)
         clock = time.perf_counter()
-        broken = [law for law in subject.variant.deviations if law in metric.laws]
+        broken = [law for law in subject.variant.deviations if law in metric.needs]
         reason, found = "; ".join(subject.variant.deviations[law] for law in broken), None
         if not broken:
             try:
                 found = metric.compute(subject)
             except (Unavailable, UserError) as error:
                 reason = str(error)
-        records[metric.column(subject)] = {
+        records[subject.column(metric)] = {
             "title": metric.title,
             "unit": metric.unit,
             "better": metric.better,
@@ -98,9 +97,9 @@ def evaluate(
     resting = [
         m
         for m in metrics
-        if "density" in m.laws and records[m.column(subject)]["value"] is not None
+        if "density" in m.needs and records[subject.column(m)]["value"] is not None
     ]
     if resting and (why := contradiction(subject)):
         for metric in resting:
-            records[metric.column(subject)] |= _NOTHING | {"reason": why}
+            records[subject.column(metric)] |= _NOTHING | {"reason": why}
     return records

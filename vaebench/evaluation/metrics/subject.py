@@ -18,6 +18,7 @@ from vaebench.evaluation.features.extractor import EXTRACTORS, Extractor, extrac
 from vaebench.evaluation.functional.posteriors import posterior_means
 from vaebench.models.draw import Draw
 from vaebench.models.likelihoods import grey
+from vaebench.models.metric import Metric
 from vaebench.models.objectives import elbo
 from vaebench.models.vae import VAE
 from vaebench.models.variant import Variant
@@ -248,6 +249,10 @@ class Subject:
             draws = 256 if len(x) <= 5000 else 64
             parts = [posterior_means(self.model.encode(some), draws)[0] for some in x.split(512)]
         return torch.cat(parts).double().cpu()
+
+    def column(self, metric: Metric) -> str:
+        """The name of a metric's column."""
+        return metric.column(self.extractor_name, self.iw_samples)
 
     def depends(self, **more: Any) -> dict[str, Any]:
         """What every likelihood depends on, and more."""

@@ -1,0 +1,21 @@
+"""The words that a metric declares itself in, shared by what measures and what reports."""
+
+import re
+from typing import Literal, get_args
+
+#: Which way is a merit.
+Better = Literal["higher", "lower"]
+#: The part that a metric plays in sentences and plots; of several with one role the first counts.
+#:
+#: - likelihood: an estimate of log p(x), and elbo, the evidence lower bound;
+#: - bound: an importance-weighted bound with K draws, its curve over K in ``detail["curve"]``;
+#: - rate and distortion: the terms of the ELBO, the rate of each latent dimension in
+#:   ``detail["per_dimension"]``;
+#: - samples: the quality of samples;
+#: - cost: what training took.
+Role = Literal["likelihood", "elbo", "bound", "rate", "distortion", "samples", "cost"]
+ROLES: tuple[Role, ...] = get_args(Role)
+#: What a setting's or a metric's column is called; it becomes the head of a column in a CSV.
+COLUMN = re.compile(r"[A-Za-z][\w.\[\]=,+-]{0,99}")
+#: What a table appends to a metric's column: its error, and its interval over seeds.
+SUFFIXES = ("_se", "_ci_low", "_ci_high")

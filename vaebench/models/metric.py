@@ -1,0 +1,136 @@
+"""What a metric declares about itself, and the number that it finds."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from string import Formatter
+from typing import Any
+
+from torch import Tensor
+
+from vaebench.config.metric import COLUMN, ROLES, SUFFIXES, Better, Role
+from vaebench.errors import UserError
+from vaebench.models.variant import LAWS
+
+#: The laws of `LAWS` that numbers of the usual kinds need.
+NOTHING: frozenset[str] = frozenset()
+MODEL = frozenset({"likelihood"})
+DENSITY = frozenset({"density"})
+ELBO = frozenset({"density", "likelihood", "support"})
+#: What a metric's name may hold in braces.
+PARAMETERS = ("extractor", "k")
+
+
+class Unavailable(Exception):
+    """A number that cannot be computed honestly; the text is the reason that the table shows."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A metric's value for one cell.
+
+    Attributes:
+        value: The number.
+        n: Number of images.
+        se: Standard error of the mean over images, where the value is one.
+        depends: What the number depends on, as numbers and short texts.
+        per_image: Values (N,) of the first N test images, for paired comparisons.
+        warning: Why the number deserves caution, or nothing.
+        detail: What else was seen on the way, as plain data: numbers, lists, histograms.
+    """
+
+    value: float
+    n: int
+    se: float | None = None
+    depends: dict[str, Any] = field(default_factory=dict)
+    per_image: Tensor | None = None
+    warning: str | None = None
+    detail: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def mean(
+        cls,
+        values: Tensor,
+        warning: str | None = None,
+        detail: dict[str, Any] | None = None,
+        **depends: Any,
+    ) -> "Measurement":
+        """The mean of values (N,) of the first N test images, with its standard error over them."""
+        values = values.detach().double().cpu()
+        n = len(values)
+        se = values.std().item() / math.sqrt(n) if n > 1 else None
+        return cls(values.mean().item(), n, se, depends, values, warning, detail or {})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A number of a trained model: how it is computed, named and shown.
+
+    Attributes:
+        name: The column; `{extractor}` stands for the feature extractor and `{k}` for the number
+            of draws of the importance-weighted bound, where the number depends on them.
+        title: The name in words.
+        unit: The unit.
+        better: ``higher``, ``lower``, or None where neither is a merit.
+        description: One sentence.
+        compute: Maps the `Subject` to the `Measurement`; raises `Unavailable` with the reason
+            where there is no honest number.
+        group: What ``--metrics`` also selects it by, and its time is counted under.
+        needs: Laws that a variant must keep for the number to mean anything: ``bound``,
+            ``support``, ``density`` or ``likelihood``, see `Variant.deviations`.
+        costly: Computed only when it is asked for.
+        head: The short name at the head of its column; without one the title stands there.
+        place: The order in the main table, from the left; None keeps it out of the main table.
+        keep: The order in which a narrow terminal gives columns up, the smallest first.
+        error: Whether a terminal shows the error too.
+        role: The part that it plays in the report's sentences and plots, see `ROLES`.
+        reference: The name of the metric that says what real images score.
+    """
+
+    name: str
+    title: str
+    unit: str
+    description: str
+    compute: Callable[[Any], Measurement]
+    better: Better | None = None
+    group: str = ""
+    needs: frozenset[str] = NOTHING
+    costly: bool = False
+    head: str = ""
+    place: int | None = None
+    keep: int = 0
+    error: bool = False
+    role: Role | None = None
+    reference: str = ""
+
+    def __post_init__(self) -> None:
+        """Check what was declared; UserError where it cannot be shown."""
+        _expect(self, "better", self.better, (None, "higher", "lower"))
+        _expect(self, "role", self.role, (None, *ROLES))
+        for law in self.needs:
+            _expect(self, "needs", law, tuple(LAWS))
+        if not callable(self.compute):
+            raise UserError(f"The metric {self.name!r} has no function to compute it.")
+        try:
+            column = self.column("x", 1)
+        except (KeyError, IndexError, ValueError, AttributeError):
+            column = ""
+        if not COLUMN.fullmatch(column) or column.endswith(SUFFIXES):
+            raise UserError(
+                f"The metric name {self.name!r} must begin with a letter, hold letters, digits and "
+                f"_ . + - besides {{extractor}} and {{k}}, and not end in {', '.join(SUFFIXES)}."
+            )
+
+    def column(self, extractor: str, k: int) -> str:
+        """The column's name with an extractor and a number of draws."""
+        return self.name.format(extractor=extractor, k=k)
+
+    def takes(self, parameter: str) -> bool:
+        """Whether the name depends on ``extractor`` or ``k``."""
+        return parameter in {part for _, part, _, _ in Formatter().parse(self.name)}
+
+
+def _expect(metric: Metric, what: str, given: Any, known: tuple[Any, ...]) -> None:
+    if given not in known:
+        words = ", ".join(repr(one) for one in known)
+        raise UserError(f"The metric {metric.name!r} says {what} {given!r}; it is one of {words}.")
