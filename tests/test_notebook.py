@@ -12,7 +12,7 @@ from tests.cells import digits
 from tests.finished import train
 from vaebench.errors import UserError
 from vaebench.evaluation.grid import grid
-from vaebench.execution.restore import restore
+from vaebench.execution.restore import codec
 from vaebench.runs import files
 
 
@@ -58,7 +58,7 @@ def test_no_run_is_an_error(tmp_path):
 
 def test_the_restored_model_is_the_one_that_was_evaluated(folder, run):
     for name, record in run.records.items():
-        trained = restore(folder, record)
+        trained = codec(folder, record)
         samples = trained.sample(400, seed=0)[:64]
         assert grid(samples) == (folder / "cells" / name / "samples.png").read_bytes()
         model = run.model(name)
@@ -67,7 +67,7 @@ def test_the_restored_model_is_the_one_that_was_evaluated(folder, run):
 
 
 def test_codes_and_pictures_have_the_shapes_of_the_model(folder, run):
-    trained = restore(folder, run.records[run.find("gmm")])
+    trained = codec(folder, run.records[run.find("gmm")])
     pictures = digits().test.pixels[:5] / 16
     z = trained.encode(pictures)
     assert z.shape == (5, 3)

@@ -46,7 +46,7 @@ def measure(offset, scale, *names):
     torch.manual_seed(0)
     kind = type("Kind", (Student,), {"offset": offset, "scale": scale})
     variant = Variant("mine", kind)
-    model, _ = build(cell(), variant, digits())
+    model = build(cell(), variant, digits()).model
     subject = Subject(
         model=model.eval().requires_grad_(False),
         variant=variant,

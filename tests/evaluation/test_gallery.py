@@ -53,7 +53,7 @@ def test_the_map_covers_the_plane_with_the_second_code_upwards():
 
 def test_pictures_of_codes_look_at_a_limited_number_of_images(monkeypatch, tmp_path):
     seen = []
-    model, _ = build(cell(plugin="iaf"), catalogue().variant("iaf"), digits())
+    model = build(cell(plugin="iaf"), catalogue().variant("iaf"), digits()).model
     test = Split(digits().test.pixels.repeat(2, 1, 1, 1))
     subject = Subject(
         model.eval().requires_grad_(False),
@@ -73,7 +73,7 @@ def test_pictures_of_codes_look_at_a_limited_number_of_images(monkeypatch, tmp_p
 
 
 def test_a_film_disturbs_neither_model_nor_noise(tmp_path):
-    model, _ = build(cell(), catalogue().variant("gaussian"), digits())
+    model = build(cell(), catalogue().variant("gaussian"), digits()).model
     model.train()
     state = torch.get_rng_state()
     film = gallery.Film(tmp_path, 0, 40)
@@ -90,7 +90,7 @@ def test_a_film_disturbs_neither_model_nor_noise(tmp_path):
 
 def test_a_film_goes_on_after_an_interruption(tmp_path):
     """The first epochs are filmed by one process, the others by the next; the third one stops."""
-    model, _ = build(cell(), catalogue().variant("gaussian"), digits())
+    model = build(cell(), catalogue().variant("gaussian"), digits()).model
     whole, first, second = (gallery.Film(tmp_path / name, 0, 8) for name in ("a", "b", "b"))
     for epoch in range(1, 9):
         with torch.no_grad():

@@ -30,7 +30,7 @@ def many(count):
 
 def subject(plugin="gaussian", images=None, **more):
     variant = catalogue().variant(plugin)
-    model, _ = build(cell(plugin=plugin), variant, digits())
+    model = build(cell(plugin=plugin), variant, digits()).model
     model.eval().requires_grad_(False)
     settings = {"ais_images": 3, "iw_samples": 8, "iw_images": 50} | more
     return Subject(

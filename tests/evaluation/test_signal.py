@@ -11,7 +11,7 @@ from vaebench.training.build import build
 
 def subject(plugin):
     variant = catalogue().variant(plugin)
-    model, _ = build(cell(plugin=plugin, backbone="mlp", width=16), variant, digits())
+    model = build(cell(plugin=plugin, backbone="mlp", width=16), variant, digits()).model
     model.eval().requires_grad_(False)
     return Subject(
         model=model,

@@ -63,8 +63,8 @@ def test_groups_have_their_own_targets_and_cells_without_an_elbo_none():
 def test_training_keeps_its_clock_beside_the_elbo():
     one = cell(epochs=3)
     variant = catalogue().variant("gaussian")
-    model, critic = build(one, variant, digits())
-    done = fit(one, variant, digits(), model, critic, next(model.parameters()).device, lambda _: 0)
+    made = build(one, variant, digits())
+    done = fit(made, lambda _: 0)
     seconds = [row["seconds"] for row in done.history]
     assert 0 < seconds[0] < seconds[1] < seconds[2] <= done.seconds
 

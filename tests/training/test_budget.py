@@ -1,7 +1,5 @@
 """A budget ends training when as much is spent as it grants, whatever a step costs."""
 
-import torch
-
 from tests.cells import cell, digits
 from vaebench import Gaussian, Variant, iwae
 from vaebench.training.build import build
@@ -13,8 +11,8 @@ BATCHES = 1197 // 128
 def train(samples, **changes):
     one = cell(**changes)
     variant = Variant("iwae", Gaussian, iwae, samples=samples)
-    model, critic = build(one, variant, digits())
-    return fit(one, variant, digits(), model, critic, torch.device("cpu"), lambda done: None)
+    made = build(one, variant, digits())
+    return fit(made, lambda done: None)
 
 
 def test_decoder_passes_are_those_of_training():

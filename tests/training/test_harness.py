@@ -31,23 +31,26 @@ class Wide(Posterior):
 
 def train(variant=GAUSSIAN, **changes):
     one = cell(**changes)
-    model, critic = build(one, variant, digits())
-    done = fit(one, variant, digits(), model, critic, CPU, lambda done: None)
+    made = build(one, variant, digits())
+    model, critic = made.model, made.critic
+    done = fit(made, lambda done: None)
     return model, critic, done.history, done.epoch
 
 
 def test_every_variant_starts_from_the_same_weights():
     one = cell(critic="patchgan")
-    first, first_critic = build(one, GAUSSIAN, digits())
+    made = build(one, GAUSSIAN, digits())
+    first, first_critic = made.model, made.critic
     torch.rand(1000)
-    second, second_critic = build(one, Variant("wide", Wide, samples=7), digits())
+    made = build(one, Variant("wide", Wide, samples=7), digits())
+    second, second_critic = made.model, made.critic
     for part in ("encoder", "decoder"):
         a, b = getattr(first, part).state_dict(), getattr(second, part).state_dict()
         assert a.keys() == b.keys()
         assert all(torch.equal(a[k], b[k]) for k in a)
     a, b = first_critic.state_dict(), second_critic.state_dict()
     assert all(torch.equal(a[k], b[k]) for k in a)
-    other, _ = build(replace(one, seed=1), GAUSSIAN, digits())
+    other = build(replace(one, seed=1), GAUSSIAN, digits()).model
     assert not torch.equal(first.decoder.layers[0].weight, other.decoder.layers[0].weight)
 
 
@@ -79,7 +82,7 @@ def test_the_bound_rises_and_the_history_adds_up():
 
 def test_the_critic_learns_beside_the_model():
     one = cell(critic="patchgan")
-    _, before = build(one, GAUSSIAN, digits())
+    before = build(one, GAUSSIAN, digits()).critic
     _, critic, history, _ = train(critic="patchgan", epochs=3)
     assert not torch.equal(before.layers[0].bias, critic.layers[0].bias)
     assert {"train_critic", "train_decoder_against_critic"} <= history[0].keys()
@@ -167,7 +170,7 @@ def test_the_papers_schedule_has_eight_stages_of_growing_length():
 @pytest.mark.parametrize("plugin", ["gaussian", "gmm"])
 def test_the_critic_sees_what_the_likelihood_was_computed_from(plugin):
     variant = catalogue().variant(plugin)
-    model, _ = build(cell(plugin=plugin), variant, digits())
+    model = build(cell(plugin=plugin), variant, digits()).model
     x = torch.rand(5, 1, 8, 8).round()
     draw, outputs = model.draw_decoded(x, 3)
     torch.testing.assert_close(outputs, model.decode(draw.z))
@@ -177,5 +180,5 @@ def test_the_critic_sees_what_the_likelihood_was_computed_from(plugin):
 @pytest.mark.parametrize(("backbone", "width", "channels"), [("resnetv2", 4, 8), ("mlp", 200, 64)])
 def test_the_critic_is_no_wider_than_the_papers(backbone, width, channels):
     one = cell(backbone=backbone, width=width, critic="patchgan")
-    _, critic = build(one, catalogue().variant("gaussian"), digits())
+    critic = build(one, catalogue().variant("gaussian"), digits()).critic
     assert critic.layers[0].out_channels == channels

@@ -21,6 +21,7 @@ from vaebench.execution.worker import plan
 from vaebench.models.draw import Draw
 from vaebench.registry.catalogue import catalogue
 from vaebench.training.build import build
+from vaebench.training.checkpoint import Keeper
 from vaebench.training.fit import fit
 
 CPU = torch.device("cpu")
@@ -54,7 +55,7 @@ def gradients(ranks):
         torch.distributed.init_process_group("gloo", address, rank=ranks.rank, world_size=2)
     torch.manual_seed(0)
     variant = catalogue().variant("gamix[corrected=true]")
-    model, _ = build(cell(), variant, digits())
+    model = build(cell(), variant, digits()).model
     model.double()
     x = torch.rand(6, 1, 8, 8, dtype=torch.float64).round()
     draw: Draw = model.draw(ranks.mine(x), 3, ranks=ranks)
@@ -83,8 +84,9 @@ def untimed(history):
 def trained(ranks, plugin, changes):
     one = cell(plugin=plugin, **changes)
     variant = catalogue().variant(plugin)
-    model, critic = build(one, variant, digits())
-    done = fit(one, variant, digits(), model, critic, CPU, lambda row: None, ranks=ranks)
+    made = build(one, variant, digits())
+    model, critic = made.model, made.critic
+    done = fit(made, lambda row: None, ranks=ranks)
     weights = dict(model.state_dict())
     if critic is not None:
         weights |= {f"critic.{name}": value for name, value in critic.state_dict().items()}
@@ -113,7 +115,7 @@ def test_two_ranks_train_as_one(tmp_path, plugin, changes):
 
 
 def test_ranks_share_the_batches_of_one():
-    images, likelihood = digits(), build(cell(), catalogue().variant("gaussian"), digits())[0]
+    images, likelihood = digits(), build(cell(), catalogue().variant("gaussian"), digits()).model
     likelihood = likelihood.likelihood
     whole, *parts = (
         Batches(images.train, likelihood, 64, 0, False, CPU, ranks)
@@ -130,9 +132,9 @@ def test_ranks_share_the_batches_of_one():
 def kept(ranks, path):
     one = cell(critic="patchgan", evaluate="last")
     variant = catalogue().variant("gaussian")
-    model, critic = build(one, variant, digits())
+    made = build(one, variant, digits())
     report = lambda row: None  # noqa: E731
-    done = fit(one, variant, digits(), model, critic, CPU, report, path, 0.0, ranks)
+    done = fit(made, report, Keeper(path, 0.0), ranks)
     return {"history": untimed(done.history)}
 
 

@@ -12,7 +12,7 @@ import torch
 from tests.cells import cell, digits
 from vaebench import Gaussian, Variant, elbo, iwae
 from vaebench.training.build import build
-from vaebench.training.checkpoint import Safe, pack, unpack
+from vaebench.training.checkpoint import Keeper, Safe, pack, unpack
 from vaebench.training.fit import fit
 
 CPU = torch.device("cpu")
@@ -35,8 +35,9 @@ def train(one, path, objective=elbo, samples=1, steps=math.inf, every=0.0):
         return objective(draw) * (1 + 0.01 * noise)
 
     variant = Variant("until", Gaussian, until, samples=samples)
-    model, critic = build(one, variant, digits())
-    trained = fit(one, variant, digits(), model, critic, CPU, lambda n: None, path, every)
+    made = build(one, variant, digits())
+    model, critic = made.model, made.critic
+    trained = fit(made, lambda n: None, Keeper(path, every))
     return model, critic, trained
 
 

@@ -11,7 +11,7 @@ import click
 from vaebench.errors import UserError, meant, nearest, short
 
 if TYPE_CHECKING:
-    from vaebench.execution.restore import Trained
+    from vaebench.execution.restore import Codec
     from vaebench.runs.run import Run
 
 JSON = click.option("--json", "as_json", is_flag=True, help="For machines.")
@@ -62,7 +62,7 @@ def _no_cell(cell: str, run: "Run") -> UserError:
 
 
 def finished(cell: str, run: Path | None) -> tuple[Path, dict[str, Any]]:
-    """The same for a cell that has a trained model; UserError where it has none."""
+    """The run and record of a cell that has a trained model; UserError where it has none."""
     folder, found = record(cell, run)
     if found["status"] != "done":
         why = short(found["reason"] or found["status"]).rstrip(".")
@@ -70,12 +70,12 @@ def finished(cell: str, run: Path | None) -> tuple[Path, dict[str, Any]]:
     return folder, found
 
 
-def trained(cell: str, run: Path | None) -> "Trained":
+def trained(cell: str, run: Path | None) -> "Codec":
     """The trained model of a cell; UserError where it has none."""
     given = finished(cell, run)
-    from vaebench.execution.restore import restore
+    from vaebench.execution.restore import codec
 
-    return restore(*given)
+    return codec(*given)
 
 
 def existing(path: Path) -> None:

@@ -43,11 +43,15 @@ def show(cell: str, run: Path | None, as_json: bool) -> None:
 @CELL
 @RUN
 @click.option("--metrics", default="default", help="As in `vaebench run`.  [default: default]")
-@click.option("--steps", type=click.IntRange(1), help="Steps of AIS; by default a pilot decides.")
+@click.option(
+    "--steps", "ais_steps", type=click.IntRange(1), help="Steps of AIS; by default a pilot decides."
+)
 @click.option("--ais-target", type=float, help="Nats that errors and BDMC gap shall stay below.")
 @click.option("--ais-budget", type=click.IntRange(1), help="Decoder gradients for each image.")
 @click.option("--ais-images", type=click.IntRange(1), help="Test images for AIS.")
-@click.option("--compile", is_flag=True, help="Compile AIS's steps: for long runs and GPUs.")
+@click.option(
+    "--compile", "ais_compile", is_flag=True, help="Compile AIS's steps: for long runs and GPUs."
+)
 @click.option("--iw-samples", type=click.IntRange(1), help="K of the importance-weighted bound.")
 @click.option("--iw-images", type=click.IntRange(1), help="Test images for that bound.")
 @click.option("--data-dir", type=Path, envvar="VAEBENCH_DATA", help="As in `vaebench run`.")
@@ -74,4 +78,22 @@ def evaluate(cell: str, run: Path | None, metrics: str, as_json: bool, **options
     if as_json:
         print_json(found)
     else:
-        reevaluate.show(found)
+        _print_metrics(found)
+
+
+def _print_metrics(found: dict[str, dict[str, Any]]) -> None:
+    """Print the metrics with what they depend on."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=None, pad_edge=False)
+    for title in ("metric", "value", "±", "unit", "depends on"):
+        drawn.add_column(title, no_wrap=title == "metric", overflow="fold")
+    for name, one in found.items():
+        depends = ", ".join(f"{key} {value}" for key, value in one["depends"].items())
+        notes = [depends, one["warning"] or "", one["reason"] or ""]
+        value, se = (f"{x:.6g}" if x is not None else "" for x in (one["value"], one["se"]))
+        cells = (name, value or "n/a", se, one["unit"], "; ".join(filter(None, notes)))
+        drawn.add_row(*map(Text, cells))
+    Console().print(drawn)

@@ -24,7 +24,7 @@ from vaebench.models.vae import VAE
 from vaebench.models.variant import Variant
 from vaebench.registry.catalogue import catalogue
 from vaebench.runs import files
-from vaebench.training.build import build
+from vaebench.training.build import CPU, Resolved, build
 
 #: The largest file of weights that is read, in bytes.
 LARGEST = 4 * 2**30
@@ -34,8 +34,8 @@ _CHUNK = 256
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A trained model with what it was trained as.
+class Codec:
+    """A trained model that draws, encodes and decodes pictures.
 
     Attributes:
         model: On the CPU, in evaluation mode, without gradients of its weights.
@@ -95,8 +95,26 @@ class Trained:
         return torch.from_numpy(array).permute(2, 0, 1)
 
 
-def restore(run: Path | str, record: dict[str, Any]) -> Trained:
-    """The trained model of a cell, from a record of `roster.cells` and the weights in its folder.
+def codec(run: Path | str, record: dict[str, Any]) -> Codec:
+    """The trained model of a cell as a codec of pictures; UserError where `restore` raises one."""
+    trained = restore(run, record)
+    images = trained.images
+    return Codec(trained.model, trained.variant, images.shape, images.levels)
+
+
+def restore(
+    run: Path | str,
+    record: dict[str, Any],
+    images: Images | None = None,
+    device: torch.device = CPU,
+) -> Resolved:
+    """A cell with its trained model, in evaluation mode and without gradients of its weights.
+
+    Args:
+        run: The cell's run.
+        record: The cell's record, from `records.cells`.
+        images: Its data, where more than their shape is needed.
+        device: Where the model shall be.
 
     Raises:
         UserError: The cell did not finish, its plugin is not installed, or its weights do not fit.
@@ -119,9 +137,11 @@ def restore(run: Path | str, record: dict[str, Any]) -> Trained:
             stacklevel=2,
         )
     nothing = Split(torch.empty((0, *shape), dtype=torch.uint8))
-    model, _ = build(cell, variant, Images(nothing, nothing, nothing, levels))
-    _fill(model, run, name)
-    return Trained(model.eval().requires_grad_(False), variant, shape, levels)
+    images = images or Images(nothing, nothing, nothing, levels)
+    resolved = build(cell, variant, images, device)
+    _fill(resolved.model, run, name)
+    resolved.model.eval().requires_grad_(False).to(device)
+    return resolved
 
 
 def described(record: dict[str, Any]) -> tuple[Cell, tuple[int, int, int], int]:

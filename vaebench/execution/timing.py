@@ -11,11 +11,10 @@ import torch
 from vaebench.compute import devices
 from vaebench.config.cell import Cell
 from vaebench.config.resources import Place
-from vaebench.data.images import Images, Request, Split
+from vaebench.data.images import Images, Split
 from vaebench.errors import UserError
-from vaebench.registry import lookup
 from vaebench.registry.catalogue import catalogue
-from vaebench.training.build import build
+from vaebench.training.build import build, read
 from vaebench.training.fit import fit
 from vaebench.training.harness import Diverged
 
@@ -43,7 +42,7 @@ def rehearse(cells: Sequence[Cell], place: Place) -> list[float | str | None]:
 def _seconds(cell: Cell, place: Place) -> float:
     if cell.seconds is not None:
         return cell.seconds
-    images = lookup.load(cell.dataset, Request(place.root, place.download, cell.image_size))
+    images = read(cell, place)
     size = min(cell.batch_size, len(images.train))
     few = Images(
         Split(images.train.pixels[: STEPS * size]),
@@ -55,12 +54,9 @@ def _seconds(cell: Cell, place: Place) -> float:
     variant = catalogue().variant(cell.plugin)
     changes: dict[str, Any] = {"epochs": 2, "budget": "epochs", "kl_warmup": 0, "evaluate": "last"}
     short = replace(cell, **changes)
-    model, critic = build(short, variant, few)
+    resolved = build(short, variant, few, devices.find(place.device))
     ends: list[float] = []
-    device = devices.find(place.device)
-    trained = fit(
-        short, variant, few, model, critic, device, lambda row: ends.append(time.perf_counter())
-    )
+    trained = fit(resolved, lambda row: ends.append(time.perf_counter()))
     step = (ends[1] - ends[0]) / steps
     count = float(cell.epochs * (len(images.train) // size))
     if cell.budget == "decoder-passes":

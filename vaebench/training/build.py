@@ -1,22 +1,81 @@
-"""Builds a cell's networks, each part from its own sub-seed."""
+"""From a cell's names to what they stand for: variant, data, and networks with initial weights."""
 
+import math
+from dataclasses import dataclass
+
+import torch
 from torch import nn
 
+from vaebench.compute import devices
 from vaebench.compute.random import seeded
 from vaebench.config.cell import Cell
-from vaebench.data.images import Images
+from vaebench.config.resources import Place
+from vaebench.data.images import Images, Request
+from vaebench.errors import UserError
 from vaebench.models import critic as critics
 from vaebench.models.likelihoods import likelihood
 from vaebench.models.vae import VAE
 from vaebench.models.variant import Variant
-from vaebench.registry.lookup import backbone
+from vaebench.registry.catalogue import catalogue
+from vaebench.registry.lookup import backbone, load
 
 #: The most channels of the critic's first layer, those of Isola et al. 2017.
 _CRITIC = 64
+#: Pixels of a batch below which threads cost more by waiting for each other than they save.
+_SMALL = 2**15
+CPU = torch.device("cpu")
 
 
-def build(cell: Cell, variant: Variant, images: Images) -> tuple[VAE, nn.Module | None]:
-    """The model and the critic with their initial weights, each part from its own sub-seed.
+@dataclass(frozen=True)
+class Resolved:
+    """A cell with what its names stand for.
+
+    Attributes:
+        cell: The cell.
+        variant: Its posterior and objective, configured.
+        images: Its data.
+        device: Where to compute.
+        model: The model, with its initial weights until it is trained.
+        critic: The critic with its initial weights, where the cell has one.
+    """
+
+    cell: Cell
+    variant: Variant
+    images: Images
+    device: torch.device
+    model: VAE
+    critic: nn.Module | None
+
+
+def resolve(cell: Cell, place: Place, device: torch.device | None = None) -> Resolved:
+    """Find what a cell's names stand for, read its data, and build its networks.
+
+    Args:
+        cell: The cell.
+        place: Where its data are, and with how many threads to compute.
+        device: Where to compute; by default the place's.
+
+    Raises:
+        UserError: Something is not installed or missing, or the data set has changed.
+    """
+    variant = catalogue().variant(cell.plugin)
+    images = read(cell, place)
+    torch.set_num_threads(_threads(cell, images, place.threads))
+    return build(cell, variant, images, device or devices.find(place.device))
+
+
+def read(cell: Cell, place: Place) -> Images:
+    """The data set of a cell; UserError where it is missing or has changed since planning."""
+    images = load(cell.dataset, Request(place.root, place.download, cell.image_size))
+    if images.hash() != cell.data:
+        raise UserError(
+            f"the data set {cell.dataset} has changed since the run was planned; start it again"
+        )
+    return images
+
+
+def build(cell: Cell, variant: Variant, images: Images, device: torch.device = CPU) -> Resolved:
+    """Build model and critic with their initial weights, each part from its own sub-seed.
 
     Encoder, decoder and critic depend on the cell's seed and shapes, not on the variant.
     """
@@ -27,4 +86,8 @@ def build(cell: Cell, variant: Variant, images: Images) -> tuple[VAE, nn.Module 
     with seeded(cell.seed, "critic"):
         critic = critics.build(cell.critic, images.shape, min(2 * cell.width, _CRITIC))
     model = VAE(encoder, posterior, decoder, likelihood(cell.likelihood, images.levels))
-    return model, critic
+    return Resolved(cell, variant, images, device, model, critic)
+
+
+def _threads(cell: Cell, images: Images, available: int) -> int:
+    return available if cell.batch_size * math.prod(images.shape[1:]) >= _SMALL else 1

@@ -106,10 +106,12 @@ class Keeper(pl.Callback):
     """Writes a checkpoint every so often, with the random states, and puts these back.
 
     Attributes:
+        path: The file; None keeps nothing.
+        every: Seconds between two writings of it.
         seconds: Time spent in training, that before an interruption included.
     """
 
-    def __init__(self, path: Path | None, every: float) -> None:
+    def __init__(self, path: Path | None = None, every: float = 60.0) -> None:
         self.path = path
         self.every = every
         self.seconds = 0.0

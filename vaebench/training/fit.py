@@ -1,4 +1,4 @@
-"""Builds a cell's networks from derived seeds and trains them with Lightning."""
+"""Trains a resolved cell with Lightning."""
 
 import logging
 import math
@@ -6,26 +6,21 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import DDPStrategy, Strategy
-from torch import nn
 from torch.utils.data import DataLoader
 
 from vaebench.compute.random import seeded
 from vaebench.compute.ranks import ALONE, Ranks
-from vaebench.config.cell import Cell
 from vaebench.data.batches import Batches, Groups, observed
-from vaebench.data.images import Images
 from vaebench.models import weights
-from vaebench.models.vae import VAE
-from vaebench.models.variant import Variant
+from vaebench.training.build import Resolved
 from vaebench.training.checkpoint import Keeper, Safe
-from vaebench.training.harness import Diverged, Harness, Training
+from vaebench.training.harness import Diverged, Harness
 
 #: Training steps between two looks at the clock.
 _GROUP = 8
@@ -100,35 +95,22 @@ def _devices(device: torch.device, ranks: Ranks) -> int | list[int]:
 
 
 def fit(
-    cell: Cell,
-    variant: Variant,
-    images: Images,
-    model: VAE,
-    critic: nn.Module | None,
-    device: torch.device,
-    report: Report,
-    checkpoint: Path | None = None,
-    every: float = 60.0,
-    ranks: Ranks = ALONE,
+    resolved: Resolved, report: Report, keeper: Keeper | None = None, ranks: Ranks = ALONE
 ) -> Trained:
-    """Train, and leave in `model` the weights to evaluate.
+    """Train, and leave in the model the weights to evaluate.
 
     Args:
-        cell: What to train.
-        variant: Its posterior and objective.
-        images: Its data.
-        model: The model as `build` made it.
-        critic: The critic as `build` made it.
-        device: Where to compute.
+        resolved: What to train.
         report: Told what each epoch came to.
-        checkpoint: A file to go on from if it fits, and to be able to go on from later.
-        every: Seconds between two writings of that file.
+        keeper: Keeps a checkpoint to go on from; training goes on from what it has.
         ranks: The processes that share the training; each of them calls this function.
 
     Raises:
         UserError: The batches cannot be divided among the ranks, or the weights not be saved.
         Diverged: The loss, or every validation value, is not a finite number.
     """
+    cell, images, model = resolved.cell, resolved.images, resolved.model
+    device, keeper = resolved.device, keeper or Keeper()
     weights.verify(model)
     fixed = cell.binarise == "fixed"
     batches = Batches(
@@ -137,26 +119,11 @@ def fit(
     parts = math.ceil(len(images.validation) / cell.batch_size)
     validation = observed(images.validation, model.likelihood, "validation").to(device)
     held_out: Any = validation.tensor_split(parts)
-    harness = Harness(
-        model,
-        variant,
-        critic,
-        Training(
-            epochs=cell.epochs,
-            lr=cell.lr,
-            lr_schedule=cell.lr_schedule,
-            kl_warmup=cell.kl_warmup,
-            critic_weight=cell.critic_weight,
-            seed=cell.seed,
-            budget=cell.budget,
-            seconds=cell.seconds,
-        ),
-        ranks,
-    )
-    best, keeper = _Best(report), Keeper(checkpoint, every)
-    group = _GROUP if every else 1
+    harness = Harness(model, resolved.variant, resolved.critic, cell, ranks)
+    best = _Best(report)
+    group = _GROUP if keeper.every else 1
     safe = Safe(f"{cell.id} {version('vaebench')} {torch.__version__} {pl.__version__} {group}")
-    resume = checkpoint if checkpoint and safe.holds(checkpoint) else None
+    resume = keeper.path if keeper.path and safe.holds(keeper.path) else None
     strategy: Strategy | str = "auto"
     plugins: list[Any] = [safe]
     if ranks.size > 1:

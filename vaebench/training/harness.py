@@ -4,7 +4,6 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytorch_lightning as pl
@@ -14,6 +13,7 @@ from torch.optim import Adam
 
 from vaebench.compute.random import seeded
 from vaebench.compute.ranks import ALONE, Ranks
+from vaebench.config.cell import Cell
 from vaebench.data.batches import Groups
 from vaebench.models.critic import critic_loss, decoder_loss
 from vaebench.models.draw import Draw, held
@@ -28,32 +28,6 @@ class Diverged(ArithmeticError):
     """Training reached a value that is not a number, or infinite."""
 
 
-@dataclass(frozen=True)
-class Training:
-    """How every variant is trained.
-
-    Attributes:
-        epochs: Passes over the training images; what `budget` grants is counted in them.
-        lr: Adam's learning rate, for model and critic.
-        lr_schedule: A name in `SCHEDULES`.
-        kl_warmup: Epochs over which the KL weight grows from 0 to 1.
-        critic_weight: Weight of the critic's term beside nats per image.
-        seed: The cell's seed.
-        budget: What ends training: ``epochs``; ``decoder-passes``, once the decoder has made as
-            many images as in that many epochs with one draw for each image; or ``seconds``.
-        seconds: The budget of training time.
-    """
-
-    epochs: int
-    lr: float
-    lr_schedule: str
-    kl_warmup: int
-    critic_weight: float
-    seed: int
-    budget: str = "epochs"
-    seconds: float | None = None
-
-
 class Harness(pl.LightningModule):
     """Trains a variant's posterior with the shared encoder, decoder and, if given, critic.
 
@@ -65,7 +39,8 @@ class Harness(pl.LightningModule):
         model: The shared model around the variant's posterior.
         variant: Objective, number of draws and penalties.
         critic: Maps pictures to logits of being real, or None.
-        training: How to train.
+        cell: Its settings of training: epochs and budget, learning rate and schedule, KL warm-up,
+            weight of the critic's term, seed.
         ranks: The processes that share each batch, this one among them.
 
     Attributes:
@@ -80,7 +55,7 @@ class Harness(pl.LightningModule):
         model: VAE,
         variant: Variant,
         critic: nn.Module | None,
-        training: Training,
+        cell: Cell,
         ranks: Ranks = ALONE,
     ) -> None:
         super().__init__()
@@ -88,7 +63,7 @@ class Harness(pl.LightningModule):
         self.model = model
         self.variant = variant
         self.critic = critic
-        self.plan = training
+        self.cell = cell
         self.ranks = ranks
         self.history: list[dict[str, float]] = []
         self.decoder_passes = 0
@@ -99,7 +74,7 @@ class Harness(pl.LightningModule):
 
     def configure_optimizers(self) -> list[Adam]:
         """Adam for the model with its likelihood; a second one for the critic."""
-        lr, fused = self.plan.lr, self.device.type in ("cpu", "cuda")
+        lr, fused = self.cell.lr, self.device.type in ("cpu", "cuda")
         optimisers = [Adam(self.model.parameters(), lr, fused=fused)]
         if self.critic is not None:
             optimisers.append(Adam(self.critic.parameters(), lr, betas=(0.5, 0.999), fused=fused))
@@ -139,7 +114,7 @@ class Harness(pl.LightningModule):
 
     def _spent(self, index: int, size: int) -> float:
         """How much of the budget is spent before step `index` of an epoch, in epochs."""
-        plan, steps = self.plan, len(self._groups.batches)
+        plan, steps = self.cell, len(self._groups.batches)
         if plan.budget == "decoder-passes":
             return self.decoder_passes / (steps * size * self.ranks.size)
         if plan.seconds is not None:
@@ -152,10 +127,10 @@ class Harness(pl.LightningModule):
             clock = time.perf_counter()
             self._step(*batch, each)
             self.seconds += time.perf_counter() - clock
-            if self.plan.seconds is not None and self.ranks.size > 1:
+            if self.cell.seconds is not None and self.ranks.size > 1:
                 spent = torch.tensor(self.seconds, device=self.device)
                 self.seconds = self.ranks.mean(spent).item()
-            if self._spent(each + 1, len(batch[0])) >= self.plan.epochs:
+            if self._spent(each + 1, len(batch[0])) >= self.cell.epochs:
                 self.trainer.should_stop = True
                 break
 
@@ -168,7 +143,7 @@ class Harness(pl.LightningModule):
         optimiser.step()
 
     def _step(self, pixels: Tensor, x: Tensor, index: int) -> None:
-        plan = self.plan
+        plan = self.cell
         optimiser, *critics = self.trainer.optimizers
         spent = self._spent(index, len(x))
         factor = SCHEDULES[plan.lr_schedule](min(1.0, spent / plan.epochs))
@@ -209,7 +184,7 @@ class Harness(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """The same validation noise in every epoch and for every variant."""
-        self._seed = seeded(self.plan.seed, "validation")
+        self._seed = seeded(self.cell.seed, "validation")
         self._seed.__enter__()
 
     def validation_step(self, x: Tensor, index: int) -> None:

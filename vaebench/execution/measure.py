@@ -1,0 +1,67 @@
+"""What is measured of a trained cell, for the run that trained it and for whoever asks later."""
+
+from collections.abc import Callable
+from typing import Any
+
+from vaebench.config.cell import Cell
+from vaebench.config.resources import Place
+from vaebench.evaluation.metrics.select import evaluate, select
+from vaebench.evaluation.metrics.subject import Subject
+from vaebench.training.build import Resolved
+
+#: Settings of a cell that say how much effort a number is worth.
+EFFORT = ("iw_samples", "iw_images", "ais_images", "ais_target", "ais_budget")
+
+
+def subject_of(resolved: Resolved, place: Place, **effort: Any) -> Subject:
+    """The trained model of a resolved cell, ready to be measured.
+
+    Args:
+        resolved: A cell whose model is trained; it is put into evaluation mode.
+        place: Where weights of feature extractors are.
+        effort: Fields of `Subject` that shall differ from the cell's settings.
+    """
+    cell = resolved.cell
+    return Subject(
+        model=resolved.model.eval().requires_grad_(False),
+        variant=resolved.variant,
+        images=resolved.images,
+        seed=cell.seed,
+        observation=observation(cell),
+        extractor_name=cell.extractor,
+        weights=place.fid_weights,
+        download=place.download,
+        **({name: getattr(cell, name) for name in EFFORT} | effort),
+    )
+
+
+def observation(cell: Cell) -> str:
+    """Observation model and binarisation in words: what a likelihood depends on."""
+    return cell.likelihood + ("" if cell.binarise == "none" else f", {cell.binarise} binarisation")
+
+
+def measure(
+    subject: Subject,
+    names: tuple[str, ...],
+    timings: dict[str, float],
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[dict[str, dict[str, Any]], dict[str, list[float]]]:
+    """Measure what names of metrics stand for.
+
+    Args:
+        subject: The trained model.
+        names: Metrics or groups of them.
+        timings: Takes up the seconds spent, by group.
+        report: Called with the number of metrics done, and of how many.
+
+    Returns:
+        The metrics' records by column, and the values of each image of those that have some.
+    """
+    metrics = select(names)
+    records = evaluate(subject, metrics, timings, lambda done: report(done, len(metrics)))
+    per_image = {
+        name: values.tolist()
+        for name, record in records.items()
+        if (values := record.pop("per_image")) is not None
+    }
+    return records, per_image
