@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -70,7 +71,7 @@ class Inception(nn.Module):
         return self.network(pixels.expand(-1, 3, -1, -1))[0]
 
 
-def _adapter():
+def _adapter() -> Any:
     """torch-fidelity's Inception module."""
     try:
         from torch_fidelity import feature_extractor_inceptionv3
