@@ -1,8 +1,8 @@
-"""Questions to a torch distribution: factors, support, densities of its dimensions."""
+"""Questions to torch distributions: factors, support, KL where a closed form is registered."""
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent
+from torch.distributions import Distribution, Independent, kl_divergence
 
 
 def univariate(distribution: Distribution) -> Distribution:
@@ -16,6 +16,14 @@ def univariate(distribution: Distribution) -> Distribution:
         if not factors.event_shape:
             return factors
     raise NotImplementedError(f"{type(distribution).__name__} is not known to factorise.")
+
+
+def closed_kl(q: Distribution, p: Distribution) -> Tensor | None:
+    """KL(q || p) in nats, of q's batch shape; None where no closed form is registered."""
+    try:
+        return kl_divergence(q, p)
+    except NotImplementedError:
+        return None
 
 
 def inside(q: Distribution, z: Tensor) -> Tensor:

@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, kl_divergence
+from torch.distributions import Distribution
+
+from vaebench.models.distributions import closed_kl
 
 
 class Fixed(NamedTuple):
@@ -108,9 +110,8 @@ class Draw(NamedTuple):
     @property
     def kl(self) -> Tensor:
         """KL(q(z|x) || p(z)) (B,): closed form where one is registered, else Monte Carlo."""
-        try:
-            kl = kl_divergence(self.q, self.p)
-        except NotImplementedError:
+        kl = closed_kl(self.q, self.p)
+        if kl is None:
             kl = self.mean(self.log_qz - self.log_pz)
         return self.kl_weight * kl
 

@@ -7,9 +7,9 @@ draws where that is sound, and None where it is not.
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, kl_divergence
+from torch.distributions import Distribution
 
-from vaebench.models.distributions import univariate
+from vaebench.models.distributions import closed_kl, univariate
 
 #: Draws taken together from a posterior that does not tell its moments.
 _ROWS = 2**14
@@ -22,7 +22,7 @@ def kl_per_dimension(q: Distribution, p: Distribution) -> Tensor | None:
         None where one of them is no such product, or no closed form is registered.
     """
     try:
-        return kl_divergence(univariate(q), univariate(p))
+        return closed_kl(univariate(q), univariate(p))
     except NotImplementedError:
         return None
 

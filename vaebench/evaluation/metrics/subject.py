@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, kl_divergence
+from torch.distributions import Distribution
 
 from vaebench.compute.random import generator, seeded
 from vaebench.data.batches import EVALUATION_SEED, observed
@@ -16,6 +16,7 @@ from vaebench.data.images import Images, Split
 from vaebench.evaluation.features.cache import Real, real
 from vaebench.evaluation.features.extractor import EXTRACTORS, Extractor, extractor, plugged
 from vaebench.evaluation.functional.posteriors import posterior_means
+from vaebench.models.distributions import closed_kl
 from vaebench.models.draw import Draw
 from vaebench.models.likelihoods import grey
 from vaebench.models.metric import Metric
@@ -137,11 +138,7 @@ class Subject:
     @cached_property
     def closed_kl(self) -> bool:
         """Whether KL(q(z|x) || p(z)) has a closed form."""
-        try:
-            kl_divergence(self.q, self.p)
-        except NotImplementedError:
-            return False
-        return True
+        return closed_kl(self.q, self.p) is not None
 
     @cached_property
     def terms(self) -> Terms:
