@@ -179,7 +179,9 @@ def _fill(model: VAE, run: Path | str, name: str) -> None:
         raise UserError(
             f"{name} holds no model.safetensors; delete its folder and run the command again."
         )
-    if not files.vouched(Path(run) / "cells" / name, "model.safetensors"):
+    cell = Path(run) / "cells" / name
+    about = files.read_json(cell / "result.json")
+    if any(files.differing(cell, about, lambda file: file == path.name)):
         raise UserError(
             f"The weights of {name} are damaged: model.safetensors is not as it was written; "
             "delete its folder and run the command again."

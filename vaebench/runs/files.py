@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,27 @@ def write_result(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
     return record
 
 
+def differing(
+    folder: Path, record: Mapping[str, Any], wanted: Callable[[str], bool] = bool
+) -> Iterator[tuple[str, str]]:
+    """The files that are not as a cell's record vouches, each with ``missing`` or ``altered``.
+
+    Args:
+        folder: The cell's folder.
+        record: The content of its ``result.json``; one of an older version may vouch for nothing.
+        wanted: Which of the names to look at.
+    """
+    vouched = record.get("files")
+    for name, digest in vouched.items() if isinstance(vouched, dict) else ():
+        path = folder / str(name)
+        if not wanted(name):
+            continue
+        if path.parent != folder or path.is_symlink() or not path.is_file():
+            yield name, "missing"
+        elif _sha256(path) != digest:
+            yield name, "altered"
+
+
 def flaw(folder: Path) -> str | None:
     """What is wrong with a cell's files, None where result and files are as they were written."""
     try:
@@ -120,38 +142,20 @@ def flaw(folder: Path) -> str | None:
         return str(error)
     if record.get("checksum") != checksum(record) or not isinstance(record.get("files"), dict):
         return "result.json was altered"
-    for name, digest in record["files"].items():
-        path = folder / name
-        if path.parent != folder or path.is_symlink() or not path.is_file():
-            return f"{name} is missing"
-        if _sha256(path) != digest:
-            return f"{name} was altered"
-    return None
+    words = {"missing": "is missing", "altered": "was altered"}
+    return next((f"{name} {words[how]}" for name, how in differing(folder, record)), None)
 
 
-def vouched(folder: Path, name: str) -> bool:
-    """Whether a cell's file is as it was written, or its result says nothing about it."""
-    files = read_json(folder / "result.json").get("files")
-    digest = files.get(name) if isinstance(files, dict) else None
-    return digest is None or _sha256(folder / name) == digest
+def altered(folder: Path, record: Mapping[str, Any]) -> str | None:
+    """The first file beside a result that was altered, None where there is none.
 
-
-def altered(folder: Path, record: dict[str, Any]) -> str | None:
-    """The first file beside a result that is not as it was written, None where all are.
-
-    Weights are left out, which `trained.restore` checks once they are loaded; so is what the
-    record of an older version says nothing about.
+    Weights are left out, whose check is made when they are loaded.
     """
-    files = record.get("files")
-    for name, digest in files.items() if isinstance(files, dict) else ():
-        path = folder / str(name)
-        small = path.parent == folder and path.suffix != ".safetensors"
-        if small and not path.is_symlink() and path.is_file() and _sha256(path) != digest:
-            return str(name)
-    return None
+    found = differing(folder, record, lambda name: not str(name).endswith(".safetensors"))
+    return next((name for name, how in found if how == "altered"), None)
 
 
-def checksum(record: dict[str, Any]) -> str:
+def checksum(record: Mapping[str, Any]) -> str:
     """What a result's own checksum has to be."""
     rest = {key: value for key, value in record.items() if key != "checksum"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
