@@ -15,11 +15,11 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
-import yaml
 from rich.console import Console
 
 from vaebench.config.resources import Place
-from vaebench.config.settings import Settings, to_dict
+from vaebench.config.settings import Settings
+from vaebench.config.yaml_files import dump
 from vaebench.execution.engines import local
 from vaebench.execution.progress import Display
 from vaebench.execution.worker import plan
@@ -121,7 +121,7 @@ def main():
         seconds, planned = time_of(local.call, plan, settings, Place(Path("nowhere"), "cpu"))
         cells = planned.cells
         print(f"planning {len(cells)} cells: {seconds:.1f} s")
-        text = yaml.safe_dump(to_dict(planned.settings))
+        text = dump(planned.settings)
         files.write_text(folder / "config.yaml", text)
         clock = time.process_time()
         fill(folder, cells)

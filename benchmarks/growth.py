@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-import yaml
 from bare import cell, images
 from page import Page
 from peer import forget, peak
 
 from vaebench.config.resources import Place
-from vaebench.config.settings import Settings, to_dict
+from vaebench.config.settings import Settings
+from vaebench.config.yaml_files import dump
 from vaebench.evaluation import importance_bound
 from vaebench.execution.worker import plan
 from vaebench.models.likelihoods import grey
@@ -118,7 +118,7 @@ def _run(variants: int, seeds: int) -> Callable[[], Any]:
     parent = tempfile.TemporaryDirectory()
     folder = Path(parent.name)
     planned = plan(settings, place)
-    files.write_text(folder / "config.yaml", yaml.safe_dump(to_dict(planned.settings)))
+    files.write_text(folder / "config.yaml", dump(planned.settings))
     for one in planned.cells:
         metrics = {
             name: {"value": random.normal(-80), "se": 0.1, "n": 400, "better": "higher"}

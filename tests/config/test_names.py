@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vaebench.config.names import expand, parse, seeds, spell, split
+from vaebench.config.names import expand, parse, spell, split
 from vaebench.errors import UserError
 
 words = st.text("abcxyz_", min_size=1, max_size=5)
@@ -37,16 +37,3 @@ def test_booleans_are_spelled_in_lower_case():
 def test_what_cannot_be_read_is_refused(text):
     with pytest.raises(UserError, match="Cannot read"):
         parse(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"), [("0", [0]), ("0,2,2", [0, 2]), ("0..3", [0, 1, 2, 3]), ("7, 1", [7, 1])]
-)
-def test_seeds(text, expected):
-    assert seeds(text) == expected
-
-
-@pytest.mark.parametrize("text", ["", "a", "3..1", "-1", "0.5", "0..99999999"])
-def test_seeds_that_do_not_parse_are_refused(text):
-    with pytest.raises(UserError, match="seeds"):
-        seeds(text)

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from vaebench.config.cell import DEFAULT_PLUGINS
 from vaebench.config.resources import Place
-from vaebench.config.settings import DEFAULT_PLUGINS, Settings, from_dict, to_dict
+from vaebench.config.settings import Settings, from_dict, to_dict
 from vaebench.errors import UserError
 from vaebench.execution.plan import resolve
 
@@ -102,7 +103,7 @@ def test_settings_survive_yaml():
     [
         ({"epoch": 3}, "Did you mean 'epochs'"),
         ({"epochs": "many"}, "epochs cannot be 'many'"),
-        ({"seeds": ["0"]}, "seeds cannot be"),
+        ({"seeds": ["x"]}, "seeds cannot be"),
         ({"seeds": []}, "seeds cannot be"),
         ([1], "holds no settings"),
         ({"lr": None}, "lr cannot be"),

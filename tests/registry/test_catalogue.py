@@ -61,7 +61,7 @@ def variants(*names):
 
 
 def test_the_eight_of_the_default_run_are_installed():
-    from vaebench.config.settings import DEFAULT_PLUGINS
+    from vaebench.config.cell import DEFAULT_PLUGINS
 
     found = catalogue()
     assert set(DEFAULT_PLUGINS) <= set(found.names())

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from tests.cells import cell
-from vaebench.config.settings import Settings, to_dict
+from vaebench.config.settings import Settings
+from vaebench.config.yaml_files import dump
 from vaebench.errors import UserError
 from vaebench.execution import status
 from vaebench.runs import files, records
@@ -17,7 +18,7 @@ from vaebench.runs.merge import merge
 
 def make(run, seeds=(0,), elbo=-20.0, state="done", settings=Settings(), **changes):  # noqa: B008
     settings = replace(settings, plugins=("gaussian",), seeds=seeds)
-    files.write_text(run / "config.yaml", yaml.safe_dump(to_dict(settings)))
+    files.write_text(run / "config.yaml", dump(settings))
     cells = [cell(seed=seed, **changes) for seed in seeds]
     records.write(run, cells)
     for one in cells:

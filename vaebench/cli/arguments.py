@@ -1,6 +1,6 @@
 """What the commands are given: cells, files to read and places to write to. No torch."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vaebench.config.setting import Setting
 from vaebench.errors import UserError, meant, nearest, short
 
 if TYPE_CHECKING:
@@ -22,6 +23,25 @@ def print_json(value: Any) -> None:
     import json
 
     click.echo(json.dumps(value, indent=1))
+
+
+def setting_options(settings: Iterable[Setting], defaults: bool = True) -> Callable[[Any], Any]:
+    """A decorator that gives a command an option for each setting; their values are texts.
+
+    Args:
+        settings: What there are options for, in the order of the help.
+        defaults: Whether the help shows what a run has where nothing is asked for.
+    """
+    kinds = {int: "INTEGER", float: "FLOAT", str: "TEXT"}
+
+    def decorate(command: Any) -> Any:
+        for one in reversed(list(settings)):
+            text = one.help + (f"  [default: {one.shown}]" if defaults and one.shown else "")
+            metavar = "TEXT" if one.several else kinds[one.kind]
+            command = click.option(one.flag, one.asked, metavar=metavar, help=text)(command)
+        return command
+
+    return decorate
 
 
 CELL = click.argument("cell")

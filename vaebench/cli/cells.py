@@ -12,9 +12,14 @@ from vaebench.cli.arguments import (
     finished,
     print_json,
     record,
+    setting_options,
 )
-from vaebench.config.names import split
-from vaebench.errors import UserError
+from vaebench.config.cell import Evaluation
+from vaebench.config.setting import declared
+from vaebench.config.settings import from_dict
+
+#: Of a trained cell, what may be measured in another way.
+_MEASURED = [s for s in declared(Evaluation) if s.name != "extractor"]
 
 
 @click.command()
@@ -42,39 +47,31 @@ def show(cell: str, run: Path | None, as_json: bool) -> None:
 @click.command()
 @CELL
 @RUN
-@click.option("--metrics", default="default", help="As in `vaebench run`.  [default: default]")
+@setting_options(_MEASURED, defaults=False)
 @click.option(
     "--steps", "ais_steps", type=click.IntRange(1), help="Steps of AIS; by default a pilot decides."
 )
-@click.option("--ais-target", type=float, help="Nats that errors and BDMC gap shall stay below.")
-@click.option("--ais-budget", type=click.IntRange(1), help="Decoder gradients for each image.")
-@click.option("--ais-images", type=click.IntRange(1), help="Test images for AIS.")
 @click.option(
     "--compile", "ais_compile", is_flag=True, help="Compile AIS's steps: for long runs and GPUs."
 )
-@click.option("--iw-samples", type=click.IntRange(1), help="K of the importance-weighted bound.")
-@click.option("--iw-images", type=click.IntRange(1), help="Test images for that bound.")
 @click.option("--data-dir", type=Path, envvar="VAEBENCH_DATA", help="As in `vaebench run`.")
 @click.option("--fid-weights", type=Path, help="As in `vaebench run`.")
 @click.option("--device", default="auto", help="As in `vaebench run`.")
 @JSON
-def evaluate(cell: str, run: Path | None, metrics: str, as_json: bool, **options: Any) -> None:
+def evaluate(cell: str, run: Path | None, as_json: bool, **options: Any) -> None:
     """Measure a trained cell again, with other metrics or more effort; the cell stays as it is.
 
     \b
     vaebench evaluate gaussian-digits-s0 --metrics ais,bdmc --steps 500
     """
-    chosen = tuple(split(metrics))
-    if not chosen:
-        raise UserError("--metrics is empty; name some, or leave it out.")
-    if options["ais_target"] is not None and not options["ais_target"] > 0:
-        raise UserError("--ais-target must be positive.")
-    place = {key: options.pop(key) for key in ("data_dir", "fid_weights", "device")}
+    texts = {s.asked: options.pop(s.asked) for s in _MEASURED}
+    asked = from_dict({k: v for k, v in texts.items() if v is not None}, "the command line", {})
+    effort = {k: getattr(asked, k) for k, v in texts.items() if v is not None and k != "metrics"}
+    effort |= {key: value for key in ("ais_steps", "ais_compile") if (value := options.pop(key))}
     folder, known = finished(cell, run)
     from vaebench.execution import reevaluate
 
-    effort = {key: value for key, value in options.items() if value}
-    found = reevaluate.evaluate(folder, known, chosen, effort, **place)
+    found = reevaluate.evaluate(folder, known, asked.metrics, effort, **options)
     if as_json:
         print_json(found)
     else:

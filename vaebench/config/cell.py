@@ -1,44 +1,145 @@
-"""One variant × data set × options × seed, fully resolved: the unit of work."""
+"""All settings: what a cell is trained with, and what is measured of it. Plain data, no torch."""
 
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from vaebench.config.setting import declared, setting
 
-@dataclass(frozen=True)
-class Cell:
-    """One variant × data set × options × seed, fully resolved: the unit of work."""
+#: The comparison that `vaebench run` makes when nothing else is asked for.
+DEFAULT_PLUGINS = (
+    "gaussian",
+    "gmm",
+    "gamix",
+    "iwae",
+    "iaf",
+    "vmf",
+    "epanechnikov",
+    "autoencoder",
+)
 
-    plugin: str
-    dataset: str
-    backbone: str
-    width: int
-    critic: str
-    critic_weight: float
-    latent: int
-    likelihood: str
-    binarise: str
-    image_size: int | None
-    seed: int
-    epochs: int
-    batch_size: int
-    lr: float
-    lr_schedule: str
-    kl_warmup: int
-    evaluate: str
-    metrics: tuple[str, ...]
-    ais_images: int
-    iw_samples: int
-    extractor: str
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What a model is trained with."""
+
+    plugin: str = setting(
+        DEFAULT_PLUGINS,
+        "Variants, or plugins for all of theirs; 'all' for everything.",
+        asked="plugins",
+        axis=True,
+        pace=True,
+    )
+    dataset: str = setting(
+        "digits",
+        "Data sets: mnist, mnist[without=9], folder:PATH for your own.",
+        axis=True,
+        pace=True,
+    )
+    seed: int = setting(0, "Seeds: 0,1,2 or 0..4.", asked="seeds", axis=True, least=0)
+    epochs: int = setting(40, "Passes over the training images.", axis=True, least=1)
+    budget: str = setting(
+        "epochs",
+        "What is spent alike: epochs, decoder-passes (--epochs of one draw's), seconds.",
+        axis=True,
+        choices=("epochs", "decoder-passes", "seconds"),
+        noun="budget",
+        pace=True,
+        absent="epochs",
+    )
+    seconds: float | None = setting(
+        None, "Training time of each cell under --budget seconds.", above=0, absent=None
+    )
+    latent: int = setting(None, "Latent dimensions; by default the data set's.", axis=True, least=1)
+    backbone: str = setting(
+        None,
+        "resnetv2, mlp, mlp-relu, or a plugin's; else the data set's.",
+        axis=True,
+        pace=True,
+    )
+    width: int = setting(None, "Channels or units of the backbone.", axis=True, least=1, pace=True)
+    likelihood: str = setting(
+        None, "bernoulli, gaussian, laplace, logistic; gaussian[scale=0.1].", axis=True
+    )
+    binarise: str = setting(
+        None,
+        "dynamic, fixed or none.",
+        axis=True,
+        choices=("dynamic", "fixed", "none"),
+        noun="binarisation",
+    )
+    image_size: int | None = setting(
+        None, "Side length in pixels that pictures are resized to.", axis=True, least=1, pace=True
+    )
+    critic: str = setting(
+        "patchgan",
+        "patchgan, none, or both: patchgan,none.",
+        axis=True,
+        choices=("none", "patchgan"),
+        noun="critic",
+        pace=True,
+    )
+    critic_weight: float = setting(
+        10.0, "Weight of the critic's term beside nats per image.", axis=True, least=0
+    )
+    batch_size: int = setting(64, "Images in a training step.", axis=True, least=1, pace=True)
+    lr: float = setting(2e-3, "Adam's learning rate.", axis=True, above=0)
+    lr_schedule: str = setting(
+        "cosine",
+        "constant, cosine, linear or burda.",
+        axis=True,
+        choices=("constant", "cosine", "linear", "burda"),
+        noun="learning-rate schedule",
+    )
+    kl_warmup: int = setting(0, "Epochs over which the KL weight grows to one.", axis=True, least=0)
+    evaluate: str = setting(
+        "best",
+        "Evaluate the best validation epoch's weights, or the last ones.",
+        choices=("best", "last"),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What is measured of a trained model, and with how much effort."""
+
+    metrics: tuple[str, ...] = setting(
+        "default", "Metrics, groups of them, default or all; see `vaebench list --metrics`."
+    )
+    extractor: str = setting(None, "Feature network of FID and its kin; by default the data set's.")
+    ais_images: int = setting(64, "Test images for AIS.", least=1)
+    ais_target: float | None = setting(
+        None, "Nats that AIS errors and BDMC gap shall stay below.", above=0, absent=None
+    )
+    ais_budget: int = setting(
+        6000, "Decoder gradients for each image that AIS may spend.", least=1, absent=6000
+    )
+    iw_samples: int = setting(256, "K of the importance-weighted bound.", least=1)
+    iw_images: int = setting(400, "Test images for that bound.", least=1, absent=400)
+
+
+#: What every record and every name holds, in the order of a table's columns.
+ALWAYS = (
+    *("plugin", "dataset", "backbone", "width", "critic", "critic_weight", "latent"),
+    *("likelihood", "binarise", "image_size", "seed", "epochs", "batch_size", "lr"),
+    *("lr_schedule", "kl_warmup", "evaluate", "metrics", "ais_images", "iw_samples", "extractor"),
+    *("data", "code", "budget", "seconds", "ais_target", "ais_budget", "iw_images"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell(Evaluation, Training):
+    """One variant × data set × options × seed, fully resolved: the unit of work.
+
+    Attributes:
+        data: Digest of the images.
+        code: Digest of the plugins' files.
+    """
+
     data: str
     code: str = ""
-    budget: str = "epochs"
-    seconds: float | None = None
-    ais_target: float | None = None
-    ais_budget: int = 6000
-    iw_images: int = 400
 
     @property
     def id(self) -> str:
@@ -46,7 +147,19 @@ class Cell:
         name, data = (
             re.sub(r"[^A-Za-z0-9.=]+", "_", text)[:48] for text in (self.plugin, self.dataset)
         )
-        return f"{name}-{data}-s{self.seed}-{digest(asdict(self))}"
+        return f"{name}-{data}-s{self.seed}-{digest(self.record())}"
+
+    def record(self) -> dict[str, Any]:
+        """The cell as plain data, without what was added since and is as it was before."""
+        values = asdict(self)
+        since = {f.name: f.default for f in fields(self) if f.name not in ALWAYS}
+        return {name: values[name] for name in ALWAYS} | {
+            name: values[name] for name, absent in since.items() if values[name] != absent
+        }
+
+
+#: All of them, in the order of the command line.
+SETTINGS = declared(Cell)
 
 
 def digest(value: Any) -> str:

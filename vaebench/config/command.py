@@ -2,12 +2,10 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import MISSING
 from typing import Any
 
-from vaebench.config.settings import Settings
-
-_SINGULAR = {"plugins": "plugin", "seeds": "seed"}
+from vaebench.config.cell import SETTINGS
 
 
 def command(config: Mapping[str, Any]) -> str:
@@ -15,14 +13,11 @@ def command(config: Mapping[str, Any]) -> str:
     if config.get("plugin") is None:
         return ""
     words = ["vaebench", "run"]
-    for setting in fields(Settings):
-        value = config.get(_SINGULAR.get(setting.name, setting.name))
-        default: Any = setting.default
-        if not isinstance(value, list | tuple) and isinstance(default, tuple):
-            default = default[0] if len(default) == 1 else default
-        same = value == (list(default) if isinstance(value, list) else default)
+    for setting in SETTINGS:
+        absent = None if setting.absent is MISSING else setting.absent
+        value = config.get(setting.name, absent)
+        text = ",".join(map(str, value if isinstance(value, list | tuple) else [value]))
         weightless = setting.name == "critic_weight" and config.get("critic") == "none"
-        if value is not None and not same and not weightless:
-            text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-            words += [f"--{setting.name.replace('_', '-')}", text]
+        if value is not None and text != setting.shown and not weightless:
+            words += [setting.flag, text]
     return shlex.join(words)

@@ -48,19 +48,3 @@ def expand(spelled: str) -> list[str]:
     name, options = parse(spelled)
     values = [value.split("|") for value in options.values()]
     return [spell(name, dict(zip(options, choice, strict=True))) for choice in product(*values)]
-
-
-def seeds(text: str) -> list[int]:
-    """``0,1,2`` or ``0..4`` (both ends included) as numbers."""
-    found: list[int] = []
-    for item in split(text):
-        match = re.fullmatch(r"(\d+)(?:\.\.(\d+))?", item)
-        if not match:
-            raise UserError(f"Cannot read the seeds {text!r}; write 0,1,2 or 0..4.")
-        first, last = int(match[1]), int(match[2] or match[1])
-        if last < first or last - first >= 10_000:
-            raise UserError(f"The range of seeds {item!r} is empty or too long.")
-        found += range(first, last + 1)
-    if not found:
-        raise UserError("The list of seeds is empty; write 0,1,2 or 0..4.")
-    return list(dict.fromkeys(found))

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from vaebench.config.cell import Cell, digest
+from vaebench.config.cell import Cell
 from vaebench.config.resources import Place
-from vaebench.config.settings import Settings, to_dict
+from vaebench.config.settings import Settings, run_name
 from vaebench.errors import UserError, unknown
 from vaebench.execution import status
 from vaebench.execution.engines import Engine, Limits, local
@@ -121,7 +121,7 @@ def run(settings: Settings, where: Where) -> int:
 
 def _default_folder(settings: Settings) -> Path:
     name = "-".join(settings.dataset).replace("/", "_").replace(":", "_")[:60]
-    return Path("results") / f"{name}-{digest(to_dict(settings))}"
+    return Path("results") / f"{name}-{run_name(settings)}"
 
 
 def _run(folder: Path, planned: Plan, place: Place, where: Where, screen: Console) -> int:

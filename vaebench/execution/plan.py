@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
-from vaebench.config.cell import Cell
+from vaebench.config.cell import SETTINGS, Cell
 from vaebench.config.names import expand, parse
 from vaebench.config.resources import Place
 from vaebench.config.settings import Settings
@@ -14,19 +14,15 @@ from vaebench.data.validation import explained
 from vaebench.errors import UserError, unknown
 from vaebench.evaluation.features.extractor import EXTRACTORS
 from vaebench.evaluation.metrics.select import select
-from vaebench.models.critic import CRITICS
 from vaebench.models.likelihoods import likelihood
 from vaebench.registry.catalogue import Catalogue, catalogue
 from vaebench.registry.lookup import backbone, load, source
 from vaebench.registry.validation import check_networks
-from vaebench.training.schedules import SCHEDULES
 
-BINARISE = ("dynamic", "fixed", "none")
 #: The settings that cells are combined from, the last ones varying fastest.
 AXES = (
-    *("dataset", "image_size", "backbone", "width", "likelihood", "binarise", "critic"),
-    *("critic_weight", "latent", "batch_size", "lr", "lr_schedule", "epochs", "kl_warmup"),
-    *("budget", "plugins", "seeds"),
+    *(s for s in SETTINGS if s.axis and s.name not in ("plugin", "seed")),
+    *(s for s in SETTINGS if s.name in ("plugin", "seed")),
 )
 
 
@@ -49,12 +45,6 @@ def resolve(settings: Settings, place: Place) -> tuple[Settings, tuple[Cell, ...
     known = {*EXTRACTORS, *found.extractors()}
     if settings.extractor is not None and settings.extractor not in known:
         raise unknown("feature extractor", settings.extractor, known)
-    for schedule in settings.lr_schedule:
-        if schedule not in SCHEDULES:
-            raise unknown("learning-rate schedule", schedule, SCHEDULES)
-    for critic in settings.critic:
-        if critic not in CRITICS:
-            raise unknown("critic", critic, CRITICS)
     datasets = {
         (name, size): load(name, Request(place.root, place.download, size))
         for name, size in product(settings.dataset, settings.image_size)
@@ -65,10 +55,11 @@ def resolve(settings: Settings, place: Place) -> tuple[Settings, tuple[Cell, ...
             raise UserError(f"{name} comes in {height}×{width} only; leave out --image-size.")
     hashes = {key: images.hash() for key, images in datasets.items()}
     resolved = []
-    for values in product(*(getattr(settings, name) for name in AXES)):
-        choice = dict(zip(AXES, values, strict=True))
+    shared = {s.name: getattr(settings, s.asked) for s in SETTINGS if not s.axis}
+    for values in product(*(getattr(settings, axis.asked) for axis in AXES)):
+        choice = shared | {axis.name: value for axis, value in zip(AXES, values, strict=True)}
         key = choice["dataset"], choice["image_size"]
-        resolved.append(_cell(settings, choice, datasets[key], hashes[key], found))
+        resolved.append(_cell(choice, datasets[key], hashes[key], found))
     shapes = {
         (c.backbone, datasets[c.dataset, c.image_size].shape, c.latent, c.width) for c in resolved
     }
@@ -77,9 +68,8 @@ def resolve(settings: Settings, place: Place) -> tuple[Settings, tuple[Cell, ...
     return settings, tuple(dict.fromkeys(resolved))
 
 
-def _cell(
-    settings: Settings, choice: dict[str, Any], images: Images, digest: str, found: Catalogue
-) -> Cell:
+def _cell(choice: dict[str, Any], images: Images, digest: str, found: Catalogue) -> Cell:
+    """The cell of a choice of settings, with the data set's defaults where nothing is asked for."""
     defaults = source(choice["dataset"])
     built_by = choice["backbone"] or defaults.backbone
     chosen = backbone(built_by)
@@ -88,36 +78,18 @@ def _cell(
     with explained(f"The backbone {built_by!r}"):
         chosen.check(images.shape)
         width = choice["width"] or chosen.width(images.shape)
-    return Cell(
-        plugin=choice["plugins"],
-        dataset=choice["dataset"],
-        backbone=built_by,
-        width=width,
-        critic=choice["critic"],
-        critic_weight=choice["critic_weight"] if choice["critic"] != "none" else 0.0,
-        latent=choice["latent"] or defaults.latent,
-        likelihood=spelled,
-        binarise=_binarise(choice["binarise"], spelled, defaults.binarise),
-        image_size=choice["image_size"],
-        seed=choice["seeds"],
-        epochs=choice["epochs"],
-        batch_size=choice["batch_size"],
-        lr=choice["lr"],
-        lr_schedule=choice["lr_schedule"],
-        kl_warmup=choice["kl_warmup"],
-        evaluate=settings.evaluate,
-        metrics=settings.metrics,
-        ais_images=settings.ais_images,
-        iw_samples=settings.iw_samples,
-        iw_images=settings.iw_images,
-        ais_target=settings.ais_target,
-        ais_budget=settings.ais_budget,
-        extractor=settings.extractor or defaults.extractor,
-        data=digest,
-        code=_code(found, choice["plugins"], choice["dataset"], built_by),
-        budget=choice["budget"],
-        seconds=settings.seconds if choice["budget"] == "seconds" else None,
-    )
+    resolved = {
+        "backbone": built_by,
+        "width": width,
+        "critic_weight": choice["critic_weight"] if choice["critic"] != "none" else 0.0,
+        "latent": choice["latent"] or defaults.latent,
+        "likelihood": spelled,
+        "binarise": _binarise(choice["binarise"], spelled, defaults.binarise),
+        "extractor": choice["extractor"] or defaults.extractor,
+        "seconds": choice["seconds"] if choice["budget"] == "seconds" else None,
+    }
+    code = _code(found, choice["plugin"], choice["dataset"], built_by)
+    return Cell(**choice | resolved, data=digest, code=code)
 
 
 def _code(found: Catalogue, spelled: str, dataset: str, built_by: str) -> str:
@@ -132,8 +104,6 @@ def _code(found: Catalogue, spelled: str, dataset: str, built_by: str) -> str:
 
 
 def _binarise(asked: str | None, spelled: str, default: str) -> str:
-    if asked is not None and asked not in BINARISE:
-        raise unknown("binarisation", asked, BINARISE)
     bernoulli = parse(spelled)[0] == "bernoulli"
     if asked is None:
         return (default if default != "none" else "dynamic") if bernoulli else "none"

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from vaebench.config.cell import Cell
+from vaebench.config.cell import SETTINGS, Cell
 from vaebench.errors import UserError, short
 from vaebench.registry import code
 from vaebench.runs import files
@@ -17,7 +17,7 @@ from vaebench.runs.records import cells, plan
 
 STATES = ("finished", "running", "failed", "missing")
 #: Settings that the time of a training step depends on most.
-_KIND = ("plugin", "dataset", "image_size", "backbone", "width", "critic", "batch_size", "budget")
+_KIND = tuple(s.name for s in SETTINGS if s.pace)
 #: Seconds that training each cell may take, why it fails, or None where that is unknown.
 Rehearse = Callable[[list[Cell]], list[float | str | None]]
 

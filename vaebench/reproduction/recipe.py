@@ -10,7 +10,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vaebench.config.settings import Settings, from_dict, read
+from vaebench.config.cell import SETTINGS
+from vaebench.config.settings import Settings, from_dict
+from vaebench.config.yaml_files import read
 from vaebench.errors import UserError, unknown
 
 BUDGETS = ("full", "short")
@@ -109,16 +111,15 @@ class Recipe:
     def runs(self, budget: str) -> list[Settings]:
         """The fewest runs that hold the cells of all points and no others."""
         found = [self.cells(point, budget) for point in self.planned(budget)]
-        for name in [f.name for f in fields(Settings) if isinstance(f.default, tuple)]:
-            if name != "metrics":
-                found = list(_joined(found, name))
+        for axis in [s.asked for s in SETTINGS if s.axis]:
+            found = list(_joined(found, axis))
         return found
 
 
 def _joined(runs: list[Settings], axis: str) -> Iterator[Settings]:
     """Runs that differ in one axis alone, as one run."""
     values: dict[tuple[Any, ...], dict[Any, None]] = {}
-    names = [f.name for f in fields(Settings)]
+    names = [s.asked for s in SETTINGS]
     for run in runs:
         rest = tuple(getattr(run, name) for name in names if name != axis)
         values.setdefault(rest, {}).update(dict.fromkeys(getattr(run, axis)))

@@ -7,8 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from vaebench.config.cell import digest
-from vaebench.config.settings import to_dict
+from vaebench.config.settings import run_name
 from vaebench.errors import UserError, unknown
 from vaebench.execution import driver
 from vaebench.reproduction import curves, recipe, table
@@ -37,7 +36,7 @@ def reproduce(name: str, budget: str, where: driver.Where) -> int:
         raise unknown(f"budget of {asked.name}:", budget, asked.budgets)
     folder = where.out or Path("results", "reproductions", asked.name, budget)
     table.published(asked)
-    parts = {folder / "runs" / digest(to_dict(run)): run for run in asked.runs(budget)}
+    parts = {folder / "runs" / run_name(run): run for run in asked.runs(budget)}
     codes = [driver.run(run, replace(where, out=path)) for path, run in parts.items()]
     if not where.dry_run:
         write(asked, budget, folder, [path for path in parts if (path / "cells").is_dir()])

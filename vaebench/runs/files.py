@@ -6,7 +6,6 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -89,7 +88,7 @@ def failure(cell: Cell, reason: str | None) -> dict[str, Any]:
         "cell": cell.id,
         "status": "failed",
         "reason": reason,
-        "config": {k: v for k, v in asdict(cell).items() if k not in ("data", "code")},
+        "config": {k: v for k, v in cell.record().items() if k not in ("data", "code")},
         "metrics": {},
     }
 

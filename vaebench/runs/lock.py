@@ -6,9 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from vaebench.config.settings import Settings, from_dict, to_dict
+from vaebench.config.yaml_files import dump, read
 from vaebench.errors import UserError
 from vaebench.runs import files
 
@@ -36,8 +35,7 @@ def held(folder: Path) -> Iterator[None]:
 def claim(folder: Path, settings: Settings) -> None:
     """Make the folder this experiment's; UserError if it is another's."""
     if not claimed(folder, settings):
-        text = yaml.safe_dump(to_dict(settings), sort_keys=False, allow_unicode=True)
-        files.write_text(folder / "config.yaml", text)
+        files.write_text(folder / "config.yaml", dump(settings))
 
 
 def claimed(folder: Path, settings: Settings) -> bool:
@@ -47,8 +45,8 @@ def claimed(folder: Path, settings: Settings) -> bool:
     if config.exists():
         found: dict[str, Any] = {}
         try:
-            found = to_dict(from_dict(yaml.safe_load(config.read_text("utf-8")), str(config)))
-        except (OSError, yaml.YAMLError, UnicodeDecodeError, UserError):
+            found = to_dict(from_dict(read(config)[0], str(config)))
+        except UserError:
             pass
         if found != wanted:
             keys = [k for k in wanted if wanted[k] != found.get(k)]

@@ -2,18 +2,15 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from vaebench.config.settings import Settings, from_dict, read, to_dict
+from vaebench.config.cell import SETTINGS
+from vaebench.config.settings import Settings, from_dict
+from vaebench.config.yaml_files import dump, read
 from vaebench.errors import UserError
 from vaebench.runs import files, records
-
-#: Settings that are united; all others are what the cells of a run share.
-_AXES = {f.name for f in fields(Settings) if isinstance(f.default, tuple)} - {"metrics"}
 
 
 def merge(runs: Sequence[Path], out: Path) -> dict[str, dict[str, Any]]:
@@ -40,8 +37,7 @@ def merge(runs: Sequence[Path], out: Path) -> dict[str, dict[str, Any]]:
         for name, (run, record) in chosen.items():
             _copy(run / "cells" / name, out / "cells" / name, record)
         files.write_json(out / "plan.json", {"cells": planned})
-        text = yaml.safe_dump(to_dict(settings), sort_keys=False, allow_unicode=True)
-        files.write_text(out / "config.yaml", text)
+        files.write_text(out / "config.yaml", dump(settings))
     except OSError as error:
         raise UserError(
             f"{error.filename or out} cannot be written ({error.strerror}); choose another --out."
@@ -60,7 +56,7 @@ def _united(runs: Sequence[Path]) -> Settings:
     ]
     first = found[0]
     for run, settings in zip(runs, found, strict=True):
-        for name in {f.name for f in fields(Settings)} - _AXES:
+        for name in [s.asked for s in SETTINGS if not s.axis]:
             if getattr(settings, name) != getattr(first, name):
                 raise UserError(
                     f"{run} and {runs[0]} do not fit together: they differ in {name}, which all "
@@ -68,7 +64,7 @@ def _united(runs: Sequence[Path]) -> Settings:
                 )
     axes: dict[str, Any] = {
         name: tuple(dict.fromkeys(value for one in found for value in getattr(one, name)))
-        for name in _AXES
+        for name in [s.asked for s in SETTINGS if s.axis]
     }
     return replace(first, **axes)
 

@@ -7,7 +7,6 @@ processes write there too, so a reader takes every result for damaged until it h
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ _WAITING = "no result yet: the same command goes on from here"
 
 def write(folder: Path, cells: Iterable[Cell]) -> None:
     """Write the cells that the run consists of, finished or not, as ``plan.json``."""
-    files.write_json(folder / "plan.json", {"cells": {cell.id: asdict(cell) for cell in cells}})
+    files.write_json(folder / "plan.json", {"cells": {cell.id: cell.record() for cell in cells}})
 
 
 def plan(run: Path) -> dict[str, Any]:
