@@ -16,6 +16,8 @@ from matplotlib.figure import Figure
 import vaebench
 from tests.finished import train
 from vaebench.cli.app import main
+from vaebench.config.cell import Evaluation, Training
+from vaebench.config.setting import declared
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -117,6 +119,18 @@ def test_every_command_and_public_name_is_documented():
     api = (ROOT / "docs" / "api.md").read_text()
     for name in set(vaebench.__all__) - {"__version__", "hookimpl"}:
         assert f"vaebench.{name}" in api, name
+
+
+def test_the_table_of_settings_is_that_of_their_declarations():
+    def rows(part):
+        for s in declared(part):
+            several = "several" if s.axis else ""
+            yield f"| `{s.flag}` | {s.help} | {s.shown.replace(',', ', ')} | {several} |"
+
+    page = (ROOT / "docs" / "commands.md").read_text()
+    for part in (Training, Evaluation):
+        table = "\n".join(rows(part))
+        assert table in page, f"docs/commands.md needs this table:\n{table}"
 
 
 def test_the_citation_names_this_version():

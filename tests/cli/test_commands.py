@@ -202,7 +202,7 @@ def test_a_dry_run_says_what_must_fail(vaebench):
         (("run", "--dataset", "mnist"), "with --data-dir or $VAEBENCH_DATA, or fetch it with"),
         (("run", "--dataset", "mnits"), "Did you mean 'mnist'"),
         (("run", "--seeds", "zero"), "0..4"),
-        (("run", "--latent", "two"), "numbers with commas"),
+        (("run", "--latent", "two"), "it takes whole numbers: 0,1,2 or 0..4"),
         (("run", "--config", "missing.yaml"), "cannot be read"),
         (("run", "--device", "cuda:99"), "--device cuda:99"),
         (("run", "--fid-weights", "missing.pth"), "is no file"),

@@ -1,8 +1,14 @@
 """Settings from a YAML file: what is wrong is named with its line."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
-from vaebench.config.settings import Settings, from_dict, read, to_dict
+from vaebench.config import settings as module
+from vaebench.config.cell import SETTINGS
+from vaebench.config.settings import Settings, from_dict, run_name, to_dict
+from vaebench.config.yaml_files import dump, read
 from vaebench.errors import UserError
 
 
@@ -57,3 +63,130 @@ def test_a_flag_is_named_as_it_was_given(tmp_path):
             from_dict({"epochs": 3, "critic_weight": [float("nan")]}, "here", lines)
     with pytest.raises(UserError, match=r"The recipe .*missing\.yaml cannot be read"):
         read(tmp_path / "missing.yaml", "The recipe")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("lr: 1e-3", {"lr": (1e-3,)}),
+        ("lr: [1e-3, 2E-3, +.5, 5.]", {"lr": (1e-3, 2e-3, 0.5, 5.0)}),
+        ("lr: 1", {"lr": (1.0,)}),
+        ("seeds: 0..4", {"seeds": (0, 1, 2, 3, 4)}),
+        ("seeds: [0..1, 7]", {"seeds": (0, 1, 7)}),
+        ("seeds: 0,2", {"seeds": (0, 2)}),
+        ("batch_size: 010", {"batch_size": (10,)}),
+        ("batch_size: 08", {"batch_size": (8,)}),
+        ("batch_size: '16'", {"batch_size": (16,)}),
+        ("batch_size: 1_000", {"batch_size": (1000,)}),
+        ("plugins: gaussian, iwae", {"plugins": ("gaussian", "iwae")}),
+        ("plugins: 'gmm[components=2,samples=3], iwae'",
+         {"plugins": ("gmm[components=2,samples=3]", "iwae")}),
+        ("dataset: ['folder:a,b']", {"dataset": ("folder:a,b",)}),
+        ("latent: ~\nwidth:\nimage_size: Null", {}),
+        ("extractor: '007'", {"extractor": "007"}),
+        ("extractor: 2020-01-01", {"extractor": "2020-01-01"}),
+        ("plugins: [no, on, y]", {"plugins": ("no", "on", "y")}),
+        ("epochs: &n 3\nwidth: *n", {"epochs": (3,), "width": (3,)}),
+        ("<<: {epochs: 3, lr: 1}\nlr: 2", {"epochs": (3,), "lr": (2.0,)}),
+        ("epochs: !!int '3'\nextractor: !!str 3", {"epochs": (3,), "extractor": "3"}),
+    ],
+)  # fmt: skip
+def test_yaml_means_what_the_command_line_means(tmp_path, text, expected):
+    assert load(tmp_path, text) == Settings(**expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("batch_size: 1:30", "line 1: batch_size cannot be '1:30'"),
+        ("batch_size: 0o7", "line 1: batch_size cannot be '0o7'"),
+        ("batch_size: 0x10", "line 1: batch_size cannot be '0x10'"),
+        ("epochs: 1e1", "line 1: epochs cannot be 10.0"),
+        ("epochs: 2020-01-01", "line 1: epochs cannot be '2020-01-01'"),
+        ("epochs: yes", "line 1: epochs cannot be 'yes'"),
+        ("epochs: true", "line 1: epochs cannot be True"),
+        ("epochs: null", "line 1: epochs cannot be None"),
+        ("seeds: 4..0", "line 1: seeds cannot be '4..0'; it takes whole numbers: 0,1,2 or 0..4"),
+        ("seeds: -1", "line 1: --seeds must not be negative"),
+        ("critic: no", "line 1: No critic 'no'. Did you mean 'none'"),
+        ("critic: false", "line 1: critic cannot be False"),
+        ("plugins: 1e3", "line 1: plugins cannot be 1000.0; it takes names"),
+        ("lr: 1 5", "line 1: lr cannot be '1 5'"),
+        ("lr: 9" + "9" * 400, "line 1: lr cannot be 999"),
+        ("epochs: " + "9" * 5000, "line 1 is no YAML: '999"),
+        ("seeds: 0\nepochs: !!int 0o7", "line 2 is no YAML: '0o7' is no int"),
+        ("epochs: !!bool 3", "line 1 is no YAML: '3' is no bool"),
+        ("epochs: !!timestamp x", "line 1 is no YAML: could not determine a constructor"),
+        ("seeds: 0\nlr: {a: 1, a: 2}", "line 2: a is set already in line 2"),
+        ("lr:\n  a: 1\n  a: 2", "line 3: a is set already in line 2"),
+        ("epochs: 3\n'epochs': 4", "line 2: epochs is set already in line 1"),
+        ("a: &a {epochs: x}\n<<: *a", "line 1: epochs cannot be 'x'"),
+        ("seeds: 0\n<<: {\n epochs: x}", "line 3: epochs cannot be 'x'"),
+        ("3: 4", "line 1: '3'"),
+        ("epochs: 3\n---\nepochs: 4", "line 2 is no YAML"),
+        ("lr_schedule: cosin", "line 1: No learning-rate schedule 'cosin'. Did you mean 'cosine'"),
+        ("binarise: [dynamic, none, fix]", "line 1: No binarisation 'fix'. Did you mean 'fixed'"),
+    ],
+)
+def test_what_yaml_cannot_mean_is_refused_with_its_line(tmp_path, text, message):
+    with pytest.raises(UserError, match=message):
+        load(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"lr": (1e-5, 1e22), "seeds": (0, 1), "latent": (None, 3)},
+        {"plugins": ("no",), "extractor": "010", "dataset": ("1e3", "null", "folder:ä b#: c")},
+        {"dataset": ("folder:a,b",), "plugins": ("gmm[components=2,samples=3]",)},
+        {"metrics": ("elbo", "kl"), "seconds": 2.5, "budget": ("seconds",)},
+    ],
+)
+def test_settings_survive_their_file(tmp_path, changes):
+    settings = Settings(**changes)
+    assert load(tmp_path, dump(settings)) == settings
+
+
+def test_a_long_value_is_cut_in_its_error(tmp_path):
+    rows = [f"- &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 40)]
+    with pytest.raises(UserError, match="lr cannot be") as error:
+        load(tmp_path, "\n".join(["lr:", "- &a0 [x]", *rows]))
+    assert len(str(error.value)) < 300
+    with pytest.raises(UserError, match="lr cannot be 'xxx") as error:
+        load(tmp_path, "lr: " + "x" * 10_000)
+    assert len(str(error.value)) < 300
+
+
+def test_a_file_without_end_is_refused():
+    with pytest.raises(UserError, match="/dev/zero is larger than 1 MiB"):
+        read(Path("/dev/zero"))
+
+
+def test_a_text_of_the_command_line_is_named_as_it_was_typed():
+    for given, said in (
+        ({"seeds": "zero"}, "--seeds cannot be zero; it takes whole numbers: 0,1,2 or 0..4."),
+        ({"plugins": " ,"}, "--plugins is empty; it takes names."),
+        ({"ais_images": "many"}, "--ais-images cannot be many; it takes whole numbers."),
+    ):
+        with pytest.raises(UserError) as error:
+            from_dict(given, "the command line", {})
+        assert str(error.value) == said
+
+
+def test_the_name_of_a_run_never_changes():
+    assert run_name(Settings()) == "c88724f5"
+    assert run_name(Settings(lr=(1e-3, 2e-3), seeds=(0, 1))) == "0c0c31da"
+
+
+def test_a_setting_that_is_added_renames_no_older_run(monkeypatch):
+    (seconds,) = [s for s in SETTINGS if s.name == "seconds"]
+    for default, absent in (("adamw", "adam"), (None, "adam")):
+        added = replace(seconds, name="optimiser", asked="evaluate", default=default, absent=absent)
+        rest = tuple(s for s in SETTINGS if s.name != "evaluate")
+        monkeypatch.setattr(module, "SETTINGS", rest)
+        older = run_name(Settings())
+        monkeypatch.setattr(module, "SETTINGS", (*rest, added))
+        assert run_name(Settings(evaluate=absent if default else None)) == older
+        assert run_name(Settings(evaluate="sgd")) != older
+        assert run_name(Settings(evaluate="adamw")) != older

@@ -160,6 +160,8 @@ class Cell(Evaluation, Training):
 
 #: All of them, in the order of the command line.
 SETTINGS = declared(Cell)
+#: What a cell has done whose record does not name the setting.
+ABSENT = {s.name: s.absent for s in SETTINGS if s.name not in ALWAYS}
 
 
 def digest(value: Any) -> str:

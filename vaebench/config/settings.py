@@ -106,4 +106,4 @@ def _flag(setting: Setting, value: Any) -> str:
 
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
-_SHORT.maxlevel = 2
+_SHORT.maxlevel = 1

@@ -1,16 +1,17 @@
 """What is measured of a trained cell, for the run that trained it and for whoever asks later."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
-from vaebench.config.cell import Cell
+from vaebench.config.cell import Cell, Evaluation
 from vaebench.config.resources import Place
 from vaebench.evaluation.metrics.select import evaluate, select
 from vaebench.evaluation.metrics.subject import Subject
 from vaebench.training.build import Resolved
 
 #: Settings of a cell that say how much effort a number is worth.
-EFFORT = ("iw_samples", "iw_images", "ais_images", "ais_target", "ais_budget")
+EFFORT = tuple(f.name for f in fields(Evaluation) if f.name not in ("metrics", "extractor"))
 
 
 def subject_of(resolved: Resolved, place: Place, **effort: Any) -> Subject:

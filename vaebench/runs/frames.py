@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from vaebench.config.cell import ABSENT
 from vaebench.runs import files
 from vaebench.statistics.cost import seconds_to_elbo
 from vaebench.statistics.intervals import interval
@@ -67,7 +68,9 @@ class _Shared(dict[str, Any]):
 
 
 def _row(record: dict[str, Any], settings: list[str], metrics: list[str]) -> dict[str, Any]:
-    row: dict[str, Any] = {name: _scalar(record["config"].get(name)) for name in settings}
+    row: dict[str, Any] = {
+        name: _scalar(record["config"].get(name, ABSENT.get(name))) for name in settings
+    }
     if row["plugin"] is not None:
         row["plugin"] = " ".join(str(row["plugin"]).split())
     for name in metrics:

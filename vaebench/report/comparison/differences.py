@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from vaebench.config.cell import ABSENT
 from vaebench.errors import UserError, meant, nearest, unknown
 from vaebench.report.columns import Column, make_columns
 from vaebench.report.sheet import scores
@@ -197,7 +198,8 @@ def _runs(folders: list[Path]) -> Iterator[tuple[Side, Side]]:
 def same(a: Side, b: Side, but: tuple[str, ...]) -> bool:
     """Whether all settings are equal but some."""
     keys = a.settings.keys() | b.settings.keys()
-    return all(str(a.settings.get(k)) == str(b.settings.get(k)) for k in keys if k not in but)
+    sides = [{k: str(s.settings.get(k, ABSENT.get(k))) for k in keys} for s in (a, b)]
+    return all(sides[0][k] == sides[1][k] for k in keys if k not in but)
 
 
 def _same_data(a: Side, b: Side) -> bool:
