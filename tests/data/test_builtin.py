@@ -4,7 +4,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from vaebench.data.batches import Batches, observed
 from vaebench.data.builtin import SOURCES
@@ -93,47 +92,6 @@ def test_a_missing_data_set_names_both_remedies(name, tmp_path):
 def test_an_unknown_data_set_is_refused_with_the_closest_name():
     with pytest.raises(UserError, match="Did you mean 'mnist'"):
         load("mnits", Request(Path(".")))
-
-
-def write_pictures(root: Path, count: int, mode: str = "RGB") -> None:
-    rng = np.random.default_rng(0)
-    root.mkdir(parents=True, exist_ok=True)
-    for i in range(count):
-        shape = (20, 30) if mode == "L" else (20, 30, 3)
-        Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8), mode).save(root / f"{i}.png")
-
-
-@pytest.mark.parametrize(("mode", "channels"), [("RGB", 3), ("L", 1)])
-def test_a_folder_of_pictures(tmp_path, mode, channels):
-    write_pictures(tmp_path / "a" / "b", 30, mode)
-    images = load(f"folder:{tmp_path}", Request(Path("."), size=16))
-    assert images.shape == (channels, 16, 16)
-    assert [len(s) for s in (images.train, images.validation, images.test)] == [25, 2, 3]
-
-
-def test_a_folder_with_train_and_test(tmp_path):
-    write_pictures(tmp_path / "train", 24)
-    write_pictures(tmp_path / "test", 6)
-    images = load(f"folder:{tmp_path}", Request(Path("."), size=16))
-    assert [len(s) for s in (images.train, images.validation, images.test)] == [22, 2, 6]
-
-
-def test_an_unreadable_picture_is_named(tmp_path):
-    write_pictures(tmp_path, 25)
-    (tmp_path / "broken.png").write_bytes(b"no picture")
-    with pytest.raises(UserError, match=r"broken\.png"):
-        load(f"folder:{tmp_path}", Request(Path("."), size=16))
-
-
-def test_folders_that_cannot_work(tmp_path):
-    with pytest.raises(UserError, match="--image-size"):
-        load(f"folder:{tmp_path}", Request(Path(".")))
-    with pytest.raises(UserError, match="at least 20"):
-        load(f"folder:{tmp_path}", Request(Path("."), size=16))
-    with pytest.raises(UserError, match="no folder"):
-        load(f"folder:{tmp_path}/none", Request(Path("."), size=16))
-    with pytest.raises(UserError, match="folder:PATH"):
-        load("folder", Request(Path("."), size=16))
 
 
 def test_every_source_documents_itself():

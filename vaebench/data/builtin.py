@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from vaebench.data.folder import read_folder
-from vaebench.data.images import Images, Request, Source, Split, holdout, stack
+from vaebench.data.images import Images, Request, Source, Split, holdout, stratified, subset
+from vaebench.data.pictures import stack, stored
 from vaebench.errors import UserError, short
 
 
@@ -78,23 +80,28 @@ def _cifar10(request: Request) -> Images:
     return Images(*holdout(splits[0], 5_000), splits[1])
 
 
+def _stack(found: Any, side: int, channels: int) -> Tensor:
+    """The pictures of a torchvision data set as stored pixels."""
+    size = side, side
+    return stack((stored(picture, size, channels) for picture, _ in found), len(found), size)
+
+
 def _omniglot(request: Request) -> Images:
     splits = []
     for background in (True, False):
         found = _torchvision("Omniglot", request, background=background)
-        # Strokes are dark on white; the field's convention is light on black.
-        pixels = 255 - stack((picture for picture, _ in found), request.size or 28, "L")
+        pixels = _stack(found, request.size or 28, 1)
         splits.append(Split(pixels, torch.tensor([label for _, label in found])))
-    order = torch.from_numpy(np.random.default_rng(0).permutation(len(splits[0])))
-    assert splits[0].labels is not None
-    shuffled = Split(splits[0].pixels[order], splits[0].labels[order])
-    return Images(*holdout(shuffled, 1_500), splits[1])
+    learn, test = splits
+    assert learn.labels is not None
+    held = torch.from_numpy(stratified(learn.labels.tolist(), 1_500))
+    return Images(subset(learn, ~held), subset(learn, held), test)
 
 
 def _celeba(request: Request) -> Images:
     def split(name: str) -> Split:
         found = _torchvision("CelebA", request, split=name)
-        return Split(stack((picture for picture, _ in found), request.size or 64, "RGB"))
+        return Split(_stack(found, request.size or 64, 3))
 
     return Images(split("train"), split("valid"), split("test"))
 
@@ -107,20 +114,27 @@ SOURCES = {
         _digits,
         extractor="digits",
         latent=8,
+        shuffled=True,
     ),
     "mnist": Source(
         "MNIST, 28×28",
         "50000 train, 10000 validation (the last of the training file), 10000 test",
         _idx("MNIST"),
         extractor="mnist",
+        shuffled=True,
     ),
     "fashion-mnist": Source(
-        "Fashion-MNIST, 28×28", "50000 train, 10000 validation, 10000 test", _idx("FashionMNIST")
+        "Fashion-MNIST, 28×28",
+        "50000 train, 10000 validation, 10000 test",
+        _idx("FashionMNIST"),
+        shuffled=True,
     ),
     "omniglot": Source(
-        "Omniglot, inverted, resized to 28×28",
-        "background alphabets: 17780 train, 1500 validation; evaluation alphabets: 13180 test",
+        "Omniglot, light on black, resized to 28×28",
+        "background alphabets: 17780 train, 1500 validation (all classes); "
+        "evaluation alphabets: 13180 test",
         _omniglot,
+        inverted=True,
     ),
     "cifar10": Source(
         "CIFAR-10, 32×32 colour",
@@ -129,6 +143,7 @@ SOURCES = {
         likelihood="logistic",
         binarise="none",
         latent=128,
+        shuffled=True,
     ),
     "celeba": Source(
         "CelebA, centre crop, 64×64 colour",
@@ -140,7 +155,8 @@ SOURCES = {
     ),
     "folder": Source(
         "folder:PATH, anyone's images, centre crop, --image-size pixels wide",
-        "train/ and test/ where both exist, else a tenth for testing; a tenth of train validates",
+        "train/, valid/ and test/ where they exist, else a tenth of each class for testing, for "
+        "validation",
         read_folder,
         likelihood="gaussian",
         binarise="none",

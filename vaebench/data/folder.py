@@ -1,60 +1,213 @@
 """Anyone's pictures in a folder, as a data set."""
 
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from torch import Tensor
+import torch
 
-from vaebench.data.images import Images, Request, Split, holdout, stack
+from vaebench.data.images import Images, Request, Split, stratified
+from vaebench.data.pictures import Picture, coloured, read, stack, suffixes
 from vaebench.errors import UserError
 
-PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
+LEAST = 20
+#: The names of folders that hold a split, in lower case.
+SPLITS = {
+    "train": ("train", "training"),
+    "validation": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+#: Folders that archives, network drives and desktops add, as hidden as those with a dot.
+_HIDDEN = ("__MACOSX", "@eaDir", "$RECYCLE.BIN")
+
+
+@dataclass
+class Listing:
+    """The pictures of each split, and how many files and folders were passed over, by reason."""
+
+    parts: dict[str, list[Path]]
+    homes: dict[str, Path]
+    passed: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def classes(self) -> list[str]:
+        """The folders that the pictures of every split are in; empty where some are in none."""
+        names = {_class(path, self.homes[part]) for part in self.parts for path in self.parts[part]}
+        return sorted(names) if len(names) > 1 and "" not in names else []
+
+    def labels(self, part: str) -> list[int] | None:
+        """The number of each picture's class, None without classes."""
+        number = {name: i for i, name in enumerate(self.classes)}
+        home = self.homes[part]
+        return [number[_class(path, home)] for path in self.parts[part]] if number else None
+
+    def divide(self, part: str, other: str, least: int) -> None:
+        """Move a tenth of each class of `part`, in all at least `least` pictures, to `other`."""
+        paths = self.parts[part]
+        labels = self.labels(part) or [0] * len(paths)
+        held = stratified(labels, max(least, len(paths) // 10))
+        self.parts[part] = [path for path, out in zip(paths, held, strict=True) if not out]
+        self.parts[other] = [path for path, out in zip(paths, held, strict=True) if out]
+        self.homes[other] = self.homes[part]
 
 
 def read_folder(request: Request) -> Images:
-    """Anyone's pictures: `train/` and `test/` if both exist, else every tenth is for testing."""
-    from PIL import Image
+    """Anyone's pictures, grey if all of them are, labelled by the folders that they are in.
 
-    root, size = request.root, request.size
-    if size is None:
+    The splits are the folders `train`, `valid` or `val`, and `test`, where `train` and another one
+    exist; else a tenth of each class is for testing, and a tenth of the rest for validation.
+
+    Raises:
+        UserError: There is no such folder, it holds too few pictures, or one cannot be read.
+    """
+    root, side = request.root, request.size
+    if side is None:
         raise UserError("A folder of images needs --image-size, the side length in pixels.")
     if not root.is_dir():
-        raise UserError(f"{root} is no folder; write --dataset folder:PATH with one of images.")
-
-    def files(folder: Path) -> list[Path]:
-        return sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURES)
-
-    def read(paths: list[Path], mode: str) -> Tensor:
-        def pictures() -> Any:
-            for path in paths:
-                try:
-                    with Image.open(path) as picture:
-                        picture.load()
-                        yield picture
-                except (OSError, ValueError, Image.DecompressionBombError) as error:
-                    raise UserError(f"{path} is no readable image ({error}); remove it.") from error
-
-        return stack(pictures(), size, mode)
-
-    given = [files(root / "train"), files(root / "test")]
-    everything = files(root)
-    if len(everything) < 20:
-        raise UserError(f"{root} holds {len(everything)} images; at least 20 are needed.")
-    shuffled = np.random.default_rng(0).permutation(len(everything))
-    tenth = max(1, len(everything) // 10)
-    train, test = (
-        given
-        if all(given)
-        else (
-            [everything[i] for i in shuffled[tenth:]],
-            [everything[i] for i in shuffled[:tenth]],
+        raise UserError(f"{root} is not a folder; write --dataset folder:PATH with one of images.")
+    found = listing(root)
+    count = sum(map(len, found.parts.values()))
+    if count < LEAST:
+        raise UserError(
+            f"{root} holds {count} images; at least {LEAST} are needed{_but(found.passed)}."
         )
-    )
+    for part, least in (("test", 2), ("validation", 1)):
+        if part not in found.parts:
+            found.divide("train", part, least)
+    changes: Counter[str] = Counter()
+    size = side, side
+
+    def split(part: str) -> Split:
+        paths, labels = found.parts[part], found.labels(part)
+        pictures = _counted((read(path, size) for path in paths), changes)
+        pixels = stack(pictures, len(paths), size)
+        return Split(pixels, None if labels is None else torch.tensor(labels))
+
+    splits = {part: split(part) for part in SPLITS}
+    if any(each.pixels.shape[1] > 1 for each in splits.values()):
+        splits = {part: Split(coloured(s.pixels), s.labels) for part, s in splits.items()}
+    else:
+        del changes["grey made colour"]
+    train, validation, test = (splits[part] for part in SPLITS)
+    return Images(train, validation, test, notes=tuple(_notes(root, found, changes)))
+
+
+def listing(root: Path) -> Listing:
+    """The pictures under a folder, in the splits that it has itself."""
+    passed: Counter[str] = Counter()
+    homes = _homes(root)
+    parts = {part: pictures(home, passed) for part, home in homes.items()}
+    parts = {part: paths for part, paths in parts.items() if paths}
+    if "train" not in parts or len(parts) < 2:
+        passed.clear()
+        return Listing({"train": pictures(root, passed)}, {"train": root}, passed)
+    names = " and ".join(f"{home.name}/" for home in homes.values())
+    if outside := len(pictures(root, passed, set(homes.values()))):
+        passed[f"pictures outside of {names}"] += outside
+    return Listing(parts, {part: homes[part] for part in parts}, passed)
+
+
+def pictures(
+    folder: Path, passed: Counter[str], without: Collection[Path] = frozenset()
+) -> list[Path]:
+    """The files in and below a folder that are named as pictures, sorted; links are followed.
+
+    Args:
+        folder: Where to look; each folder is read once, however many links lead to it.
+        passed: Counts what is passed over, by reason.
+        without: Folders that are not looked into.
+    """
+    ends = suffixes()
+    seen: set[tuple[int, int]] = set()
+    todo, found = [folder], []
+    while todo:
+        here = todo.pop()
+        try:
+            status = here.stat()
+            if (key := (status.st_dev, status.st_ino)) in seen:
+                passed["a folder that another link leads to"] += 1
+                continue
+            seen.add(key)
+            # Folders themselves before links to them.
+            entries = sorted(here.iterdir(), key=lambda path: (path.is_symlink(), path))
+        except OSError:
+            passed["cannot be opened"] += 1
+            continue
+        inside = []
+        for path in entries:
+            kind = _kind(path, ends)
+            if kind == "folder":
+                inside += [path] if path not in without else []
+            elif kind == "picture":
+                found.append(path)
+            else:
+                passed[kind] += 1
+        todo += reversed(inside)
+    return sorted(found)
+
+
+def _kind(path: Path, ends: Collection[str]) -> str:
+    """``folder``, ``picture``, or why it is passed over."""
+    if path.name.startswith(".") or path.name in _HIDDEN:
+        return "hidden"
     try:
-        with Image.open(train[0]) as first:
-            mode = "L" if first.mode in ("1", "L", "I", "I;16", "LA") else "RGB"
-    except OSError as error:
-        raise UserError(f"{train[0]} is no readable image ({error}); remove it.") from error
-    learn = Split(read(train, mode))
-    return Images(*holdout(learn, max(1, len(train) // 10)), Split(read(test, mode)))
+        if path.is_dir():
+            return "folder"
+        if not path.is_file():
+            return "not a regular file" if path.exists() else "a link that leads nowhere"
+    except OSError:
+        return "cannot be opened"
+    end = path.suffix.lower()
+    return "picture" if end in ends else f"not an image format ({end[:9] or 'no ending'})"
+
+
+def _homes(root: Path) -> dict[str, Path]:
+    """The folders that are named as splits; UserError where two are named as the same one."""
+    homes: dict[str, Path] = {}
+    part_of = {name: part for part, names in SPLITS.items() for name in names}
+    for path in sorted(root.iterdir()):
+        part = part_of.get(path.name.lower())
+        if part and path.is_dir():
+            if part in homes:
+                raise UserError(f"{homes[part]} and {path} both name a split; rename one of them.")
+            homes[part] = path
+    return homes
+
+
+def _class(path: Path, home: Path) -> str:
+    """The folder right below `home` that a picture is in, empty where it is in none."""
+    parts = path.relative_to(home).parts
+    return parts[0] if len(parts) > 1 else ""
+
+
+def _counted(pictures: Iterable[Picture], changes: Counter[str]) -> Iterator[Picture]:
+    for picture in pictures:
+        changes.update(picture.changes)
+        if len(picture.pixels) == 1:
+            changes["grey made colour"] += 1
+        yield picture
+
+
+def _notes(root: Path, found: Listing, changes: Counter[str]) -> Iterator[str]:
+    counts = {part: len(found.parts[part]) for part in SPLITS}
+    own = [part for part in SPLITS if found.homes[part] != found.homes["train"]]
+    text = ", ".join(
+        f"{counts[part]} {part}" + (f" ({found.homes[part].name}/)" if part in own else "")
+        for part in SPLITS
+    )
+    if classes := found.classes:
+        text += f"; {len(classes)} classes, named by folders"
+    yield f"{root}: {sum(counts.values())} pictures read ({text}){_but(found.passed)}."
+    if changes:
+        yield f"Converted: {_list(changes)}."
+
+
+def _but(passed: Counter[str]) -> str:
+    return f"; {passed.total()} passed over: {_list(passed)}" if passed else ""
+
+
+def _list(counts: Counter[str], most: int = 8) -> str:
+    shown = [f"{count} × {what}" for what, count in counts.most_common(most)]
+    rest = counts.total() - sum(count for _, count in counts.most_common(most))
+    return ", ".join([*shown, f"{rest} × something else"] if rest else shown)

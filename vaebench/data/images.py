@@ -1,10 +1,9 @@
 """Images in memory: splits, their hash, and what reads a data set."""
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +26,7 @@ class Images:
     """A data set in memory: three disjoint splits and L, the number of stored levels.
 
     `outside` holds the images of a class that all three splits lack, where one is held out.
+    `notes` are sentences on what was read, passed over and converted, for people.
     """
 
     train: Split
@@ -34,6 +34,7 @@ class Images:
     test: Split
     levels: int = 256
     outside: Split | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -73,6 +74,9 @@ class Source:
         backbone: Encoder and decoder.
         extractor: Features for `fid_<extractor>` and its kin.
         latent: D, the latent dimensions.
+        shuffled: Whether the images of each split are in random order as they are read; otherwise
+            they are permuted, so that the first N are a random N.
+        inverted: Whether pictures are dark on white, to be stored as their negatives.
     """
 
     title: str
@@ -83,6 +87,24 @@ class Source:
     backbone: str = "resnetv2"
     extractor: str = "inception"
     latent: int = 32
+    shuffled: bool = False
+    inverted: bool = False
+
+
+def subset(split: Split, rows: Tensor) -> Split:
+    """The images of a split at `rows`, in that order, with their labels."""
+    labels = split.labels
+    return Split(split.pixels[rows], None if labels is None else labels[rows])
+
+
+def permuted(split: Split) -> Split:
+    """The images in an order that is random, and the same each time."""
+    return subset(split, torch.from_numpy(np.random.default_rng(0).permutation(len(split))))
+
+
+def negative(split: Split, levels: int) -> Split:
+    """The images with dark and light exchanged."""
+    return replace(split, pixels=levels - 1 - split.pixels)
 
 
 def holdout(split: Split, count: int) -> tuple[Split, Split]:
@@ -94,15 +116,26 @@ def holdout(split: Split, count: int) -> tuple[Split, Split]:
     )
 
 
-def stack(pictures: Any, size: int, mode: str) -> Tensor:
-    """PIL pictures, centre-cropped to a square and resized, as one tensor of stored pixels."""
-    from PIL import Image
+def stratified(labels: Sequence[int], count: int) -> np.ndarray:
+    """A mask (N,) that holds out `count` items at random, each class in proportion.
 
-    rows = []
-    for picture in pictures:
-        side = min(picture.size)
-        left, top = ((length - side) // 2 for length in picture.size)
-        box = (left, top, left + side, top + side)
-        small = picture.convert(mode).resize((size, size), Image.Resampling.BICUBIC, box=box)
-        rows.append(torch.from_numpy(np.array(small)).reshape(size, size, -1).permute(2, 0, 1))
-    return torch.stack(rows)
+    A class of two or more items has at least one of them on either side, even where classes are
+    more than `count`; classes of one item count as one class together.
+    """
+    rng = np.random.default_rng(0)
+    _, of, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    _, of, sizes = np.unique(
+        np.where(sizes[of] > 1, of, -1), return_inverse=True, return_counts=True
+    )
+    share = count * sizes / len(labels)
+    least, most = np.minimum(1, sizes - 1), sizes - 1
+    taken = np.clip(np.floor(share).astype(int), least, most)
+    # Largest remainders first, ties at random.
+    shuffled = rng.permutation(len(sizes))
+    for chosen in shuffled[np.argsort((taken - share)[shuffled], kind="stable")]:
+        if taken.sum() < count and taken[chosen] < most[chosen]:
+            taken[chosen] += 1
+    mask = np.zeros(len(labels), dtype=bool)
+    for each, number in enumerate(taken):
+        mask[rng.permutation(np.flatnonzero(of == each))[:number]] = True
+    return mask

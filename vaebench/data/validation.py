@@ -38,6 +38,8 @@ def explained(what: str) -> Iterator[None]:
 
 def check_images(what: str, found: "Images") -> None:
     """Raise UserError unless the splits hold stored levels of one shape, and a label for each."""
+    if not (isinstance(found.notes, tuple) and all(isinstance(note, str) for note in found.notes)):
+        raise UserError(f"{what} has notes that are not a tuple of sentences.")
     splits = {"train": found.train, "validation": found.validation, "test": found.test}
     for name, split in splits.items():
         pixels, labels = split.pixels, split.labels
@@ -60,6 +62,10 @@ def check_images(what: str, found: "Images") -> None:
             raise UserError(
                 f"{what} stores the level {int(pixels.max())} and says `levels={found.levels}`; "
                 "levels run from 0 to levels - 1, and there are 2 to 256 of them."
+            )
+        if name == "test" and len(pixels) < 2:
+            raise UserError(
+                f"{what} has one test image; every metric needs two or more, and should have many."
             )
         if labels is not None and tuple(labels.shape) != (len(pixels),):
             raise UserError(

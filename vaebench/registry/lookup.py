@@ -1,9 +1,12 @@
 """Data sets and backbones by name, whoever brings them."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from vaebench.data import heldout
-from vaebench.data.images import Images, Request, Source
+from vaebench.data.images import Images, Request, Source, Split, negative, permuted
+from vaebench.data.remarks import remarks
 from vaebench.data.validation import check_images, explained
 from vaebench.errors import UserError
 from vaebench.models.backbones import Backbone
@@ -17,14 +20,18 @@ def backbone(name: str) -> Backbone:
 
 def source(name: str) -> Source:
     """The source of a data set: ``mnist``, ``mnist[without=9]``, ``folder:PATH`` and the like."""
-    key = heldout.named(name)[0].partition(":")[0]
-    if key == "folder" and key == name:
+    key, _, path = heldout.named(name)[0].partition(":")
+    if key == "folder" and not path:
         raise UserError("Say which folder: --dataset folder:PATH.")
     return catalogue().bringer("datasets", key).datasets[key]
 
 
 def load(name: str, request: Request) -> Images:
-    """Read a data set; UserError if it is missing, damaged, too small or not what it must be."""
+    """Read a data set, the images of each split in random order.
+
+    Raises:
+        UserError: It is missing, damaged, too small or not what it must be.
+    """
     found = source(name)
     path = name.partition(":")[2]
     if path:
@@ -37,8 +44,19 @@ def load(name: str, request: Request) -> Images:
             f"{what} is read as a {type(images).__name__}; its reader must return Images."
         )
     check_images(what, images)
+    if found.inverted:
+        images = _each(images, lambda split: negative(split, images.levels))
+    if not found.shuffled:
+        images = _each(images, permuted)
     label = heldout.named(name)[1]
     if label is not None:
         images = heldout.without(what, images, label)
         check_images(what, images)
-    return images
+    return replace(images, notes=(*images.notes, *remarks(images)))
+
+
+def _each(images: Images, change: Callable[[Split], Split]) -> Images:
+    """The data set with each of its splits changed, one after the other to save memory."""
+    images = replace(images, train=change(images.train))
+    images = replace(images, validation=change(images.validation))
+    return replace(images, test=change(images.test))

@@ -1,0 +1,100 @@
+"""The order of images is random wherever their reader does not say that it is."""
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vaebench.data.builtin import SOURCES
+from vaebench.data.images import Images, Request, Source, Split, stratified
+from vaebench.data.remarks import remarks
+from vaebench.registry import lookup
+
+
+def counting(counts=(300, 30, 200)):
+    """A data set in order of classes: ten of them, shown by the pixel."""
+    labels = [torch.arange(n) * 10 // n for n in counts]
+    return Images(*(Split(x.to(torch.uint8).view(-1, 1, 1, 1) * 20, x) for x in labels))
+
+
+@pytest.fixture
+def loaded(monkeypatch):
+    """Load a source as if it was installed."""
+
+    def load(source):
+        monkeypatch.setattr(lookup, "source", lambda name: source)
+        return lookup.load("any", Request("."))
+
+    return load
+
+
+def test_every_split_of_a_source_is_permuted_with_its_labels(loaded):
+    whole = counting()
+    found = loaded(Source("", "", lambda request: whole))
+    for name in ("train", "validation", "test"):
+        before, after = getattr(whole, name), getattr(found, name)
+        assert torch.equal(after.pixels.flatten(), after.labels.to(torch.uint8) * 20)
+        assert Counter(after.labels.tolist()) == Counter(before.labels.tolist())
+        assert not torch.equal(after.labels, before.labels)
+    assert len(found.test.labels[:30].unique()) >= 8
+    assert found.hash() == loaded(Source("", "", lambda request: counting())).hash()
+
+
+def test_a_source_that_is_shuffled_stays_as_it_is(loaded):
+    whole = counting()
+    assert loaded(Source("", "", lambda request: whole, shuffled=True)).hash() == whole.hash()
+    known = {name for name, source in SOURCES.items() if source.shuffled}
+    assert known == {"digits", "mnist", "fashion-mnist", "cifar10"}
+
+
+def test_negatives_are_made_where_a_source_says_so(loaded):
+    whole = counting()
+    found = loaded(Source("", "", lambda request: whole, shuffled=True, inverted=True))
+    assert torch.equal(found.test.pixels, 255 - whole.test.pixels)
+    assert [name for name, source in SOURCES.items() if source.inverted] == ["omniglot"]
+
+
+@given(
+    sizes=st.lists(st.integers(1, 40), min_size=1, max_size=30),
+    share=st.floats(0.02, 0.5),
+)
+def test_each_class_is_held_out_in_proportion(sizes, share):
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    count = max(1, round(share * len(labels)))
+    mask = stratified(labels.tolist(), count)
+    held = np.bincount(labels[mask], minlength=len(sizes))
+    several = np.array(sizes) > 1
+    assert (held[several] >= 1).all() and (held[several] < np.array(sizes)[several]).all()
+    exact = np.array(sizes) * count / len(labels)
+    assert (np.abs(held - exact)[several] <= 1).all()
+    assert mask.any() or len(labels) == 1
+    assert np.array_equal(mask, stratified(labels.tolist(), count))
+
+
+def test_as_many_as_asked_for_are_held_out():
+    labels = np.repeat(np.arange(964), 20)
+    assert stratified(labels.tolist(), 1500).sum() == 1500
+    assert stratified([0] * 90, 9).sum() == 9
+
+
+def test_remarks_on_duplicates_classes_and_darkness():
+    whole = counting()
+    assert "200 are exact duplicates" in " ".join(remarks(whole))
+    noise = torch.randint(256, (90, 1, 4, 4), generator=torch.Generator().manual_seed(0))
+    parts = [Split(x) for x in noise.to(torch.uint8).split(30)]
+    sound = Images(*parts)
+    assert list(remarks(sound)) == []
+    leak = torch.cat([sound.test.pixels, sound.train.pixels[:2], sound.validation.pixels[:1]])
+    (note,) = remarks(replace(sound, test=Split(leak)))
+    assert "Of 33 test images, 3 " in note
+    few = Split(parts[1].pixels, torch.zeros(30, dtype=torch.long))
+    all_classes = Split(parts[0].pixels, torch.arange(30))
+    (note,) = remarks(replace(sound, train=all_classes, validation=few))
+    assert "Of 30 classes, 29 are not in the validation split" in note
+    dark = Images(*(Split(part.pixels % 2) for part in parts))
+    assert "levels=2" in " ".join(remarks(dark))
+    assert not any("levels=" in note for note in remarks(replace(dark, levels=2)))
