@@ -1,8 +1,10 @@
+import os
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from vaebench.evaluation.features.cache import folder, real
+from vaebench.evaluation.features.cache import folder, prune, real
 from vaebench.evaluation.features.extractor import extractor
 from vaebench.evaluation.functional.frechet import frechet_distance, moments
 
@@ -110,3 +112,22 @@ def test_the_folder_is_the_users(monkeypatch, tmp_path):
     monkeypatch.delenv("VAEBENCH_CACHE")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert folder() == tmp_path / ".cache" / "vaebench"
+
+
+def test_the_features_that_were_used_longest_ago_make_room(tmp_path):
+    for age, name in enumerate("abcd"):
+        path = tmp_path / f"{name}.safetensors"
+        path.write_bytes(bytes(100))
+        os.utime(path, (1000 - age, 1000 - age))
+    (tmp_path / "other.txt").write_bytes(bytes(1000))
+    prune(tmp_path, room=250)
+    assert sorted(path.name[0] for path in tmp_path.iterdir()) == ["a", "b", "o"]
+
+
+def test_features_that_are_read_count_as_used(cache):
+    source = Source()
+    real(extractor("digits"), "data", "test", source)
+    (path,) = cache.iterdir()
+    os.utime(path, (0, 0))
+    real(extractor("digits"), "data", "test", source)
+    assert path.stat().st_mtime > 0 and source.calls == 1

@@ -43,7 +43,7 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path):
         pass
 
 
-def test_a_folder_isheld_by_one(tmp_path):
+def test_a_folder_is_held_by_one(tmp_path):
     with (
         held(tmp_path),
         pytest.raises(UserError, match="Another vaebench"),
@@ -77,6 +77,17 @@ def test_only_what_is_missing_failed_or_altered_runs(tmp_path, capsys):
     (tmp_path / "cells" / cells[3].id).symlink_to("/")
     with pytest.raises(UserError, match="leads out of the run"):
         missing(False)
+
+
+def test_what_failed_by_the_machines_fault_runs_again_by_itself(tmp_path):
+    screen, one = Console(quiet=True), cell()
+    folder = tmp_path / "cells" / one.id
+    folder.mkdir(parents=True)
+    for transient in (True, False):
+        files.write_result(folder, files.failure(one, "full") | {"transient": transient})
+        assert driver._missing(tmp_path, one, False, screen) is transient
+    files.write_result(folder, files.failure(one, None) | {"status": "done", "transient": True})
+    assert not driver._missing(tmp_path, one, False, screen)
 
 
 def test_the_state_of_a_run(tmp_path, capsys):

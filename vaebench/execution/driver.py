@@ -172,8 +172,8 @@ def _missing(folder: Path, cell: Cell, retry_failed: bool, screen: Console) -> b
     if flaw := files.flaw(path):
         screen.print(f"{cell.id}: {flaw}; computing the cell again", markup=False, soft_wrap=True)
         return True
-    state = files.read_json(path / "result.json").get("status")
-    return state != "done" and retry_failed
+    record = files.read_json(path / "result.json")
+    return record.get("status") != "done" and (retry_failed or record.get("transient") is True)
 
 
 def _run_cells(

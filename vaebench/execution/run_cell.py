@@ -1,6 +1,8 @@
 """Runs one cell: resolve, train, measure, write. Never imports the driver."""
 
+import errno
 import platform
+import resource
 import shlex
 import shutil
 import sys
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 
 from vaebench.compute import devices
 from vaebench.compute.random import undisturbed
@@ -59,6 +62,7 @@ def run(cell: Cell, place: Place, folder: Path, progress: Progress) -> dict[str,
     # A plugin is a stranger's code: whatever it raises costs its own cell and nothing else.
     except BaseException as error:
         record["reason"] = _reason(error, cell, folder)
+        record["transient"] = of_machine(error)
         files.write_text(folder / "error.txt", traceback.format_exc())
     record |= _circumstances(place)
     record.setdefault("timings", {})["total"] = round(time.perf_counter() - started, 2)
@@ -175,6 +179,35 @@ def _reason(error: BaseException, cell: Cell, folder: Path) -> str:
     sys.stdout.flush()
     said = files.last_lines(folder / "log.txt")
     return f"{reason}; its log ends: {said}" if said else reason
+
+
+#: Errors of the operating system that tell of the machine's state, not of the cell.
+_MACHINE = {
+    getattr(errno, name)
+    for name in (
+        "ENOSPC",
+        "EDQUOT",
+        "EIO",
+        "ENOMEM",
+        "EMFILE",
+        "ENFILE",
+        "EROFS",
+        "ENOLCK",
+        "ESTALE",
+    )
+}
+
+
+def of_machine(error: BaseException) -> bool:
+    """Whether an error tells of a full disk, of memory that ran out and the like.
+
+    Memory that the user has limited runs out again, and is the cell's own.
+    """
+    limited = resource.getrlimit(resource.RLIMIT_DATA)[0] != resource.RLIM_INFINITY
+    if isinstance(error, OSError) and error.errno in _MACHINE:
+        return error.errno != errno.ENOMEM or not limited
+    refused = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return not limited and (refused or isinstance(error, MemoryError | torch.cuda.OutOfMemoryError))
 
 
 def _circumstances(place: Place) -> dict[str, Any]:

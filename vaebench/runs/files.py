@@ -21,6 +21,8 @@ UNSEALED = ("result.json", "log.txt", "checkpoint")
 #: Control characters, halves of surrogate pairs and marks that turn the direction of the text.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 _LONGEST = 2000
+#: What `write_bytes` calls a file until it is whole.
+_PART = ".*.part"
 #: Numbers beyond it are taken for no numbers: their squares would be infinite.
 HUGE = 1e100
 
@@ -38,6 +40,17 @@ def write_bytes(path: Path | str, content: bytes) -> None:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def own(path: Path) -> bool:
+    """Whether a file in a run's folder is a lock, or left by a write that was killed."""
+    return path.name.startswith(".lock") or path.match(_PART)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what writes that were killed have left, in a run and in its cells."""
+    for path in [*folder.glob(_PART), *folder.glob(f"cells/*/{_PART}")]:
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -1,15 +1,22 @@
 """Who works in a run's folder: a lock against a second driver, and the owner of its settings."""
 
-import fcntl
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
+
 from vaebench.config.settings import Settings, from_dict, to_dict
 from vaebench.config.yaml_files import dump, read
 from vaebench.errors import UserError
 from vaebench.runs import files
+
+#: Seconds to wait for whoever only looks whether the lock is free.
+_PATIENCE = 1.0
+#: What a file system answers that cannot lock a file.
+_NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
 @contextmanager
@@ -17,19 +24,33 @@ def held(folder: Path) -> Iterator[None]:
     """Keep a second driver out of the folder."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
+        lock = _acquired(folder / ".lock", _PATIENCE)
+    except Timeout:
+        raise UserError(
+            f"Another vaebench is working in {folder}; wait for it, or choose another --out."
+        ) from None
     except OSError as error:
         raise UserError(
             f"{folder} cannot be written ({error.strerror}); choose another --out."
         ) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(
-                f"Another vaebench is working in {folder}; wait for it, or choose another --out."
-            ) from None
+    try:
+        files.sweep(folder)
         yield
+    finally:
+        lock.release()
+
+
+def _acquired(path: Path, timeout: float) -> BaseFileLock:
+    """The lock of a file; where the file system knows no locks, one that a file's existence is."""
+    lock: BaseFileLock = FileLock(path)
+    try:
+        lock.acquire(timeout=timeout)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        lock = SoftFileLock(path.with_name(f"{path.name}.owner"))
+        lock.acquire(timeout=timeout)
+    return lock
 
 
 def claim(folder: Path, settings: Settings) -> None:
@@ -55,18 +76,19 @@ def claimed(folder: Path, settings: Settings) -> bool:
                 "--out, which `vaebench merge` may put together with it."
             )
         return True
-    if folder.is_dir() and any(path.name != ".lock" for path in folder.iterdir()):
-        raise UserError(f"{folder} is not empty and holds no run; choose another --out.")
+    if folder.is_dir() and any(not files.own(path) for path in folder.iterdir()):
+        raise UserError(f"{folder} is not empty and does not hold a run; choose another --out.")
     return False
 
 
 def running(folder: Path) -> set[str]:
     """The cells that a driver which is alive computes."""
-    try:
-        with (folder / ".lock").open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    if not (folder / ".lock").exists():
         return set()
-    except BlockingIOError:
+    try:
+        _acquired(folder / ".lock", 0).release()
+        return set()
+    except Timeout:
         pass
     except OSError:
         return set()

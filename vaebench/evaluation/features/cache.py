@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import accumulate
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -20,6 +21,8 @@ from vaebench.runs import files
 
 #: Part of every name: raise it when the way that features are computed changes.
 VERSION = 1
+#: Bytes that all files may take.
+ROOM = 2**30
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ def _read(path: Path, identity: str) -> Real | None:
     try:
         with safe_open(path, framework="pt") as file:
             about = file.metadata() or {}
+            os.utime(path)
             features, mean, cov = (file.get_tensor(key) for key in ("features", "mean", "cov"))
     except (OSError, SafetensorError, ValueError, RuntimeError):
         return None
@@ -77,8 +81,21 @@ def _write(path: Path, identity: str, found: Real) -> None:
     about = {"identity": identity, "sha256": _digest(*tensors.values())}
     try:
         files.write_bytes(path, save(tensors, about))
+        prune(path.parent)
     except OSError:
         pass
+
+
+def prune(kept: Path, room: int = ROOM) -> None:
+    """Remove the files that were used longest ago until the others fit into `room` bytes."""
+    found = sorted(
+        ((path.stat(), path) for path in kept.glob("*.safetensors")),
+        key=lambda item: item[0].st_mtime,
+        reverse=True,
+    )
+    for (_, path), size in zip(found, accumulate(stat.st_size for stat, _ in found), strict=True):
+        if size > room:
+            path.unlink(missing_ok=True)
 
 
 def _digest(*tensors: Tensor) -> str:
