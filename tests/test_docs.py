@@ -17,7 +17,7 @@ import vaebench
 from tests.finished import train
 from vaebench.cli.app import main
 from vaebench.config.cell import Evaluation, Training
-from vaebench.config.setting import declared
+from vaebench.config.declaration import declared
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -320,4 +320,4 @@ def test_an_effort_that_cannot_be_made_is_refused(vaebench, trained):
     done = vaebench("evaluate", trained, "--metrics", "elob")
     assert done.exit_code == 2 and "Did you mean 'elbo'" in done.output
     done = vaebench("evaluate", trained, "--metrics", "")
-    assert done.exit_code == 2 and "--metrics is empty" in done.output
+    assert done.exit_code == 2 and "--metrics cannot be empty" in done.output

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 import pytest
 
 from vaebench.config.cell import ALWAYS, SETTINGS, Cell, Evaluation, Training
-from vaebench.config.setting import setting
+from vaebench.config.declaration import setting
 from vaebench.models.critic import CRITICS
 from vaebench.training.schedules import SCHEDULES
 

@@ -2,8 +2,12 @@
 
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import hypothesis
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vaebench.config import settings as module
 from vaebench.config.cell import SETTINGS
@@ -148,6 +152,31 @@ def test_settings_survive_their_file(tmp_path, changes):
     assert load(tmp_path, dump(settings)) == settings
 
 
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=12)
+
+
+@hypothesis.settings(deadline=None)
+@given(st.lists(TEXTS, min_size=1, max_size=3, unique=True), TEXTS, st.floats(1e-300, 1e300))
+def test_any_texts_and_numbers_survive_their_file(names, extractor, number):
+    settings = Settings(dataset=tuple(names), extractor=extractor, lr=(number,))
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "config.yaml").write_text(dump(settings), "utf-8")
+        found, lines = read(Path(folder) / "config.yaml")
+    assert from_dict(found, "here", lines) == settings
+
+
+@hypothesis.settings(deadline=None)
+@given(st.text("01.:-+e_xo,[]{}&*!|>'\"%@`# ~nulyesofftrue\n\t", max_size=20))
+def test_any_value_is_read_or_refused_in_one_sentence(text):
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "config.yaml").write_text(f"lr: {text}\n")
+        try:
+            found, lines = read(Path(folder) / "config.yaml")
+            assert from_dict(found, "here", lines).lr
+        except UserError as error:
+            assert str(error).endswith((".", "?")) and "\n" not in str(error)
+
+
 def test_a_long_value_is_cut_in_its_error(tmp_path):
     rows = [f"- &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 40)]
     with pytest.raises(UserError, match="lr cannot be") as error:
@@ -164,13 +193,13 @@ def test_a_file_without_end_is_refused():
 
 
 def test_a_text_of_the_command_line_is_named_as_it_was_typed():
-    for given, said in (
+    for typed, said in (
         ({"seeds": "zero"}, "--seeds cannot be zero; it takes whole numbers: 0,1,2 or 0..4."),
-        ({"plugins": " ,"}, "--plugins is empty; it takes names."),
+        ({"plugins": " ,"}, "--plugins cannot be empty; it takes names."),
         ({"ais_images": "many"}, "--ais-images cannot be many; it takes whole numbers."),
     ):
         with pytest.raises(UserError) as error:
-            from_dict(given, "the command line", {})
+            from_dict(typed, "the command line", {})
         assert str(error.value) == said
 
 

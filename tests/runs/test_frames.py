@@ -14,7 +14,7 @@ from tests.report.make_run import HOSTILE, TRUTH, fail, make_run, result, write_
 from tests.report.written import terminal as printed_tables
 from tests.report.written import write_tables
 from vaebench.errors import UserError
-from vaebench.runs import files
+from vaebench.runs import files, frames
 from vaebench.runs.run import Run
 
 
@@ -246,3 +246,14 @@ def test_reading_needs_no_torch(one):
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_setting_that_older_records_lack_is_what_it_was_then(monkeypatch):
+    monkeypatch.setattr(frames, "ABSENT", {"optimiser": "adam"})
+    older, same, other = (result("gaussian", seed) for seed in (0, 1, 2))
+    same["config"]["optimiser"] = "adam"
+    other["config"]["optimiser"] = "sgd"
+    records = [r | {"cell": f"gaussian-{i}"} for i, r in enumerate((older, same, other))]
+    found = frames.frame("nowhere", records)
+    assert found["optimiser"].tolist() == ["adam", "adam", "sgd"]
+    assert [len(part) for _, part in frames.groups(found)] == [2, 1]

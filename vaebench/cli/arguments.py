@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vaebench.config.setting import Setting
+from vaebench.config.declaration import Setting
 from vaebench.errors import UserError, meant, nearest, short
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from vaebench.cli.arguments import (
     setting_options,
 )
 from vaebench.config.cell import Evaluation
-from vaebench.config.setting import declared
+from vaebench.config.declaration import declared
 from vaebench.config.settings import from_dict
 
 #: Of a trained cell, what may be measured in another way.

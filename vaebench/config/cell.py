@@ -6,7 +6,7 @@ import re
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from vaebench.config.setting import declared, setting
+from vaebench.config.declaration import declared, setting
 
 #: The comparison that `vaebench run` makes when nothing else is asked for.
 DEFAULT_PLUGINS = (

@@ -6,7 +6,7 @@ from reprlib import Repr
 from typing import Any
 
 from vaebench.config.cell import ALWAYS, SETTINGS, digest
-from vaebench.config.setting import Setting
+from vaebench.config.declaration import Setting
 from vaebench.errors import UserError, unknown
 
 _Asked: Any = make_dataclass(
@@ -89,9 +89,10 @@ def from_dict(given: Any, where: str, lines: Mapping[str, int] | None = None) ->
         try:
             values[key] = known[key].read(value)
         except (ValueError, OverflowError):
-            what = f"{place(key)}: {key} cannot be {_SHORT.repr(value)}"
-            if lines is not None and key not in lines:
-                what = _flag(known[key], value)
+            if lines is None or key in lines:
+                what = f"{place(key)}: {key} cannot be {_SHORT.repr(value)}"
+            else:
+                what = f"{known[key].flag} cannot be {_typed(value)}"
             raise UserError(f"{what}; it takes {known[key].takes}.") from None
     settings = Settings(**values)
     for key, fault in settings.faults():
@@ -99,9 +100,10 @@ def from_dict(given: Any, where: str, lines: Mapping[str, int] | None = None) ->
     return settings
 
 
-def _flag(setting: Setting, value: Any) -> str:
+def _typed(value: Any) -> str:
+    """A value as it is given on the command line."""
     text = ",".join(map(str, value if isinstance(value, list) else [value]))
-    return f"{setting.flag} cannot be {text}" if text.strip(", ") else f"{setting.flag} is empty"
+    return text if text.strip(", ") else "empty"
 
 
 _SHORT = Repr()

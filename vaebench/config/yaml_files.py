@@ -53,6 +53,14 @@ class _Dumper(yaml.SafeDumper):
     """Puts into quotes what either version of YAML would take for a number or the like."""
 
 
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    """Line breaks of any alphabet survive between double quotes alone."""
+    return dumper.represent_scalar(_TAG + "str", text, style=None if text.isprintable() else '"')
+
+
+_Dumper.add_representer(str, _text)
+
+
 def _scalar(convert: Callable[[str], Any]) -> Callable[[yaml.SafeLoader, Any], Any]:
     def construct(loader: yaml.SafeLoader, node: Any) -> Any:
         text = str(loader.construct_scalar(node))

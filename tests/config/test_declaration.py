@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from vaebench.config.setting import declared, setting
+from vaebench.config.declaration import declared, setting
 
 
 @dataclass(frozen=True, kw_only=True)
