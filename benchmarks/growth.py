@@ -26,9 +26,9 @@ from peer import forget, peak
 from vaebench.config.resources import Place
 from vaebench.config.settings import Settings
 from vaebench.config.yaml_files import dump
+from vaebench.data.observation import grey
 from vaebench.evaluation import importance_bound
 from vaebench.execution.worker import plan
-from vaebench.models.likelihoods import grey
 from vaebench.registry.catalogue import catalogue
 from vaebench.report.sheet import sheets
 from vaebench.report.tables import write

@@ -117,7 +117,7 @@ def pythae_side(kind: str, plan: Cell, data: Images, folder: str) -> Any:
     from pythae.trainers import BaseTrainerConfig
 
     from vaebench.data.batches import observed
-    from vaebench.models.likelihoods import likelihood
+    from vaebench.registry.lookup import likelihood
 
     seen = likelihood(plan.likelihood, data.levels)
     x, validation = (

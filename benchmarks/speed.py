@@ -29,8 +29,8 @@ import torch
 from bare import cell, images, train
 from page import Page, median_of, paired
 
+from vaebench.data.observation import grey
 from vaebench.evaluation import importance_bound
-from vaebench.models.likelihoods import grey
 from vaebench.registry.catalogue import catalogue
 from vaebench.training.build import build
 from vaebench.training.fit import fit

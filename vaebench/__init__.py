@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vaebench.hookspecs import hookimpl as hookimpl
     from vaebench.models.backbones import Backbone as Backbone
     from vaebench.models.draw import Draw as Draw
+    from vaebench.models.likelihoods import Likelihood as Likelihood
     from vaebench.models.objectives import elbo as elbo
     from vaebench.models.objectives import iwae as iwae
     from vaebench.models.posterior import Gaussian as Gaussian
@@ -29,6 +30,7 @@ _HOME = {
     "Draw": "models.draw",
     "Gaussian": "models.posterior",
     "Images": "data.images",
+    "Likelihood": "models.likelihoods",
     "Posterior": "models.posterior",
     "Request": "data.images",
     "Run": "notebook",

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from vaebench.data.images import Source
     from vaebench.models.backbones import Backbone
+    from vaebench.models.likelihoods import Likelihood
     from vaebench.models.variant import Variant
 
 #: Major version of the plugin interface; a plugin may name its own as `vaebench_interface`.
@@ -40,6 +41,14 @@ def vaebench_backbones() -> "dict[str, Backbone]":  # type: ignore[empty-body]
 
     Every variant of a run is trained with the same pair; nothing about it may depend on the
     variant.
+    """
+
+
+@hookspec
+def vaebench_likelihoods() -> "dict[str, type[Likelihood]]":  # type: ignore[empty-body]
+    """Return observation models by name, subclasses of `Likelihood`, for ``--likelihood``.
+
+    What the constructor takes by keyword beside `levels` is chosen as ``name[option=value]``.
     """
 
 

@@ -9,8 +9,7 @@ from vaebench.data.batches import Batches, observed
 from vaebench.data.builtin import SOURCES
 from vaebench.data.images import Request
 from vaebench.errors import UserError
-from vaebench.models.likelihoods import likelihood
-from vaebench.registry.lookup import load
+from vaebench.registry.lookup import likelihood, load
 
 
 @pytest.fixture(scope="module")

@@ -63,7 +63,7 @@ def test_whatever_changes_the_numbers_changes_the_name():
 def test_binarisation_follows_the_likelihood():
     assert plan()[0].binarise == "dynamic"
     assert plan(likelihood=("gaussian",))[0].binarise == "none"
-    with pytest.raises(UserError, match="Bernoulli"):
+    with pytest.raises(UserError, match="one of binary pixels"):
         plan(binarise=("none",))
     with pytest.raises(UserError, match="grey pixels"):
         plan(binarise=("fixed",), likelihood=("laplace",))

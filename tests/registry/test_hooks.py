@@ -1,4 +1,4 @@
-"""Data sets and backbones of strangers: found, listed, trained with, and refused where wrong."""
+"""What strangers bring beside variants: found, listed, trained with, and refused where wrong."""
 
 import json
 import sys
@@ -29,7 +29,8 @@ from vaebench.registry.lookup import backbone
 STRANGER = """
 import torch
 from torch import nn
-from vaebench import Backbone, Images, Request, Source, Split, hookimpl
+from torch.distributions import Cauchy, Independent
+from vaebench import Backbone, Images, Likelihood, Request, Source, Split, hookimpl
 
 class Encoder(nn.Module):
     def __init__(self, shape, width):
@@ -61,6 +62,26 @@ def vaebench_datasets():
 @hookimpl
 def vaebench_backbones():
     return {"shallow": Backbone("one layer each way", build, width=lambda shape: 12)}
+
+class Wide(Likelihood):
+    title = "Cauchy densities"
+    takes = "real"
+    outputs = 2
+
+    def __init__(self, levels, spread=0.1):
+        super().__init__(levels)
+        self.spread = torch.nn.Parameter(torch.tensor(spread))
+
+    def forward(self, output):
+        self.location, raw = self.split(output)
+        return Independent(Cauchy(self.location, self.spread * raw.exp()), 3)
+
+    def mean(self, output):
+        return self.split(output)[0].sigmoid()
+
+@hookimpl
+def vaebench_likelihoods():
+    return {"wide": Wide}
 """
 SETTINGS = Settings(
     plugins=("gaussian",),
@@ -96,6 +117,53 @@ def test_a_strangers_data_set_and_backbone_are_trained_with_and_loaded(installed
     )
 
 
+def test_a_strangers_likelihood_is_trained_with_sampled_and_loaded(installed, tmp_path):
+    installed("strange", STRANGER)
+    cell = planned(likelihood=("wide[spread=0.2]",), metrics=("elbo", "mse", "ais"), ais_images=2)
+    assert (cell.likelihood, cell.binarise) == ("wide[spread=0.2]", "none")
+    folder = tmp_path / "run" / "cells" / cell.id
+    record = run_cell(cell, PLACE, folder, lambda progress: None)
+    assert record["status"] == "done", record["reason"]
+    assert record["metrics"]["log_likelihood_ais"]["value"] is not None
+    (tmp_path / "run" / "config.yaml").write_text("dataset: noise\n")
+    model = vaebench.load(tmp_path / "run").model(cell.id)
+    assert model.pictures(torch.zeros(5, 2)).shape == (5, 1, 6, 9)
+    assert model.decode(torch.zeros(5, 2)).shape == (5, 2, 6, 9)
+    assert model.likelihood.spread.item() != pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("    outputs = 2\n", "    outputs = 0\n", "outputs = 0"),
+        ("raw.exp()), 3)", "raw.exp()), 2)", r"as log_prob \(3, 2, 1\); .* \(3, 2\)"),
+        ("self.spread * raw.exp()", "raw", "fails with ValueError.*strange_module.py, line"),
+        ("[0].sigmoid()", "[0]", r"mean what is not in \[0, 1\]"),
+        ("return self.split(output)[0].sigmoid()", "return 3", "as mean int"),
+        ("spread=0.1):", "spread=0.1):\n        1 / 0", "ZeroDivisionError"),
+    ],
+)
+def test_likelihoods_that_do_not_fit_are_refused_before_training(installed, old, new, message):
+    assert STRANGER.count(old) == 1
+    installed("strange", STRANGER.replace(old, new))
+    with pytest.raises(UserError, match=message) as refused:
+        planned(likelihood=("wide",))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_backbone_that_takes_pictures_of_any_channels_serves_every_likelihood(installed):
+    installed("strange", STRANGER)
+    for name in ("categorical", "logistic-mixture[components=2]", "gaussian[scale=pixel]"):
+        assert planned(likelihood=(name,)).likelihood == name
+
+
+def test_a_backbone_that_refuses_more_channels_is_told_what_it_was_asked_for(installed):
+    fussy = STRANGER.replace("    decoder = nn", "    assert shape[0] in (1, 3)\n    decoder = nn")
+    installed("strange", fussy)
+    with pytest.raises(UserError, match=r"'shallow', asked for a decoder of shape \(4, 6, 9\)"):
+        planned(likelihood=("categorical",))
+
+
 def test_the_code_of_a_plugged_data_set_or_backbone_is_part_of_a_cells_identity(installed):
     found = installed("strange", STRANGER)
     gaussian, stranger = found.owner("gaussian").code, found.plugins["strange"].code
@@ -103,6 +171,8 @@ def test_the_code_of_a_plugged_data_set_or_backbone_is_part_of_a_cells_identity(
     assert planned(backbone=("mlp",)).code == f"{gaussian}+{stranger}"
     assert planned(dataset=("digits",), backbone=("shallow",)).code == f"{gaussian}+{stranger}"
     assert planned(dataset=("digits",)).code == gaussian
+    with_likelihood = planned(dataset=("digits",), likelihood=("wide",))
+    assert with_likelihood.code == f"{gaussian}+{stranger}"
     before = planned(dataset=("digits",), backbone=("shallow",)).id
     (Path(sys.modules["strange_module"].__file__)).write_text(STRANGER + "\n# another version\n")
     catalogue.cache_clear()
@@ -124,12 +194,13 @@ def test_what_comes_with_vaebench_comes_through_the_same_hooks(monkeypatch):
 def test_the_list_says_whose_they_are(installed):
     installed("strange", STRANGER)
     text = CliRunner().invoke(main, ["list"], env={"COLUMNS": "120"}).output
-    for name in ("noise", "shallow"):
+    for name in ("noise", "shallow", "wide"):
         (line,) = (line for line in text.splitlines() if line.startswith(name + " "))
         assert "strange 1.0" in line
     found = json.loads(CliRunner().invoke(main, ["list", "--json"]).stdout)
-    by_name = {one["name"]: one["from"] for one in found["datasets"] + found["backbones"]}
-    assert by_name["noise"] == by_name["shallow"] == "strange 1.0"
+    kinds = ("datasets", "backbones", "likelihoods")
+    by_name = {one["name"]: one["from"] for kind in kinds for one in found[kind]}
+    assert by_name["noise"] == by_name["shallow"] == by_name["wide"] == "strange 1.0"
     assert by_name["digits"] == by_name["mlp"] == f"vaebench {vaebench.__version__}"
 
 
@@ -166,6 +237,8 @@ def test_an_unknown_name_gets_the_closest_one_and_a_broken_plugin_its_reason(ins
         ('{"noise": Source(', '{"../x": Source(', "no name of the form"),
         ('return {"shallow"', 'return {"deep": build, "shallow"', "with a Backbone"),
         ('return {"shallow": ', 'return [build] or {"shallow": ', "no dict"),
+        ('return {"wide": Wide}', 'return {"wide": Wide(4)}', "a Likelihood class"),
+        ('takes = "real"', 'takes = "bits"', "takes one of binary, levels, real"),
         ('    return {"noise"', '    1 / 0\n    return {"noise"', "ZeroDivisionError"),
     ],
 )
@@ -271,10 +344,13 @@ def test_the_documented_data_set_and_backbone_are_planned_with(installed):
     from tests.test_docs import ROOT, blocks
 
     codes = blocks(ROOT / "docs" / "extending.md", "python")
-    for hook, name in (("vaebench_datasets", "bars"), ("vaebench_backbones", "conv")):
+    hooks = {"vaebench_datasets": "bars", "vaebench_backbones": "conv", "vaebench_likelihoods": "t"}
+    for hook, name in hooks.items():
         catalogue.cache_clear()
         found = installed(name, next(code for code in codes if f"def {hook}" in code))
         assert not found.broken
     cell = planned(dataset=("bars",), backbone=("conv",), width=(4,))
     assert (cell.likelihood, cell.binarise, cell.latent) == ("bernoulli", "dynamic", 8)
     assert len(cell.code.split("+")) == 3
+    cell = planned(likelihood=("student[df=4.0]",), dataset=("bars",), width=(4,))
+    assert (cell.likelihood, cell.binarise) == ("student[df=4.0]", "none")

@@ -10,9 +10,9 @@ def collect() -> dict[str, Any]:
     """Plugins with their variants, data sets, backbones and metrics."""
     from vaebench.evaluation.features.extractor import EXTRACTORS
     from vaebench.evaluation.metrics.select import METRICS
-    from vaebench.models.likelihoods import LIKELIHOODS
+    from vaebench.models.likelihoods import TAKES
     from vaebench.registry.catalogue import BUILT_IN, catalogue
-    from vaebench.registry.options import options
+    from vaebench.registry.options import keywords, options
 
     found = catalogue()
     own = found.plugins[BUILT_IN].package
@@ -57,8 +57,16 @@ def collect() -> dict[str, Any]:
             for name, plugin in backbones.items()
         ],
         "likelihoods": [
-            {"name": name, "observes": "pixels, " + kind.noise}
-            for name, kind in LIKELIHOODS.items()
+            {
+                "name": name,
+                "from": plugin.package,
+                "title": kind.title,
+                "takes": kind.takes,
+                "observes": "pixels, " + TAKES[kind.takes],
+                "options": keywords(kind, 1),
+            }
+            for name, plugin in found.brought("likelihoods").items()
+            for kind in (plugin.likelihoods[name],)
         ],
         "features": [
             *({"name": name, "from": own} for name in EXTRACTORS),
@@ -110,15 +118,23 @@ def _variants(found: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _variant(one: dict[str, Any]) -> str:
-    options = ", ".join(_option(*item) for item in one["options"].items())
     breaks = ", ".join(one["deviations"])
     parts = (
         one["reference"],
-        f"Options {options}" if options else "",
+        _options(one),
         f"Breaks {breaks}" if breaks else "",
         f"Plugin {one['plugin']}" if one["plugin"] != one["name"] else "",
     )
     return _sentences(*parts)
+
+
+def _likelihood(one: dict[str, Any]) -> str:
+    return _sentences(one["title"], f"Observes {one['observes']}", _options(one))
+
+
+def _options(one: dict[str, Any]) -> str:
+    options = ", ".join(_option(*item) for item in one["options"].items())
+    return f"Options {options}" if options else ""
 
 
 def _option(key: str, value: Any) -> str:
@@ -153,7 +169,7 @@ _PARTS: dict[str, tuple[_Entries, Callable[[dict[str, Any]], str]]] = {
     "Variants": (_variants, _variant),
     "Data sets": (_part("datasets"), _dataset),
     "Backbones": (_part("backbones"), lambda one: one["title"]),
-    "Likelihoods": (_part("likelihoods"), lambda one: f"Observes {one['observes']}"),
+    "Likelihoods": (_part("likelihoods"), _likelihood),
     "Feature extractors": (_part("features"), lambda one: f"fid_{one['name']} and its kin"),
     "Metrics": (_part("metrics"), _metric),
 }

@@ -61,7 +61,7 @@ class Training:
     )
     width: int = setting(None, "Channels or units of the backbone.", axis=True, least=1, pace=True)
     likelihood: str = setting(
-        None, "bernoulli, gaussian, laplace, logistic; gaussian[scale=0.1].", axis=True
+        None, "bernoulli, gaussian[scale=0.1], logistic-mixture, …; see `list`.", axis=True
     )
     binarise: str = setting(
         None,

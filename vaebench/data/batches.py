@@ -10,6 +10,7 @@ from vaebench.compute import devices
 from vaebench.compute.random import generator
 from vaebench.compute.ranks import ALONE, Ranks
 from vaebench.data.images import Split
+from vaebench.data.observation import observe
 from vaebench.errors import UserError
 from vaebench.models.likelihoods import Likelihood
 
@@ -22,7 +23,7 @@ def observed(split: Split, likelihood: Likelihood, purpose: str) -> Tensor:
     noise = generator(EVALUATION_SEED, "observe", purpose)
     found = torch.empty(split.pixels.shape, dtype=torch.float32)
     for some, pixels in zip(found.split(512), split.pixels.split(512), strict=True):
-        some.copy_(likelihood.observe(pixels, noise))
+        some.copy_(observe(likelihood.takes, pixels, likelihood.levels, noise))
     return found
 
 
@@ -93,7 +94,7 @@ class Batches:
             pixels = self.pixels.index_select(0, chosen)
             if self.once is None:
                 noise = generator(self.seed, "observe", epoch, index)
-                x = self.likelihood.observe(pixels, noise)
+                x = observe(self.likelihood.takes, pixels, self.likelihood.levels, noise)
             else:
                 x = self.once.index_select(0, chosen)
             yield (

@@ -69,8 +69,8 @@ class Source:
         title: What it is, for `vaebench list`.
         split: How many images each split holds, and which ones.
         read: From a request to the images; raises UserError where they cannot be had.
-        likelihood: Observation model: ``bernoulli``, ``gaussian``, ``laplace``, ``logistic``.
-        binarise: ``dynamic`` or ``fixed`` with the Bernoulli likelihood, else ``none``.
+        likelihood: Observation model: ``bernoulli``, ``gaussian``, …; see `vaebench list`.
+        binarise: ``dynamic`` or ``fixed`` with a likelihood of binary pixels, else ``none``.
         backbone: Encoder and decoder.
         extractor: Features for `fid_<extractor>` and its kin.
         latent: D, the latent dimensions.

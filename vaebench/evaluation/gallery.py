@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vaebench.compute.random import seeded
+from vaebench.data.observation import grey
 from vaebench.evaluation.functional.posteriors import posterior_means
 from vaebench.evaluation.grid import COLUMNS, grid
 from vaebench.evaluation.metrics.novelty import closest
 from vaebench.evaluation.metrics.subject import Subject
-from vaebench.models.likelihoods import grey
 from vaebench.models.vae import VAE
 from vaebench.runs import files
 

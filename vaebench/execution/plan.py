@@ -14,10 +14,11 @@ from vaebench.data.validation import explained
 from vaebench.errors import UserError, unknown
 from vaebench.evaluation.features.extractor import EXTRACTORS
 from vaebench.evaluation.metrics.select import select
-from vaebench.models.likelihoods import likelihood
+from vaebench.models.backbones import Shape
+from vaebench.models.likelihoods import Takes
 from vaebench.registry.catalogue import Catalogue, catalogue
-from vaebench.registry.lookup import backbone, load, source
-from vaebench.registry.validation import check_networks
+from vaebench.registry.lookup import backbone, likelihood, load, source
+from vaebench.registry.validation import check_likelihood, check_networks
 
 #: The settings that cells are combined from, the last ones varying fastest.
 AXES = (
@@ -38,7 +39,12 @@ def resolve(settings: Settings, place: Place) -> tuple[Settings, tuple[Cell, ...
     settings.check()
     found = catalogue()
     names = [spelled for item in settings.plugins for spelled in expand(item)]
-    settings = replace(settings, plugins=tuple(found.select(names)))
+    observations = [
+        spelled for item in settings.likelihood for spelled in (expand(item) if item else [None])
+    ]
+    settings = replace(
+        settings, plugins=tuple(found.select(names)), likelihood=tuple(dict.fromkeys(observations))
+    )
     if not settings.plugins:
         raise UserError("No variants to compare; see `vaebench list`.")
     select(settings.metrics)
@@ -60,12 +66,23 @@ def resolve(settings: Settings, place: Place) -> tuple[Settings, tuple[Cell, ...
         choice = shared | {axis.name: value for axis, value in zip(AXES, values, strict=True)}
         key = choice["dataset"], choice["image_size"]
         resolved.append(_cell(choice, datasets[key], hashes[key], found))
-    shapes = {
-        (c.backbone, datasets[c.dataset, c.image_size].shape, c.latent, c.width) for c in resolved
-    }
-    for name, shape, latent, width in sorted(shapes):
-        check_networks(name, backbone(name), shape, latent, width)
+    _check_parts(resolved, datasets)
     return settings, tuple(dict.fromkeys(resolved))
+
+
+def _check_parts(cells: list[Cell], datasets: dict[tuple[str, int | None], Images]) -> None:
+    """Raise UserError unless the networks and likelihoods of all cells fit their images."""
+    networks: set[tuple[str, Shape, int, int, int]] = set()
+    observations: set[tuple[str, int, Shape]] = set()
+    for cell in cells:
+        images = datasets[cell.dataset, cell.image_size]
+        outputs = likelihood(cell.likelihood, images.levels).outputs
+        networks.add((cell.backbone, images.shape, cell.latent, cell.width, outputs))
+        observations.add((cell.likelihood, images.levels, images.shape))
+    for spelled, levels, shape in sorted(observations):
+        check_likelihood(spelled, likelihood(spelled, levels), shape)
+    for name, shape, latent, width, outputs in sorted(networks):
+        check_networks(name, backbone(name), shape, latent, width, outputs)
 
 
 def _cell(choice: dict[str, Any], images: Images, digest: str, found: Catalogue) -> Cell:
@@ -74,7 +91,7 @@ def _cell(choice: dict[str, Any], images: Images, digest: str, found: Catalogue)
     built_by = choice["backbone"] or defaults.backbone
     chosen = backbone(built_by)
     spelled = choice["likelihood"] or defaults.likelihood
-    likelihood(spelled, images.levels)
+    takes = likelihood(spelled, images.levels).takes
     with explained(f"The backbone {built_by!r}"):
         chosen.check(images.shape)
         width = choice["width"] or chosen.width(images.shape)
@@ -84,35 +101,36 @@ def _cell(choice: dict[str, Any], images: Images, digest: str, found: Catalogue)
         "critic_weight": choice["critic_weight"] if choice["critic"] != "none" else 0.0,
         "latent": choice["latent"] or defaults.latent,
         "likelihood": spelled,
-        "binarise": _binarise(choice["binarise"], spelled, defaults.binarise),
+        "binarise": _binarise(choice["binarise"], spelled, takes, defaults.binarise),
         "extractor": choice["extractor"] or defaults.extractor,
         "seconds": choice["seconds"] if choice["budget"] == "seconds" else None,
     }
-    code = _code(found, choice["plugin"], choice["dataset"], built_by)
+    code = _code(found, choice["plugin"], choice["dataset"], built_by, spelled)
     return Cell(**choice | resolved, data=digest, code=code)
 
 
-def _code(found: Catalogue, spelled: str, dataset: str, built_by: str) -> str:
-    """Digests of a cell's code: its variant's, then those of a plugged data set or backbone."""
+def _code(found: Catalogue, spelled: str, dataset: str, built_by: str, observed_as: str) -> str:
+    """Digests of a cell's code: its variant's, then those of what plugins bring beside it."""
     name = parse(spelled)[0]
     mine = "" if name in found.broken else found.owner(name).code
     others = [
         found.bringer("datasets", re.split(r"[:\[]", dataset)[0]).code,
         found.bringer("backbones", built_by).code,
+        found.bringer("likelihoods", parse(observed_as)[0]).code,
     ]
     return "+".join([mine, *filter(None, others)])
 
 
-def _binarise(asked: str | None, spelled: str, default: str) -> str:
-    bernoulli = parse(spelled)[0] == "bernoulli"
+def _binarise(asked: str | None, spelled: str, takes: Takes, default: str) -> str:
+    binary = takes == "binary"
     if asked is None:
-        return (default if default != "none" else "dynamic") if bernoulli else "none"
-    if bernoulli and asked == "none":
+        return (default if default != "none" else "dynamic") if binary else "none"
+    if binary and asked == "none":
         raise UserError(
-            "Grey pixels have no Bernoulli likelihood: leave out --binarise none, or take "
-            "--likelihood gaussian, laplace or logistic."
+            f"The likelihood {spelled!r} is one of binary pixels: leave out --binarise none, or "
+            "take --likelihood gaussian, laplace or logistic."
         )
-    if not bernoulli and asked != "none":
+    if not binary and asked != "none":
         raise UserError(
             f"The likelihood {spelled!r} is one of grey pixels: leave out --binarise, or take "
             "--likelihood bernoulli."

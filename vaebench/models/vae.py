@@ -15,7 +15,7 @@ class VAE(nn.Module):
     Args:
         encoder: Images (B, C, H, W) to features (B, F).
         posterior: Features to q(z|x), with its prior.
-        decoder: Latents (N, D) to outputs (N, C, H, W).
+        decoder: Latents (N, D) to outputs (N, M·C, H, W), M for each value of a pixel.
         likelihood: Outputs and observations to log p(x|z).
     """
 
@@ -33,7 +33,7 @@ class VAE(nn.Module):
         return self.posterior(self.encoder(x))
 
     def decode(self, z: Tensor) -> Tensor:
-        """Outputs (..., C, H, W) for latents (..., D)."""
+        """Outputs (..., M·C, H, W) for latents (..., D)."""
         return self.decoder(z.flatten(0, -2)).unflatten(0, z.shape[:-1])
 
     def log_likelihood(self, z: Tensor, x: Tensor) -> Tensor:
@@ -42,7 +42,7 @@ class VAE(nn.Module):
 
     def pictures(self, z: Tensor) -> Tensor:
         """Decoder means (..., C, H, W) in [0, 1] for latents (..., D)."""
-        return self.likelihood.image(self.decode(z))
+        return self.likelihood.mean(self.decode(z))
 
     def draw(
         self, x: Tensor, samples: int, *, stratified: bool = True, ranks: Ranks = ALONE
@@ -56,7 +56,7 @@ class VAE(nn.Module):
     def draw_decoded(
         self, x: Tensor, samples: int, *, stratified: bool = True, ranks: Ranks = ALONE
     ) -> tuple[Draw, Tensor]:
-        """The same, with the outputs (K, B, C, H, W) that log p(x|z) was computed from."""
+        """The same, with the outputs (K, B, M·C, H, W) that log p(x|z) was computed from."""
         h = ranks.whole(self.encoder(x))
         outputs: list[Tensor] = []
 

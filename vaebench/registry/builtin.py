@@ -4,6 +4,7 @@ from vaebench.data.builtin import SOURCES
 from vaebench.data.images import Source
 from vaebench.hookspecs import hookimpl
 from vaebench.models.backbones import BACKBONES, Backbone
+from vaebench.models.likelihoods import LIKELIHOODS, Likelihood
 
 
 @hookimpl
@@ -16,3 +17,9 @@ def vaebench_datasets() -> dict[str, Source]:
 def vaebench_backbones() -> dict[str, Backbone]:
     """The pairs of networks of `vaebench.backbones`."""
     return BACKBONES
+
+
+@hookimpl
+def vaebench_likelihoods() -> dict[str, type[Likelihood]]:
+    """The observation models of `vaebench.models.likelihoods`."""
+    return LIKELIHOODS

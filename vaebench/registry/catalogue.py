@@ -25,12 +25,18 @@ from vaebench.registry.code import digest
 if TYPE_CHECKING:
     from vaebench.data.images import Source
     from vaebench.models.backbones import Backbone
+    from vaebench.models.likelihoods import Likelihood
 from vaebench.registry.options import configure
 
 #: The name under which the data sets and backbones of vaebench itself are found.
 BUILT_IN = "vaebench"
 #: What plugins bring by name beside variants, in the words of a sentence.
-KINDS = {"datasets": "data set", "backbones": "backbone", "features": "feature extractor"}
+KINDS = {
+    "datasets": "data set",
+    "backbones": "backbone",
+    "likelihoods": "likelihood",
+    "features": "feature extractor",
+}
 #: Names become folder names and table cells; this is what they may hold.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -46,6 +52,7 @@ class Plugin:
     features: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     datasets: "Mapping[str, Source]" = field(default_factory=dict)
     backbones: "Mapping[str, Backbone]" = field(default_factory=dict)
+    likelihoods: "Mapping[str, type[Likelihood]]" = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,14 +71,14 @@ class Catalogue:
         """The plugin that brings `name`; UserError if there is none, or several.
 
         Args:
-            kind: ``datasets`` or ``backbones``.
+            kind: ``datasets``, ``backbones`` or ``likelihoods``.
             name: Without a path.
         """
         owners = [p for p in self.plugins.values() if name in getattr(p, kind)]
         return self._only(KINDS[kind], name, owners, self.brought(kind))
 
     def brought(self, kind: str) -> dict[str, Plugin]:
-        """The plugins that bring data sets or backbones, by the names of these."""
+        """The plugins that bring things of a kind, by the names of these."""
         return {name: p for p in self.plugins.values() for name in getattr(p, kind)}
 
     def _only(self, kind: str, name: str, owners: list[Plugin], known: Iterable[str]) -> Plugin:
@@ -164,6 +171,7 @@ def _read(name: str, module: Any, package: str) -> Plugin:
     """What a module adds through the hooks; UserError where a hook returns something else."""
     from vaebench.data.images import Source
     from vaebench.models.backbones import Backbone
+    from vaebench.models.likelihoods import TAKES, Likelihood
 
     made_for = getattr(module, "vaebench_interface", hookspecs.INTERFACE)
     if made_for != hookspecs.INTERFACE:
@@ -180,14 +188,21 @@ def _read(name: str, module: Any, package: str) -> Plugin:
     features = _named(hooks.vaebench_features, callable, "a function that loads the network")
     datasets = _named(hooks.vaebench_datasets, lambda x: isinstance(x, Source), "a Source")
     backbones = _named(hooks.vaebench_backbones, lambda x: isinstance(x, Backbone), "a Backbone")
-    if not (variants or features or datasets or backbones):
+    likelihoods = _named(
+        hooks.vaebench_likelihoods,
+        lambda x: isinstance(x, type) and issubclass(x, Likelihood) and x.takes in TAKES,
+        f"a Likelihood class that takes one of {', '.join(TAKES)}",
+    )
+    if not (variants or features or datasets or backbones or likelihoods):
         raise UserError("it adds nothing; mark vaebench_variants, or another hook, with @hookimpl")
     for variant in variants:
         if not isinstance(variant, Variant):
             raise UserError(f"vaebench_variants returned {variant!r}, which is no Variant")
         if not NAME.fullmatch(variant.name):
             raise UserError(f"the variant name {variant.name!r} is not of the form {NAME.pattern}")
-    return Plugin(name, package, _code(module), variants, features, datasets, backbones)
+    return Plugin(
+        name, package, _code(module), variants, features, datasets, backbones, likelihoods
+    )
 
 
 def _named(hook: Any, fits: Callable[[Any], bool], wanted: str) -> dict[str, Any]:

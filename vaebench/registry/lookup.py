@@ -1,21 +1,37 @@
-"""Data sets and backbones by name, whoever brings them."""
+"""Data sets, backbones and likelihoods by name, whoever brings them."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from vaebench.config.names import parse
 from vaebench.data import heldout
 from vaebench.data.images import Images, Request, Source, Split, negative, permuted
 from vaebench.data.remarks import remarks
 from vaebench.data.validation import check_images, explained
 from vaebench.errors import UserError
 from vaebench.models.backbones import Backbone
+from vaebench.models.likelihoods import Likelihood
 from vaebench.registry.catalogue import catalogue
+from vaebench.registry.options import chosen, keywords
 
 
 def backbone(name: str) -> Backbone:
     """The backbone of that name; UserError if there is none."""
     return catalogue().bringer("backbones", name).backbones[name]
+
+
+def likelihood(spelled: str, levels: int) -> Likelihood:
+    """The observation model spelled ``bernoulli``, ``gaussian[scale=0.1]``, …, for L levels.
+
+    Raises:
+        UserError: It does not exist, or has no such option, or its constructor fails.
+    """
+    name, options = parse(spelled)
+    kind = catalogue().bringer("likelihoods", name).likelihoods[name]
+    values = chosen(name, options, keywords(kind, 1))
+    with explained(f"The likelihood {spelled!r}"):
+        return kind(levels, **values)
 
 
 def source(name: str) -> Source:

@@ -1,39 +1,31 @@
-"""Options of a variant: what a constructor takes by keyword, and `name[option=value]`."""
+"""Options, `name[option=value]`: what a constructor takes by keyword beside its arguments."""
 
 import inspect
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vaebench.config.names import spell
 from vaebench.errors import UserError, unknown
 from vaebench.models.variant import Variant
 
-if TYPE_CHECKING:
-    pass
-
 
 def options(variant: Variant) -> dict[str, Any]:
     """The options of a variant with their defaults."""
-    found = _keywords(variant.posterior, 2)
+    found = keywords(variant.posterior, 2)
     for term in (variant.objective, *variant.penalties.values()):
-        found |= _keywords(term, 1)
+        found |= keywords(term, 1)
     return found | {"samples": variant.samples}
 
 
-def configure(variant: Variant, chosen: Mapping[str, str]) -> Variant:
+def configure(variant: Variant, given: Mapping[str, str]) -> Variant:
     """The variant with options set, named ``name[option=value,…]`` in alphabetical order.
 
     Raises:
         UserError: An option does not exist, or its value is not of the default's type.
     """
-    defaults = options(variant)
-    values: dict[str, Any] = {}
-    for key, text in chosen.items():
-        if key not in defaults:
-            raise unknown(f"option of {variant.name}:", key, defaults)
-        values[key] = _convert(f"{variant.name}[{key}]", text, defaults[key])
+    values = chosen(variant.name, given, options(variant))
     if values.get("samples", 1) < 1:
         raise UserError(f"{variant.name}[samples] must be 1 or more.")
     return replace(
@@ -46,12 +38,25 @@ def configure(variant: Variant, chosen: Mapping[str, str]) -> Variant:
     )
 
 
+def chosen(name: str, given: Mapping[str, str], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of the given options of `name`, each of its default's type.
+
+    Raises:
+        UserError: An option does not exist, or its value is not of the default's type.
+    """
+    for key in given:
+        if key not in defaults:
+            raise unknown(f"option of {name}:", key, defaults)
+    return {key: _convert(f"{name}[{key}]", text, defaults[key]) for key, text in given.items()}
+
+
 def _configured(function: Any, skip: int, values: dict[str, Any]) -> Any:
-    mine = {key: value for key, value in values.items() if key in _keywords(function, skip)}
+    mine = {key: value for key, value in values.items() if key in keywords(function, skip)}
     return partial(function, **mine) if mine else function
 
 
-def _keywords(function: Any, skip: int) -> dict[str, Any]:
+def keywords(function: Any, skip: int) -> dict[str, Any]:
+    """What a function takes by keyword, with the defaults; its first arguments are left out."""
     parameters = list(inspect.signature(function).parameters.values())[skip:]
     return {p.name: p.default for p in parameters if p.default is not p.empty}
 

@@ -1,23 +1,27 @@
-"""Examines the data sets and backbones that anyone may bring before anything is trained on them."""
-
-from typing import TYPE_CHECKING
+"""Examines the backbones and likelihoods that anyone may bring before anything is trained."""
 
 import torch
 from torch import Tensor, nn
 
-from vaebench.compute.random import seeded
-from vaebench.errors import UserError
-
-if TYPE_CHECKING:
-    from vaebench.models.backbones import Backbone
+from vaebench.compute.random import generator, seeded
+from vaebench.data.observation import observe
 from vaebench.data.validation import explained
+from vaebench.errors import UserError
+from vaebench.models.backbones import Backbone
+from vaebench.models.likelihoods import TAKES, Likelihood
 
 
 def check_networks(
-    name: str, chosen: "Backbone", shape: tuple[int, int, int], latent: int, width: int
+    name: str,
+    chosen: Backbone,
+    shape: tuple[int, int, int],
+    latent: int,
+    width: int,
+    numbers: int = 1,
 ) -> None:
     """Raise UserError unless a backbone builds an encoder and a decoder that fit images (C, H, W).
 
+    The decoder has to return `numbers` of them for each value of a pixel.
     Both networks are built and see two inputs, in evaluation mode; nothing of it is kept.
     """
     what = f"The backbone {name!r}"
@@ -30,6 +34,9 @@ def check_networks(
                 f"{what} builds a {type(built).__name__}; build(shape, latent, width) must return "
                 "an encoder and a decoder, both torch.nn.Module."
             )
+        said = tuple(shape) if numbers == 1 else (numbers * shape[0], *shape[1:])
+        with explained(f"{what}, asked for a decoder of shape {said},"):
+            pair = chosen.networks(shape, latent, width, numbers)
         encoder, decoder = (part.eval() for part in pair)
         features = getattr(encoder, "features", None)
         if type(features) is not int or features < 1:
@@ -39,7 +46,7 @@ def check_networks(
             )
         for part, network, inputs, outputs in (
             ("encoder", encoder, torch.rand(2, *shape), (2, features)),
-            ("decoder", decoder, torch.randn(2, latent), (2, *shape)),
+            ("decoder", decoder, torch.randn(2, latent), (2, *said)),
         ):
             with explained(f"The {part} of the backbone {name!r}"):
                 found = network(inputs)
@@ -54,3 +61,37 @@ def check_networks(
                     f"The {part} of the backbone {name!r} returns {found.dtype} that is not finite "
                     "everywhere; mend its `build`."
                 )
+
+
+def check_likelihood(name: str, chosen: Likelihood, shape: tuple[int, int, int]) -> None:
+    """Raise UserError unless a likelihood scores, averages and draws pictures (C, H, W)."""
+    what = f"The likelihood {name!r}"
+    outputs, takes = chosen.outputs, getattr(chosen, "takes", None)
+    if type(outputs) is not int or outputs < 1:
+        raise UserError(f"{what} has outputs = {outputs!r:.40}; it must be 1 or more, an int.")
+    if takes not in TAKES:
+        raise UserError(f"{what} has takes = {takes!r:.40}; it must be one of {', '.join(TAKES)}.")
+    random = generator(0, "admission")
+    pixels = torch.randint(chosen.levels, (2, *shape), generator=random).to(torch.uint8)
+    x = observe(takes, pixels, chosen.levels, random)
+    output = torch.randn(3, 2, outputs * shape[0], *shape[1:], generator=random)
+    output.requires_grad_()
+    with seeded(0, "admission"), explained(what):
+        log_px = chosen.log_prob(output, x)
+        pictures = {"mean": chosen.mean(output), "sample": chosen.sample(output)}
+    _check_tensor(f"{what} returns as log_prob", log_px, (3, 2))
+    with explained(f"The gradient of {what[0].lower()}{what[1:]}"):
+        (slope,) = torch.autograd.grad(log_px.sum(), output)
+    _check_tensor(f"{what} has as gradient", slope, tuple(output.shape))
+    for part, found in pictures.items():
+        _check_tensor(f"{what} returns as {part}", found, (3, 2, *shape))
+    if not (pictures["mean"].detach() - 0.5).abs().max() < 0.5 + 1e-5:
+        raise UserError(f"{what} returns as mean what is not in [0, 1]; return grey values.")
+
+
+def _check_tensor(what: str, found: object, shape: tuple[int, ...]) -> None:
+    if not isinstance(found, Tensor) or tuple(found.shape) != shape:
+        kind = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise UserError(f"{what} {kind}; it must be a tensor of shape {shape}.")
+    if not found.is_floating_point() or not found.isfinite().all():
+        raise UserError(f"{what} numbers of {found.dtype} that are not finite everywhere.")

@@ -13,11 +13,10 @@ from vaebench.config.resources import Place
 from vaebench.data.images import Images, Request
 from vaebench.errors import UserError
 from vaebench.models import critic as critics
-from vaebench.models.likelihoods import likelihood
 from vaebench.models.vae import VAE
 from vaebench.models.variant import Variant
 from vaebench.registry.catalogue import catalogue
-from vaebench.registry.lookup import backbone, load
+from vaebench.registry.lookup import backbone, likelihood, load
 
 #: The most channels of the critic's first layer, those of Isola et al. 2017.
 _CRITIC = 64
@@ -77,15 +76,20 @@ def read(cell: Cell, place: Place) -> Images:
 def build(cell: Cell, variant: Variant, images: Images, device: torch.device = CPU) -> Resolved:
     """Build model and critic with their initial weights, each part from its own sub-seed.
 
-    Encoder, decoder and critic depend on the cell's seed and shapes, not on the variant.
+    Encoder, decoder, likelihood and critic depend on the cell's seed and shapes, not on the
+    variant; the encoder not on the likelihood either.
     """
+    with seeded(cell.seed, "likelihood"):
+        observed_as = likelihood(cell.likelihood, images.levels)
     with seeded(cell.seed, "backbone"):
-        encoder, decoder = backbone(cell.backbone).build(images.shape, cell.latent, cell.width)
+        encoder, decoder = backbone(cell.backbone).networks(
+            images.shape, cell.latent, cell.width, observed_as.outputs
+        )
     with seeded(cell.seed, "posterior"):
         posterior = variant.posterior(cell.latent, encoder.features)
     with seeded(cell.seed, "critic"):
         critic = critics.build(cell.critic, images.shape, min(2 * cell.width, _CRITIC))
-    model = VAE(encoder, posterior, decoder, likelihood(cell.likelihood, images.levels))
+    model = VAE(encoder, posterior, decoder, observed_as)
     return Resolved(cell, variant, images, device, model, critic)
 
 

@@ -15,9 +15,9 @@ from vaebench.compute.random import seeded
 from vaebench.compute.ranks import ALONE, Ranks
 from vaebench.config.cell import Cell
 from vaebench.data.batches import Groups
+from vaebench.data.observation import grey
 from vaebench.models.critic import critic_loss, decoder_loss
 from vaebench.models.draw import Draw, held
-from vaebench.models.likelihoods import grey
 from vaebench.models.objectives import elbo
 from vaebench.models.vae import VAE
 from vaebench.models.variant import Variant
@@ -160,7 +160,7 @@ class Harness(pl.LightningModule):
             loss = loss + penalty.mean()
         if self.critic is not None:
             shown = outputs[self.ranks.mine(draw.pick()), torch.arange(len(x), device=x.device)]
-            fake = self.model.likelihood.image(shown)
+            fake = self.model.likelihood.mean(shown)
             with held([self.critic]):
                 term = decoder_loss(self.critic(fake))
             loss = loss + plan.critic_weight * term

@@ -61,8 +61,9 @@ def importance_weighted(subject: Subject) -> Measurement:
 def _rows(subject: Subject) -> int:
     """Images decoded at a time: on a CPU no more than its caches hold."""
     if subject.device.type != "cpu":
-        return subject.chunk
-    return min(subject.chunk, max(64, _PIXELS // math.prod(subject.images.shape)))
+        return subject.rows
+    outputs = subject.model.likelihood.outputs * math.prod(subject.images.shape)
+    return min(subject.rows, max(64, _PIXELS // outputs))
 
 
 def annealed(subject: Subject) -> Measurement:

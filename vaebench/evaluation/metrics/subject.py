@@ -13,12 +13,12 @@ from torch.distributions import Distribution
 from vaebench.compute.random import generator, seeded
 from vaebench.data.batches import EVALUATION_SEED, observed
 from vaebench.data.images import Images, Split
+from vaebench.data.observation import grey
 from vaebench.evaluation.features.cache import Real, real
 from vaebench.evaluation.features.extractor import EXTRACTORS, Extractor, extractor, plugged
 from vaebench.evaluation.functional.posteriors import posterior_means
 from vaebench.models.distributions import closed_kl
 from vaebench.models.draw import Draw
-from vaebench.models.likelihoods import grey
 from vaebench.models.metric import Metric
 from vaebench.models.objectives import elbo
 from vaebench.models.vae import VAE
@@ -72,7 +72,7 @@ class Subject:
             model, shall stay below; None asks for the sampler's default error alone.
         ais_budget: Decoder gradients for each image that it may spend.
         ais_compile: Compile its steps.
-        chunk: Decoder passes at once.
+        chunk: Decoder passes at once, of one output for each value of a pixel.
     """
 
     model: VAE
@@ -102,6 +102,11 @@ class Subject:
     def made(self, make: "Callable[[Subject], T]") -> T | None:
         """What `once` has returned for `make`, None where nobody has asked."""
         return self._made.get(make)
+
+    @property
+    def rows(self) -> int:
+        """Decoder passes at once, fewer where a pixel takes several outputs."""
+        return max(1, self.chunk // self.model.likelihood.outputs)
 
     @cached_property
     def device(self) -> torch.device:
@@ -150,7 +155,7 @@ class Subject:
         draws = draws or max(2, min(DRAWS, PASSES // len(x)))
         parts = []
         with seeded(self.seed, purpose), torch.no_grad():
-            for some in x.split(max(1, self.chunk // draws)):
+            for some in x.split(max(1, self.rows // draws)):
                 draw = self.model.draw(some, draws, stratified=False)
                 parts.append((elbo(draw), draw.mean(draw.log_px), draw.kl, self._error(draw)))
         bound, log_px, kl, error = (torch.cat(values) for values in zip(*parts, strict=True))
@@ -164,7 +169,7 @@ class Subject:
     def decoded(self, z: Tensor) -> Tensor:
         """Decoder means (N, C, H, W) in [0, 1] for latents (N, D)."""
         with torch.no_grad():
-            return torch.cat([self.model.pictures(part) for part in z.split(self.chunk)])
+            return torch.cat([self.model.pictures(part) for part in z.split(self.rows)])
 
     @cached_property
     def reconstructions(self) -> Tensor:

@@ -2,7 +2,8 @@
 
 A backbone's `build(shape, latent, width)` returns an encoder, which maps images (B, C, H, W) to
 features (B, F) and knows F as `features`, and a decoder, which maps latents (N, D) to outputs
-(N, C, H, W): what the observation model takes for each pixel. Plugins add more of them.
+(N, C, H, W): what the observation model takes for each pixel. Where that takes M numbers for each
+value, the decoder is one of pictures (M·C, H, W). Plugins add more of them.
 """
 
 from collections.abc import Callable
@@ -27,7 +28,8 @@ class Backbone:
         title: What it is, for `vaebench list`, with the paper where there is one.
         build: From the shape (C, H, W), the latent dimensions D and a width to an encoder, images
             (B, C, H, W) to features (B, F) with F as its attribute `features`, and a decoder,
-            latents (N, D) to outputs (N, C, H, W).
+            latents (N, D) to outputs (N, C, H, W). C is not that of the images where a likelihood
+            takes several outputs for each value: of this pair only the decoder is used.
         width: From the shape to the width that is taken where ``--width`` is not given.
         check: Raises UserError for a shape that the networks cannot take.
     """
@@ -36,6 +38,19 @@ class Backbone:
     build: Callable[[Shape, int, int], tuple[nn.Module, nn.Module]]
     width: Callable[[Shape], int]
     check: Callable[[Shape], None] = every_shape
+
+    def networks(
+        self, shape: Shape, latent: int, width: int, outputs: int = 1
+    ) -> tuple[nn.Module, nn.Module]:
+        """An encoder of images (C, H, W), and a decoder to outputs (N, M·C, H, W), M = `outputs`.
+
+        With M > 1 the decoder is that of a second pair, built for images (M·C, H, W).
+        """
+        encoder, decoder = self.build(shape, latent, width)
+        if outputs > 1:
+            channels, *sides = shape
+            _, decoder = self.build((outputs * channels, sides[0], sides[1]), latent, width)
+        return encoder, decoder
 
 
 #: The backbones that come with vaebench; a plugin brings its own through `vaebench_backbones`.

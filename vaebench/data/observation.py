@@ -1,0 +1,35 @@
+"""How stored pixels are observed: binarised, as the levels that they are, or dequantised."""
+
+import torch
+from torch import Tensor
+
+from vaebench.models.likelihoods import Takes
+
+
+def grey(pixels: Tensor, levels: int) -> Tensor:
+    """Stored pixels as float32 in [0, 1]."""
+    return pixels.float() / (levels - 1)
+
+
+def observe(takes: Takes, pixels: Tensor, levels: int, generator: torch.Generator) -> Tensor:
+    """What a likelihood that `takes` this observes of stored pixels (N, C, H, W), float32.
+
+    Args:
+        takes: ``binary``: a Bernoulli draw for each pixel, its grey value being the probability;
+            ``levels``: the grey values; ``real``: (v + u) / L with u uniform on [0, 1), so that
+            densities are bounded.
+        pixels: Stored levels v in {0, …, L-1}.
+        levels: L.
+        generator: Of the noise.
+    """
+    if takes == "levels":
+        return grey(pixels, levels)
+    noise = _uniform(pixels, generator)
+    if takes == "binary":
+        return noise.lt_(grey(pixels, levels))
+    return (pixels.float() + noise) / levels
+
+
+def _uniform(pixels: Tensor, generator: torch.Generator) -> Tensor:
+    """A uniform number for each pixel, drawn where the generator is: the same on every device."""
+    return torch.rand(pixels.shape, generator=generator).to(pixels.device, non_blocking=True)
