@@ -1,17 +1,15 @@
 """How sure a number is, and whether two rows of a table differ: intervals at the 95 % level."""
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 LEVEL = 0.95
-#: From so many seeds on the interval is a bootstrap one, below it is Student's.
-BOOTSTRAP_FROM = 10
-_DRAWS = 10_000
+#: What shares and probabilities lie within.
+UNIT = (0.0, 1.0)
 
 
 class Score(NamedTuple):
@@ -20,7 +18,10 @@ class Score(NamedTuple):
     Attributes:
         value: The metric.
         se: The estimator's own standard error, None where it has none.
-        images: The values whose mean the metric is, indexed by image; None where it is no mean.
+        images: The values whose mean the metric is, indexed by image; None where it is not a mean.
+
+    >>> Score(-24.1, 0.2).value
+    -24.1
     """
 
     value: float
@@ -37,14 +38,20 @@ class Interval(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """An estimated difference with the half-width of its 95 % interval, NaN where unknown.
+    """An estimated difference with the half-width of its interval.
 
-    `method` names what the interval is over, such as "3 seeds and 400 images, paired".
+    Attributes:
+        mean: The difference, in the metric's unit.
+        margin: The half-width, NaN where nothing is known of the error.
+        method: What the interval is over, such as "3 seeds and 400 images, paired".
+        models: Whether it is one of trained models, not of variants: with one seed of a row
+            nothing is known of how much another training run would change.
     """
 
     mean: float
     margin: float
     method: str
+    models: bool = False
 
     @property
     def significant(self) -> bool:
@@ -52,24 +59,52 @@ class Difference(NamedTuple):
         return bool(abs(self.mean) > self.margin)
 
 
-def interval(values: Sequence[float] | np.ndarray) -> Interval:
-    """The interval of the mean of one value per seed (S,): t below ten seeds, else bootstrap."""
+class Error(NamedTuple):
+    """A standard error and its degrees of freedom."""
+
+    se: float
+    free: float
+
+
+class Gap(NamedTuple):
+    """A difference with its independent errors, of which an interval of any level follows."""
+
+    mean: float
+    errors: tuple[Error, ...]
+    method: str
+    models: bool
+
+    def at(self, level: float = LEVEL) -> Difference:
+        """The difference with its interval: the margins of the errors are added in quadrature.
+
+        Where the degrees of freedom differ this is a little too wide.
+        """
+        margins = [special.stdtrit(e.free, (1 + level) / 2) * e.se for e in self.errors]
+        margin = float(np.hypot.reduce(margins)) if margins else np.nan
+        return Difference(self.mean, margin, self.method, self.models)
+
+
+def interval(
+    values: Sequence[float] | np.ndarray, within: tuple[float, float] | None = None
+) -> Interval:
+    """Student's interval of the mean of one value per seed (S,).
+
+    Args:
+        values: One value for each seed.
+        within: What the mean cannot leave, such as (0, 1) for a share: the interval is cut there.
+
+    >>> low, high, method = interval([1.0, 2.0, 4.0])
+    >>> f"{low:.2f} to {high:.2f} ({method})"
+    '-1.46 to 6.13 (t)'
+    """
     x = np.asarray(values, float)
     if len(x) < 2:
         return Interval(np.nan, np.nan, "")
-    if len(x) < BOOTSTRAP_FROM:
-        margin = stats.t.ppf((1 + LEVEL) / 2, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x))
-        return Interval(x.mean() - margin, x.mean() + margin, "t")
-    means = np.einsum("sn,n->s", _resampled(len(x)), x) / len(x)
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(float(low), float(high), "bootstrap")
-
-
-@lru_cache(maxsize=2)
-def _resampled(count: int) -> np.ndarray:
-    """How often each of `count` values is in each bootstrap sample, (_DRAWS, count)."""
-    rng = np.random.default_rng(0)
-    return rng.multinomial(count, np.full(count, 1 / count), _DRAWS).astype(float)
+    margin = special.stdtrit(len(x) - 1, (1 + LEVEL) / 2) * x.std(ddof=1) / np.sqrt(len(x))
+    low, high = float(x.mean() - margin), float(x.mean() + margin)
+    if within is not None:
+        low, high = max(low, within[0]), min(high, within[1])
+    return Interval(low, high, "t")
 
 
 def paired(a: Mapping[int, Score], b: Mapping[int, Score]) -> list[int]:
@@ -78,7 +113,9 @@ def paired(a: Mapping[int, Score], b: Mapping[int, Score]) -> list[int]:
     return seeds if len(seeds) >= min(2, max(len(a), len(b))) else []
 
 
-def difference(a: Mapping[int, Score], b: Mapping[int, Score]) -> Difference:
+def difference(
+    a: Mapping[int, Score], b: Mapping[int, Score], level: float = LEVEL
+) -> Difference:
     """The difference a - b of two rows, each a score per seed.
 
     Seeds that both rows have are compared with each other, and in them image with image, since
@@ -86,106 +123,73 @@ def difference(a: Mapping[int, Score], b: Mapping[int, Score]) -> Difference:
     seeds) and the estimate (over images, or the estimators' own standard errors), are added in
     quadrature. With one seed the training run is unknown: the difference is one between the two
     trained models.
+
+    >>> a, b = {0: Score(1.0), 1: Score(2.0)}, {0: Score(0.0), 1: Score(1.2)}
+    >>> f"{difference(a, b).mean:.1f}"
+    '0.9'
     """
     seeds = paired(a, b)
     if not seeds:
-        return _independent(list(a.values()), list(b.values()))
+        return independent(a, b).at(level)
     values = np.array([a[s].value - b[s].value for s in seeds])
-    margin, source = _of_estimate([a[s] for s in seeds], [b[s] for s in seeds])
+    error, source = _of_estimate([a[s] for s in seeds], [b[s] for s in seeds])
     if len(seeds) == 1:
-        return Difference(float(values[0]), margin, source)
-    low, high, _ = interval(values)
-    of_seeds = max(values.mean() - low, high - values.mean())
-    margin = float(np.hypot(of_seeds, np.nan_to_num(margin)))
+        return Gap(float(values[0]), error, source, True).at(level)
+    of_seeds = Error(values.std(ddof=1) / np.sqrt(len(seeds)), len(seeds) - 1)
     method = " and ".join(filter(None, (f"{len(seeds)} seeds", source)))
-    return Difference(float(values.mean()), margin, method)
+    return Gap(float(values.mean()), (of_seeds, *error), method, False).at(level)
 
 
-def _of_estimate(a: list[Score], b: list[Score]) -> tuple[float, str]:
-    """The margin from evaluating on a sample of images, equal in all seeds, and its source."""
-    pairs = [
-        (s.images, t.images)
-        for s, t in zip(a, b, strict=True)
-        if s.images is not None and t.images is not None
-    ]
-    if len(pairs) == len(a):
-        each = _mean_difference(pairs)
+def independent(a: Mapping[int, Score], b: Mapping[int, Score]) -> Gap:
+    """The difference a - b of rows whose training runs have nothing to do with each other.
+
+    Seeds are two samples, as in Welch's test, since variants differ in how much their runs do;
+    test images are the same for both and are paired. Where one row has a single seed the other's
+    variance stands for both.
+    """
+    x, y = (np.array([score.value for score in row.values()]) for row in (a, b))
+    error, source = _of_estimate(list(a.values()), list(b.values()))
+    of_seeds = _of_seeds(x, y)
+    counts = dict.fromkeys((len(x), len(y)))
+    seeds = f"{' and '.join(map(str, counts))} seeds" if of_seeds else ""
+    method = " and ".join(filter(None, (seeds, source)))
+    models = min(len(x), len(y)) == 1
+    return Gap(float(x.mean() - y.mean()), (*of_seeds, *error), method, models)
+
+
+def _of_seeds(x: np.ndarray, y: np.ndarray) -> tuple[Error, ...]:
+    """The error of the difference of two means from independent runs; none for two single ones."""
+    if len(x) + len(y) == 2:
+        return ()
+    if min(len(x), len(y)) == 1:
+        free = len(x) + len(y) - 2
+        pooled = (x.var() * len(x) + y.var() * len(y)) / free
+        return (Error(float(np.sqrt(pooled * (1 / len(x) + 1 / len(y)))), free),)
+    v, w = x.var(ddof=1) / len(x), y.var(ddof=1) / len(y)
+    parts = v**2 / (len(x) - 1) + w**2 / (len(y) - 1)
+    free = (v + w) ** 2 / parts if parts else 1.0
+    return (Error(float(np.sqrt(v + w)), float(free)),)
+
+
+def _of_estimate(a: list[Score], b: list[Score]) -> tuple[tuple[Error, ...], str]:
+    """The error from evaluating on a sample of images, equal in all seeds, and its source."""
+    x, y = _images(a), _images(b)
+    if x is not None and y is not None:
+        each = (x - y).dropna()
         if len(each) > 1:
-            quantile = stats.t.ppf((1 + LEVEL) / 2, len(each) - 1)
-            margin = float(quantile * each.std(ddof=1) / np.sqrt(len(each)))
-            return margin, f"{len(each)} images, paired"
-    return _of_errors(a, b), "their standard errors"
+            error = Error(float(each.std(ddof=1) / np.sqrt(len(each))), len(each) - 1)
+            return (error,), f"{len(each)} images, paired"
+    if any(score.se is None for score in (*a, *b)):
+        return (), ""
+    squares = [np.mean([score.se**2 for score in row if score.se is not None]) for row in (a, b)]
+    return (Error(float(np.sqrt(np.sum(squares))), np.inf),), "their standard errors"
 
 
-def _mean_difference(pairs: list[tuple[pd.Series, pd.Series]]) -> pd.Series:
-    """The differences of pairs by image, averaged over the pairs that have the image."""
-    first = pairs[0][0].index
-    if all(series.index.equals(first) for pair in pairs for series in pair):
-        x, y = (np.stack([pair[i].to_numpy() for pair in pairs]) for i in (0, 1))
-        return pd.Series((x - y).mean(0), first)
-    return pd.concat([(x - y).dropna() for x, y in pairs], axis=1).mean(axis=1)
-
-
-def _of_errors(a: list[Score], b: list[Score]) -> float:
-    """The margin from the estimators' standard errors, NaN where one has none."""
-    squares = [
-        np.mean([np.nan if score.se is None else score.se**2 for score in row]) for row in (a, b)
-    ]
-    return float(stats.norm.ppf((1 + LEVEL) / 2) * np.sqrt(np.sum(squares)))
-
-
-def _independent(a: list[Score], b: list[Score]) -> Difference:
-    """Rows that share no seeds: Student's two-sample interval with a common variance."""
-    x, y = ([score.value for score in row] for row in (a, b))
-    free = len(x) + len(y) - 2
-    mean, margin = float(np.mean(x) - np.mean(y)), _of_errors(a, b)
-    if not free:
-        return Difference(mean, margin, "their standard errors")
-    pooled = (np.var(x) * len(x) + np.var(y) * len(y)) / free
-    quantile = stats.t.ppf((1 + LEVEL) / 2, free)
-    of_seeds = quantile * np.sqrt(pooled * (1 / len(x) + 1 / len(y)))
-    return Difference(mean, float(np.hypot(of_seeds, np.nan_to_num(margin))), "different seeds")
-
-
-def pairwise(rows: Mapping[str, Mapping[int, Score]]) -> dict[tuple[str, str], Difference]:
-    """The difference of each row, named first, to each other one; rows are scores by seed."""
-    found: dict[tuple[str, str], Difference] = {}
-    for a in rows:
-        for b in rows:
-            if (b, a) in found:
-                found[a, b] = found[b, a]._replace(mean=-found[b, a].mean)
-            elif a != b:
-                found[a, b] = difference(rows[a], rows[b])
-    return found
-
-
-class Verdict(NamedTuple):
-    """Who is best on a metric.
-
-    Attributes:
-        best: The row with the best mean.
-        ties: The rows that the data cannot tell from it; none makes `best` a winner.
-        differences: Of each other row to the best one, in the metric's unit.
-    """
-
-    best: str
-    ties: list[str]
-    differences: dict[str, Difference]
-
-
-def verdict(rows: Mapping[str, Mapping[int, Score]], better: str | None) -> Verdict | None:
-    """The verdict on rows of scores by seed.
-
-    None where the metric has no direction ("higher" or "lower"), where fewer than two rows have
-    it, and where nothing is known of its error.
-    """
-    if better not in ("higher", "lower") or len(rows) < 2:
+def _images(row: list[Score]) -> pd.Series | None:
+    """Each image's value, averaged over seeds, of the images that all seeds have."""
+    series = [score.images for score in row if score.images is not None]
+    if len(series) < len(row):
         return None
-    sign = 1 if better == "higher" else -1
-    means = {name: float(np.mean([s.value for s in row.values()])) for name, row in rows.items()}
-    best, *others = sorted(rows, key=lambda name: -sign * means[name])
-    differences = {name: difference(rows[name], rows[best]) for name in others}
-    if all(np.isnan(d.margin) for d in differences.values()):
-        return None
-    ties = [name for name, d in differences.items() if not (d.significant and sign * d.mean < 0)]
-    return Verdict(best, ties, differences)
+    if all(each.index.equals(series[0].index) for each in series):
+        return pd.Series(np.mean([each.to_numpy() for each in series], axis=0), series[0].index)
+    return pd.concat(series, axis=1, join="inner").mean(axis=1, skipna=False)
