@@ -75,7 +75,7 @@ class Run(runs.Run):
         return figures.scatter(self, x, y)
 
     def plot_differences(self, metric: str) -> "Axes":
-        """The difference of each variant to the best one, with its 95 % interval.
+        """The difference of each variant to the best one, with the interval that decides.
 
         Raises:
             UserError: There is no such metric, or nothing to tell the variants apart by.

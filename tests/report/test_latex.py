@@ -39,7 +39,7 @@ def test_the_table_fits_the_line_and_explains_itself(run):
     assert re.search(r"\\resizebox\{\\linewidth\}\{!\}\{%\n\\begin\{tabular\}", text)
     assert "\\end{tabular}}\n" in text and r"\label{tab:vaebench}" in text
     caption = next(line for line in text.splitlines() if line.startswith(r"\caption{"))
-    assert "A best value is in bold where its difference to every other row" in caption
+    assert "A best value is in bold where every other row is significantly worse" in caption
     assert r"$\pm$ is half the 95 \% interval over 3 seeds" in caption
     assert re.search(r"^variant & .* & n \\\\$", text, re.MULTILINE)
     assert re.search(r"^iaf & .* & 3 \\\\$", text, re.MULTILINE)

@@ -14,6 +14,8 @@ from tests.report.make_run import HOSTILE, TRUTH, fail, make_run, result, write_
 from tests.report.written import terminal as printed_tables
 from tests.report.written import write_tables
 from vaebench.errors import UserError
+from vaebench.report.page.page import render
+from vaebench.report.sheet import sheets
 from vaebench.runs import files, frames
 from vaebench.runs.run import Run
 
@@ -92,12 +94,27 @@ def test_one_seed_has_an_empty_interval(one):
     assert rows["vmf"]["reason"].startswith("the training loss is NaN")
 
 
-def test_ten_seeds_are_bootstrapped(tmp_path):
+def test_ten_seeds_have_students_interval_too(tmp_path):
     for seed in range(10):
         write_cell(tmp_path, result("gaussian", seed))
+    run = Run(tmp_path)
+    row, values = run.table.iloc[0], run.cells["elbo"]
+    expected = stats.t.interval(0.95, 9, values.mean(), stats.sem(values))
+    assert (row["n"], row["interval"]) == (10, "t")
+    assert (row["elbo_ci_low"], row["elbo_ci_high"]) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("unit", ["share", "accuracy", "probability", "AUROC"])
+def test_the_interval_of_a_share_stays_within_zero_and_one(tmp_path, unit):
+    for seed, value in enumerate((0.93, 0.99, 1.0)):
+        found = result("gaussian", seed)
+        found["metrics"]["mse"] |= {"value": value, "se": None, "unit": unit}
+        write_cell(tmp_path, found)
     row = Run(tmp_path).table.iloc[0]
-    assert (row["n"], row["interval"]) == (10, "bootstrap")
-    assert row["elbo_ci_low"] < row["elbo"] < row["elbo_ci_high"]
+    assert row["mse_ci_high"] == 1 and 0 < row["mse_ci_low"] < 0.9
+    entry = sheets(Run(tmp_path))[0].blocks[0].rows[0].entries["mse"]
+    assert entry.error.endswith(", 1.000]") and "to 1.000" in entry.detail
+    assert entry.value + entry.margins[1] == pytest.approx(1)
 
 
 def test_every_setting_that_varies_makes_rows_of_its_own(tmp_path):
@@ -118,15 +135,30 @@ def test_other_data_under_the_same_name_is_not_averaged(tmp_path):
     assert Run(tmp_path).table["n"].tolist() == [1, 1]
 
 
-def test_the_best_is_bold_and_ties_are_marked(one):
-    text = read(one, "table.md")
+def test_the_best_is_bold_and_ties_are_marked(three):
+    text = read(three, "table.md")
     cells = [cell.strip() for cell in line(text, "iaf").split("|")]
     assert re.fullmatch(r"\*\*-2\d\.\d\d ± 0\.\d\d\*\*", cells[2])
-    assert text.count("**-2") == 2
-    assert "vmf" in text and "failed" in line(text, "vmf")
-    assert re.search(r"^\d+\. vmf: failed: the training loss is NaN", text, re.MULTILINE)
+    assert "◇" not in text
+    assert re.search(r"^\d+\. vmf: 1 of 3 seeds failed: the training loss", text, re.MULTILINE)
     assert "n/a: prior and decoder are no model of the data" in text
     assert "gamix is known to break the law “bound”" in text
+
+
+def test_one_seed_has_no_winner_but_a_model_that_is_ahead(one):
+    """In Markdown, LaTeX, terminal and page."""
+    text = read(one, "table.md")
+    assert "failed" in line(text, "vmf")
+    assert re.search(r"^\d+\. vmf: failed: the training loss is NaN", text, re.MULTILINE)
+    cells = [cell.strip() for cell in line(text, "iaf").split("|")]
+    assert re.fullmatch(r"-2\d\.\d\d ± 0\.\d\d ◇", cells[2])
+    assert "The trained model of iaf has the best value" in text
+    assert "**" not in text and "is best" not in text and "significantly" not in text
+    assert "about these models, not about the variants" in text
+    assert "$\\diamond$" in read(one, "table.tex") and "textbf" not in read(one, "table.tex")
+    found = Run(one)
+    assert "★" not in render(found, sheets(found)) and "◇" in render(found, sheets(found))
+    assert "★" not in terminal(one, 200) and "◇" in terminal(one, 200)
 
 
 def test_no_best_where_the_difference_is_within_the_error(tmp_path):
@@ -147,7 +179,7 @@ def test_rows_under_other_settings_do_not_compete(tmp_path):
             write_cell(tmp_path, result(name, 0, critic=critic))
     text = read(tmp_path, "table.md")
     assert text.count("### critic") == 2
-    assert text.count("| iaf | **") == 2
+    assert len(re.findall(r"\| iaf \| -2[0-9. ±]* ◇", text)) == 2
 
 
 def test_the_sentences_name_the_winner_with_its_margin(three, tmp_path):

@@ -8,7 +8,9 @@ from typing import Any
 import pandas as pd
 
 from vaebench.report.columns import Column
-from vaebench.statistics.intervals import Verdict, interval
+from vaebench.runs.frames import within
+from vaebench.statistics.comparisons import Verdict
+from vaebench.statistics.intervals import interval
 
 
 class Notes:
@@ -30,10 +32,13 @@ class Entry:
 
     Attributes:
         text: What is shown, such as ``-24.10`` or ``n/a``.
-        error: Its error, such as ``± 0.20``, or nothing.
+        error: Its error, such as ``± 0.20``, or ``[0.93, 1.00]`` where the interval is cut at the
+            end of a share's range, or nothing.
         value: What is sorted and drawn, None where there is none.
-        margin: Half the 95 % interval over seeds; with one seed the estimate's standard error.
-        mark: ``best``, ``tied`` with the best, or nothing.
+        margins: From the value down to and up to the ends of the 95 % interval over seeds; with one
+            seed the estimate's standard error.
+        mark: ``best``, ``tied`` with the best, ``model`` for the one trained model that is ahead
+            of every other, or nothing.
         notes: Numbers of footnotes.
         detail: The same in words.
     """
@@ -41,7 +46,7 @@ class Entry:
     text: str
     error: str = ""
     value: float | None = None
-    margin: float | None = None
+    margins: tuple[float, float] | None = None
     mark: str = ""
     notes: tuple[int, ...] = ()
     detail: str = ""
@@ -107,9 +112,11 @@ def make_row(
 
 
 def _mark(label: str, found: Verdict | None) -> str:
-    if found is None or label not in (found.best, *found.ties):
+    if found is None or label not in found.leading:
         return ""
-    return "tied" if found.ties else "best"
+    if len(found.leading) > 1:
+        return "tied"
+    return "model" if found.seeds == 1 else "best"
 
 
 def _entry(
@@ -132,27 +139,28 @@ def _entry(
     numbers = [number for number in numbers if number not in column.notes]
     if 0 < len(values) < len(done):
         numbers.append(notes(f"mean of the seeds that have it, {len(values)} of {len(done)}"))
-    mean, (low, high, method) = values.mean(), interval(values.to_numpy())
+    mean, (low, high, method) = values.mean(), interval(values.to_numpy(), within(column.unit))
     errors = done.get(f"{column.name}_se", pd.Series(dtype=float)).dropna()
     se = math.sqrt((errors**2).mean()) if len(errors) else math.nan
-    margin = (high - low) / 2 if method else se
+    margins = (mean - low, high - mean) if method else (se, se)
     text, error = column.format(mean), ""
     detail = [f"{column.title}: {text} {column.unit}".rstrip()]
     if method:
-        kind = "Student t" if method == "t" else "bootstrap"
         detail.append(
             f"95 % interval over {len(values)} seeds "
-            f"{column.format(low)} to {column.format(high)} ({kind})"
+            f"{column.format(low)} to {column.format(high)} (Student t)"
         )
     if not math.isnan(se):
         detail.append(f"standard error of the estimate {column.format(se)}")
-    if not math.isnan(margin):
-        error = f"± {column.format(margin)}"
+    if method and not math.isclose(*margins, rel_tol=1e-6, abs_tol=1e-12):
+        error = f"[{column.format(low)}, {column.format(high)}]"
+    elif not math.isnan(margins[0]):
+        error = f"± {column.format(margins[0])}"
     return Entry(
         text=text,
         error=error,
         value=float(mean),
-        margin=None if math.isnan(margin) else float(margin),
+        margins=None if math.isnan(margins[0]) else (float(margins[0]), float(margins[1])),
         mark=mark,
         notes=tuple(dict.fromkeys(numbers)),
         detail="; ".join(detail) + ".",

@@ -11,7 +11,8 @@ from vaebench.report.columns import Column, headlines, make_columns
 from vaebench.report.rows import Notes, Row, make_row
 from vaebench.runs import files, frames
 from vaebench.runs.run import Run
-from vaebench.statistics.intervals import Difference, Score, Verdict, pairwise, verdict
+from vaebench.statistics.comparisons import Verdict, pairwise, verdict
+from vaebench.statistics.intervals import Difference, Score
 
 #: Of so many rows at most each pair is compared.
 _MATRIX = 24

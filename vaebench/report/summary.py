@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from vaebench.report.columns import Column, headlines
 from vaebench.report.sheet import Block, Sheet
+from vaebench.statistics.comparisons import Verdict
 from vaebench.statistics.intervals import Difference
 
 
@@ -49,9 +50,16 @@ def caption(block: Block, columns: Sequence[Column], best: str) -> str:
     else:
         error = f"{error}; with one seed (n = 1) there is no interval over training runs"
     text = (
-        f"± is {error}. A best value is {best} where its difference to every other row is "
-        "significant at the 95 % level; “=” marks rows that cannot be told from the best."
+        f"± is {error}. A best value is {best} where every other row is significantly worse; “=” "
+        "marks rows that cannot be told from the best. In a table of equal rows, one is called "
+        "worse by chance at most one time in twenty, for each metric."
     )
+    if block.seeds == 1:
+        text = (
+            f"± is {error}. ◇ marks a trained model that is ahead of every other by more than the "
+            "error of the estimate, “=” those that cannot be told from the best: statements about "
+            "these models, not about the variants."
+        )
     return " ".join(filter(None, (_images(block, columns), text)))
 
 
@@ -85,12 +93,14 @@ def sentence(column: Column, block: Block) -> str:
     value = f"{column.format(values[best])} {column.suffix}".strip()
     if found is None:
         return f"{best} has the best value ({value}), but nothing says how sure that is."
+    if found.seeds == 1:
+        return _of_models(column, found, value)
     if not found.ties:
         rival = min(found.differences, key=lambda name: abs(found.differences[name].mean))
         gap = found.differences[rival]
         return (
             f"{best} is best with {value}, {_gap(column, gap)} better than {rival} "
-            f"(95 % interval over {gap.method})."
+            f"({_kind(found)} over {gap.method})."
         )
     if len(found.ties) == len(values) - 1:
         return (
@@ -107,6 +117,29 @@ def sentence(column: Column, block: Block) -> str:
         verb = "is" if len(unsure) == 1 else "are"
         text += f" That {_all(unsure)} {verb} not ruled out is due to a wide interval."
     return text
+
+
+def _of_models(column: Column, found: Verdict, value: str) -> str:
+    """What one seed of each variant allows to say."""
+    if not found.models:
+        text = f"The trained model of {found.best} has the best value ({value})"
+        return f"{text}, but the test images tell it from no other."
+    rival = min(found.models, key=lambda name: abs(found.differences[name].mean))
+    gap = found.differences[rival]
+    ahead = f"{_gap(column, gap)} ahead of that of {rival} ({_kind(found)} over {gap.method})"
+    if len(found.leading) == 1:
+        return f"The trained model of {found.best} has the best value ({value}), {ahead}."
+    others = _all([name for name in found.differences if name not in found.models])
+    return (
+        f"The trained model of {found.best} has the best value ({value}), not told from that of "
+        f"{others}; it is {ahead}."
+    )
+
+
+def _kind(found: Verdict) -> str:
+    """What the intervals of the differences are."""
+    many = len(found.differences) + 1
+    return "95 % interval" if many == 2 else f"95 % interval, widened for {many} rows,"
 
 
 def _extreme(values: Mapping[str, float], better: str) -> str:

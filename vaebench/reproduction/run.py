@@ -82,7 +82,7 @@ def _page(asked: Recipe, budget: str, found: list[table.Row], records: list[Any]
         "Intervals are Student's over seeds. A row is *reproduced* if the paper's number is within "
         "the recipe's tolerance, or in an interval at most four of them wide; *in direction* if it "
         "stands on the paper's side of the row that the paper compares it with, beyond doubt over "
-        "seeds.",
+        "seeds. Each row is judged by itself.",
         "",
         *([asked.notes.strip(), ""] if asked.notes else []),
         _made(done),

@@ -14,7 +14,7 @@ import pandas as pd
 from vaebench.config.cell import ABSENT
 from vaebench.runs import files
 from vaebench.statistics.cost import seconds_to_elbo
-from vaebench.statistics.intervals import interval
+from vaebench.statistics.intervals import UNIT, interval
 
 #: Settings that every table shows, whether they vary or not.
 SHOWN = ("plugin", "dataset", "backbone", "critic", "latent")
@@ -197,10 +197,10 @@ def table(cells: pd.DataFrame) -> pd.DataFrame:
     """The mean over seeds, one row for each combination of settings.
 
     Columns: the settings that vary, ``n`` finished, ``failed`` and ``unfinished`` cells, the first
-    ``reason`` why one has no result, the kind of ``interval`` (t below ten seeds, bootstrap from
-    there on), and for each metric its mean, ``_se`` (the estimator's own error in one cell, not
-    averaged over seeds, since these share their test images), ``_ci_low`` and ``_ci_high`` (95 %
-    over seeds, empty for one).
+    ``reason`` why one has no result, the kind of ``interval`` (t, Student's), and for each metric
+    its mean, ``_se`` (the estimator's own error in one cell, not averaged over seeds, since these
+    share their test images), ``_ci_low`` and ``_ci_high`` (95 % over seeds, empty for one; those
+    of shares stay within 0 and 1).
     """
     keys = varying(cells)
     rows = []
@@ -214,7 +214,7 @@ def table(cells: pd.DataFrame) -> pd.DataFrame:
         row["interval"] = interval(np.zeros(len(done))).method
         for name in cells.attrs["metrics"]:
             scores = done[name].dropna()
-            low, high, _ = interval(scores.to_numpy())
+            low, high, _ = interval(scores.to_numpy(), within(cells.attrs["metrics"][name]["unit"]))
             errors = done[f"{name}_se"].dropna()
             row |= {
                 name: scores.mean(),
@@ -228,6 +228,14 @@ def table(cells: pd.DataFrame) -> pd.DataFrame:
     means = pd.DataFrame(rows)
     means.attrs = dict(cells.attrs)
     return means
+
+
+def within(unit: str) -> tuple[float, float] | None:
+    """What a mean in this unit cannot leave, such as 0 and 1 for a share; None where it is free."""
+    return UNIT if unit in _SHARES else None
+
+
+_SHARES = ("share", "accuracy", "probability", "AUROC")
 
 
 def csv(rows: pd.DataFrame) -> str:

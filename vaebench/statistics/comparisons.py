@@ -39,9 +39,9 @@ class Verdict(NamedTuple):
     seeds: int
 
     @property
-    def leads(self) -> bool:
-        """Whether, with one seed, the trained model of `best` is ahead of every other."""
-        return len(self.models) == len(self.differences)
+    def leading(self) -> list[str]:
+        """The best row and those that cannot be told from it; with one seed, as trained models."""
+        return [self.best, *(name for name in self.ties if name not in self.models)]
 
 
 def shared(comparisons: int) -> float:
@@ -101,7 +101,8 @@ def verdict(rows: Mapping[str, Row], better: str | None) -> Verdict | None:
 
 def _step_down(gaps: Mapping[str, Gap], decidable: list[str]) -> dict[str, Difference]:
     """Each difference at the level of the step that decided on it, or of the last step."""
-    left, found = dict(gaps), {}
+    left = dict(gaps)
+    found: dict[str, Difference] = {}
     while left:
         level = shared((len(left) + 1) * len(left) // 2)
         now = {name: gap.at(level) for name, gap in left.items()}

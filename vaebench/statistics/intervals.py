@@ -113,9 +113,7 @@ def paired(a: Mapping[int, Score], b: Mapping[int, Score]) -> list[int]:
     return seeds if len(seeds) >= min(2, max(len(a), len(b))) else []
 
 
-def difference(
-    a: Mapping[int, Score], b: Mapping[int, Score], level: float = LEVEL
-) -> Difference:
+def difference(a: Mapping[int, Score], b: Mapping[int, Score], level: float = LEVEL) -> Difference:
     """The difference a - b of two rows, each a score per seed.
 
     Seeds that both rows have are compared with each other, and in them image with image, since
@@ -167,8 +165,8 @@ def _of_seeds(x: np.ndarray, y: np.ndarray) -> tuple[Error, ...]:
         return (Error(float(np.sqrt(pooled * (1 / len(x) + 1 / len(y)))), free),)
     v, w = x.var(ddof=1) / len(x), y.var(ddof=1) / len(y)
     parts = v**2 / (len(x) - 1) + w**2 / (len(y) - 1)
-    free = (v + w) ** 2 / parts if parts else 1.0
-    return (Error(float(np.sqrt(v + w)), float(free)),)
+    welch = (v + w) ** 2 / parts if parts else 1.0
+    return (Error(float(np.sqrt(v + w)), float(welch)),)
 
 
 def _of_estimate(a: list[Score], b: list[Score]) -> tuple[tuple[Error, ...], str]:

@@ -15,6 +15,7 @@ from vaebench.report.sheet import scores
 from vaebench.runs import frames
 from vaebench.runs.records import cells
 from vaebench.runs.run import newest
+from vaebench.statistics.comparisons import shared
 from vaebench.statistics.intervals import Difference, difference, paired
 
 
@@ -95,6 +96,7 @@ def _plain(line: Line) -> dict[str, Any]:
         "better": line.column.better,
         "unit": line.column.unit,
         "method": gap.method,
+        "trained_models_only": gap.models,
     }
 
 
@@ -122,7 +124,11 @@ def compare(names: tuple[str, ...], run: Path | None, metrics: tuple[str, ...]) 
         )
     else:
         pairs = _variants(names, run or newest())
-    found = [Comparison(a, b, list(_lines(a, b))) for a, b in pairs]
+    held = list(pairs)
+    found = [
+        Comparison(a, b, list(_lines(a, b, shared(sum(a is first for first, _ in held)))))
+        for a, b in held
+    ]
     known = dict.fromkeys(line.column.name for one in found for line in one.lines)
     if metrics and known:
         chosen = {_column(metric, known) for metric in metrics}
@@ -206,7 +212,7 @@ def _same_data(a: Side, b: Side) -> bool:
     return all(str(a.settings.get(k)) == str(b.settings.get(k)) for k in ("dataset", "data_hash"))
 
 
-def _lines(first: Side, second: Side) -> Iterator[Line]:
+def _lines(first: Side, second: Side, level: float) -> Iterator[Line]:
     metrics = _metrics((*first.records, *second.records))
     both = pd.concat([first.cells, second.cells], ignore_index=True)
     images = [
@@ -222,7 +228,7 @@ def _lines(first: Side, second: Side) -> Iterator[Line]:
                     float(np.mean([side[seed].value for seed in paired(a, b) or side]))
                     for side in (a, b)
                 ]
-                yield Line(column, (means[0], means[1]), difference(b, a))
+                yield Line(column, (means[0], means[1]), difference(b, a, level))
 
 
 def _metrics(records: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:

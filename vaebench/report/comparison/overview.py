@@ -12,7 +12,7 @@ from vaebench.report.comparison.standings import Standing, standing
 from vaebench.report.sheet import scores
 from vaebench.runs import frames
 from vaebench.statistics import iqm
-from vaebench.statistics.intervals import pairwise
+from vaebench.statistics.comparisons import pairwise
 from vaebench.statistics.ranks import LEAST, critical_difference, mean_ranks
 
 _COLUMNS = 3

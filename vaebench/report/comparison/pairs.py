@@ -26,20 +26,23 @@ class Matrix(NamedTuple):
     def caption(self) -> str:
         """How to read it."""
         return (
-            "Row less column with its 95 % interval; * where zero is outside, green where the row "
-            f"is better. {len(self.cells) // 2} pairs, not corrected for their number: of pairs "
-            "without any difference one in twenty gets a star by chance."
+            f"Row less column with an interval widened for {len(self.cells) // 2} pairs; * where "
+            "zero is outside, green where the row is better: if no two rows differ, one table in "
+            "twenty has such a star by chance. ◇ stands for * where a row has one seed: it is "
+            "about the trained models, not about the variants."
         )
 
 
 def matrix(column: Column, pairs: Mapping[tuple[str, str], Difference]) -> Matrix:
-    """The differences of `vaebench.compare.pairwise` in words."""
+    """The differences of `vaebench.statistics.comparisons.pairwise` in words."""
     sign = 1 if column.better == "higher" else -1
     cells = {}
     for pair, gap in pairs.items():
         decimals = digits(column, gap)
         margin = "" if math.isnan(gap.margin) else f" ± {gap.margin:.{decimals}f}"
-        star = " *" if gap.significant else ""
-        kind = ("better" if sign * gap.mean > 0 else "worse") if star and column.better else ""
+        star = (" ◇" if gap.models else " *") if gap.significant else ""
+        kind = ""
+        if gap.significant and column.better and not gap.models:
+            kind = "better" if sign * gap.mean > 0 else "worse"
         cells[pair] = (f"{gap.mean:+.{decimals}f}{margin}{star}", kind)
     return Matrix(column, list(dict.fromkeys(a for a, _ in pairs)), cells)

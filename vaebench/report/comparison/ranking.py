@@ -32,7 +32,8 @@ def ranking(blocks: Sequence[tuple[Sheet, Block]], look: Look) -> list[dict[str,
         best = shared[int(ranks.argmin())]
         text = (
             f"Mean rank over {len(results)} data sets, lower is better; {best} ranks first. "
-            f"Means nearer than {gap:.2f} (bar) do not differ significantly (Nemenyi, 5 %)."
+            f"Means nearer than {gap:.2f} (bar) do not differ significantly (Nemenyi, 5 % for all "
+            "pairs together)."
         )
         figure = _figure(dict(zip(shared, ranks.tolist(), strict=True)), gap, look)
         drawing = svg(figure, f"{columns[0].title}. {text}", f"rank{number}")

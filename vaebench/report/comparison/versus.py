@@ -20,7 +20,9 @@ _HERE = Path(__file__).parents[1] / "assets"
 _STYLE = {"better": "bold green", "worse": "red"}
 EXPLANATION = (
     "Differences are second less first with 95 % intervals: paired by seed and, where the metric "
-    "is a mean over test images, by image. Undecided means that the interval holds zero."
+    "is a mean over test images, by image. Of several names held against the first the intervals "
+    "are widened for their number. Undecided means that the interval holds zero. Each metric is "
+    "judged by itself: of twenty that do not differ one is called better or worse by chance."
 )
 
 
@@ -86,14 +88,14 @@ def _ranked(found: Ranks) -> str:
     means = ", ".join(f"{label} {mean:.2f}" for label, mean in found.means.items())
     return (
         f"{found.column.title}: mean ranks over {found.datasets} data sets: {means}. Means nearer "
-        f"than {found.gap:.2f} do not differ significantly (Nemenyi, 5 %)."
+        f"than {found.gap:.2f} do not differ significantly (Nemenyi, 5 % for all pairs together)."
     )
 
 
 def _methods(one: Comparison) -> list[str]:
     kinds = dict.fromkeys(line.difference.method for line in one.lines if line.difference.method)
     known = [f"Intervals over {'; '.join(kinds)}."] if kinds else []
-    if max(len(one.first.cells), len(one.second.cells)) == 1:
+    if any(line.difference.models for line in one.lines):
         known.append("One seed: this compares the trained models, not the methods.")
     return known
 

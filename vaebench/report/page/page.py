@@ -26,6 +26,7 @@ from vaebench.report.sheet import Block, Sheet
 from vaebench.report.summary import caption, remarks, sentence
 from vaebench.runs import files, frames
 from vaebench.runs.run import Run
+from vaebench.statistics.comparisons import Verdict
 
 _HERE = Path(__file__).parents[1] / "assets"
 #: Bytes that all pictures, and all details of cells, may take.
@@ -179,18 +180,27 @@ def _card(name: str, column: Column, block: Block, look: style.Look) -> dict[str
     drawing = None
     if found:
         figure = style.differences(column, found, look)
-        words = f"Differences to {found.best} with 95 % intervals. {text}"
+        words = f"Differences to {found.best} with the intervals that decide. {text}"
         drawing = style.svg(figure, words, f"{name}-{column.name}")
     elif text:
         figure = style.values(column, block.rows, look)
         drawing = style.svg(figure, f"{column.title}. {text}", f"{name}-{column.name}")
     return {
         "title": column.title,
-        "kind": "open" if found is None else "tied" if found.ties else "best",
-        "names": [found.best, *found.ties] if found else [],
+        "kind": _kind(found),
+        "names": found.leading if found else [],
         "sentence": text,
         "svg": drawing,
     }
+
+
+def _kind(found: Verdict | None) -> str:
+    """What a card says: a best variant, a tie, a trained model ahead, or nothing certain."""
+    if found is None:
+        return "open"
+    if len(found.leading) > 1:
+        return "tied"
+    return "model" if found.seeds == 1 else "best"
 
 
 def _figures(

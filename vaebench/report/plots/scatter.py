@@ -29,7 +29,7 @@ def scatter(
         grey = row.label in look.grey
         axes.errorbar(
             a.value or 0.0, b.value or 0.0,
-            xerr=None if grey else a.margin, yerr=None if grey else b.margin,
+            xerr=None if grey else _bar(a), yerr=None if grey else _bar(b),
             color=look.colour(row.label), marker=look.marker(row.label),
             markersize=4.5 if grey else 7, elinewidth=1.2, linestyle="none",
         )  # fmt: skip
@@ -43,6 +43,10 @@ def scatter(
     axes.set_ylabel(axis_title(y))
     _name(axes, [(row.label, a, b) for row, a, b in points], look)
     return figure
+
+
+def _bar(entry: Entry) -> list[list[float]] | None:
+    return None if entry.margins is None else [[margin] for margin in entry.margins]
 
 
 def _guides(axes: Axes) -> None:

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from vaebench.report.columns import Column
 from vaebench.report.rows import Row
-from vaebench.statistics.intervals import Verdict
+from vaebench.statistics.comparisons import Verdict
 
 #: Legible on white and on near-black.
 COLOURS = (
@@ -125,7 +125,7 @@ def styled() -> AbstractContextManager[None]:
 
 
 def differences(column: Column, verdict: Verdict, look: Look) -> Figure:
-    """The difference of each variant to the best one, with its 95 % interval."""
+    """The difference of each variant to the best one, with the interval that decides."""
     found = {name: (d.mean, d.margin, d.margin) for name, d in verdict.differences.items()}
     figure, axes = ladder({verdict.best: (0.0, 0.0, 0.0)} | found, look)
     axes.axvline(0, color=INK, linewidth=1, zorder=0.5)
@@ -137,9 +137,10 @@ def differences(column: Column, verdict: Verdict, look: Look) -> Figure:
 def values(column: Column, rows: Sequence[Row], look: Look) -> Figure:
     """The value of each variant, with the table's interval where there is one."""
     entries = {row.label: row.entries[column.name] for row in rows if row.entries}
-    known = {k: (e.value, e.margin or 0.0) for k, e in entries.items() if e.value is not None}
+    none = (0.0, 0.0)
+    known = {k: (e.value, *(e.margins or none)) for k, e in entries.items() if e.value is not None}
     best_first = sorted(known.items(), key=lambda p: p[1], reverse=column.better == "higher")
-    figure, axes = ladder({k: (value, m, m) for k, (value, m) in best_first}, look)
+    figure, axes = ladder(dict(best_first), look)
     axes.set_xlabel(axis_title(column), parse_math=False)
     return figure
 

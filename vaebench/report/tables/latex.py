@@ -25,6 +25,7 @@ _SPECIAL = {
     "×": r"$\times$",
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
+    "◇": r"$\diamond$",
     "…": r"\ldots{}",
     "“": "``",
     "”": "''",
@@ -114,8 +115,10 @@ def _cells(row: Row, columns: list[Column]) -> list[str]:
 def _entry(entry: Entry) -> str:
     text = _number(entry.text)
     if entry.error:
-        text += rf" $\pm$ {escape(entry.error.removeprefix('± '))}"
-    text = {"best": rf"\textbf{{{text}}}", "tied": f"{text}~="}.get(entry.mark, text)
+        text += f" {escape(entry.error)}"
+    text = {"best": rf"\textbf{{{text}}}", "tied": f"{text}~=", "model": rf"{text}~$\diamond$"}.get(
+        entry.mark, text
+    )
     return text + _marks(entry.notes)
 
 

@@ -18,6 +18,8 @@ from vaebench.report.summary import caption, summary
 _DISPENSABLE = ("active_units", "kl", "seconds", "rec_fid_", "sharpness", "mse", "fid_", "elbo")
 #: Which columns show their errors there.
 _WITH_ERROR = ("log_likelihood_ais", "elbo", "fid_", "rec_fid_")
+#: What stands behind a number: the best, one that cannot be told from it, a model that is ahead.
+_SIGNS = {"best": " ★", "tied": " =", "model": " ◇"}
 
 
 def markdown(sheets: list[Sheet]) -> str:
@@ -57,7 +59,7 @@ def _rows(block: Block, columns: list[Column]) -> Iterator[str]:
 
 def _entry(entry: Entry) -> str:
     text = _escape(f"{entry.text} {entry.error}".strip())
-    text = {"best": f"**{text}**", "tied": f"{text} ="}.get(entry.mark, text)
+    text = {"best": f"**{text}**", "tied": f"{text} =", "model": f"{text} ◇"}.get(entry.mark, text)
     return text + _marks(entry.notes)
 
 
@@ -149,7 +151,7 @@ def _texts(row: Row, columns: list[Column]) -> Iterator[Text]:
         shown = entry.text
         if entry.error and column.name.startswith(_WITH_ERROR):
             shown += f" {entry.error}"
-        text = Text(shown + {"best": " ★", "tied": " ="}.get(entry.mark, ""), style=style)
+        text = Text(shown + _SIGNS.get(entry.mark, ""), style=style)
         yield text.append(_small(entry.notes), style="dim")
     yield Text(str(row.seeds))
 
