@@ -11,12 +11,14 @@ import torch
 from torch import nn
 from torch.distributions import Distribution
 
+from tests.testing.sound import SOUND
 from tests.testing.zoo import ZOO
 from vaebench import Gaussian, Variant, iwae, testing
 from vaebench.registry.catalogue import catalogue
-from vaebench.testing import KitWarning
+from vaebench.testing import Check, KitWarning
+from vaebench.testing.references import is_curved
 from vaebench.testing.runner import examine
-from vaebench.testing.subjects import DoesNotApply
+from vaebench.testing.subjects import DoesNotApply, views
 
 pytest_plugins = ["pytester"]
 
@@ -214,79 +216,61 @@ def test_any_module_with_the_two_methods_will_do():
     assert all(result.ok for result in run(Variant("layered", Layered)))
 
 
-class Heavy(Gaussian):
-    """Student-t factors, correct, with infinite kurtosis."""
-
-    def forward(self, h):
-        q = super().forward(h)
-        return torch.distributions.Independent(
-            torch.distributions.StudentT(
-                torch.full_like(q.mean, 4.0), q.mean, q.stddev, validate_args=False
-            ),
-            1,
-        )
-
-
-class Boxed(Gaussian):
-    """Uniform on a box that the prior contains: the density jumps, the support moves."""
-
-    def forward(self, h):
-        q = super().forward(h)
-        centre, half = torch.tanh(q.mean / 4), 0.9 * torch.sigmoid(q.stddev) - 0.4
-        return torch.distributions.Independent(
-            torch.distributions.Uniform(centre - half, centre + half, validate_args=False), 1
-        )
-
-    def prior(self):
-        zeros = self._zeros
-        return torch.distributions.Independent(
-            torch.distributions.Uniform(zeros - 2, zeros + 2, validate_args=False), 1
-        )
-
-
-class Squashed(Gaussian):
-    """A tanh of a Gaussian through torch's own transform, in a box, with a uniform prior."""
-
-    def forward(self, h):
-        q = super().forward(h)
-        base = torch.distributions.Independent(
-            torch.distributions.Normal(q.mean.clamp(-3, 3), q.stddev.clamp_max(1.0)), 1
-        )
-        return torch.distributions.TransformedDistribution(
-            base, [torch.distributions.TanhTransform(cache_size=1)], validate_args=False
-        )
-
-    def prior(self):
-        zeros = self._zeros
-        return torch.distributions.Independent(
-            torch.distributions.Uniform(zeros - 1, zeros + 1, validate_args=False), 1
-        )
-
-
-class Correlated(Gaussian):
-    """A Gaussian with full covariance."""
-
-    def __init__(self, features, context):
-        super().__init__(features, context)
-        self.lower = nn.Linear(context, features * features)
-
-    def forward(self, h):
-        q = super().forward(h)
-        lower = torch.tanh(self.lower(h)).unflatten(-1, (self.features, self.features)).tril(-1)
-        lower = lower / self.features
-        tril = torch.diag_embed(q.stddev) + lower * q.stddev.unsqueeze(-1)
-        return torch.distributions.MultivariateNormal(q.mean, scale_tril=tril, validate_args=False)
+def sound(name):
+    return next(variant for variant in SOUND if variant.name == name)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "posterior", [Heavy, Boxed, Correlated, Squashed], ids=lambda p: p.__name__
-)
-def test_correct_posteriors_of_other_kinds_pass(posterior):
+@pytest.mark.parametrize("variant", SOUND, ids=lambda v: v.name)
+def test_sound_variants_of_other_kinds_pass(variant):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        results = testing.run(Variant(posterior.__name__.lower(), posterior))
+        results = testing.run(variant)
     assert [(r.check, r.message) for r in results if not r.ok] == []
+
+
+@pytest.mark.parametrize("name", ["mixture-prior", "vamp", "circles", "implicit"])
+@pytest.mark.parametrize("check", ["shapes", "support", "seeds", "copies", "checkpoints", "dtypes"])
+def test_priors_without_rsample_and_other_manifolds_are_examined(name, check):
+    CHECKS[check](sound(name))
+
+
+def test_a_product_of_circles_is_not_taken_for_the_whole_space():
+    assert is_curved(sound("circles"))
+    assert not is_curved(GAUSSIAN)
+    report = CHECKS["normalised"].report(sound("circles"), 0)
+    assert not report.verdict()
+    assert any("D=4" in line for line in report.lines)
+
+
+def test_what_floats_do_not_resolve_is_a_warning():
+    report = CHECKS["precision"].report(sound("full-covariance"), 0)
+    assert not report.verdict()
+    assert any("spacing of floats" in note for note in report.notes)
+
+
+def test_a_bound_declared_of_an_implicit_posterior_is_undecided():
+    found = statuses(sound("implicit"))
+    assert found["rescaled"] == "passed"
+    assert found["evidence"] == "does not apply"
+    assert "out of date" not in found.values()
+
+
+def test_a_check_that_compares_nothing_does_not_pass():
+    def examine_nothing(variant, report):
+        """Nothing."""
+
+    silent = Check("silent", "silent", examine_nothing, "none")
+    declared = replace(GAUSSIAN, deviations={"silent": "cannot be told"})
+    assert examine(declared, [silent])[0].status == "does not apply"
+
+
+def test_a_posterior_is_seen_in_evaluation_where_that_is_another_one():
+    other = broken("constant-missing-in-evaluation")
+    names = [view.name for view in views(other, [1, 3])]
+    assert names == ["D=1", "D=1 in evaluation", "D=3", "D=3 in evaluation"]
+    assert [view.name for view in views(GAUSSIAN, [1, 64])] == ["D=1", "D=64"]
+    assert [view.name for view in views(sound("dropping"), [2])] == ["D=2 in evaluation"]
 
 
 INEQUALITIES = ("linear_gaussian", "evidence", "rises")

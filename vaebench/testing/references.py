@@ -8,6 +8,10 @@ import torch
 from torch import Tensor
 from torch.distributions import Beta, Chi2, Distribution
 
+from vaebench.models.variant import Variant
+from vaebench.testing.slopes import derivatives
+from vaebench.testing.subjects import build, features, one_small
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -17,8 +21,16 @@ class Reference:
     log_prob: Callable[[Tensor], Tensor]
 
 
-def space_of(prior: Distribution) -> str:
-    """Where densities live: "sphere" (per unit of its area), "space" (all D dimensions), or ""."""
+def space_of(prior: Distribution, curved: bool = False) -> str:
+    """Where densities live: "sphere" (per unit of its area), "space" (all D dimensions), or "".
+
+    On anything else, such as counts or a product of circles, a density is per unit of a measure
+    that is not known here: there q is held against the prior and against its neighbours alone.
+
+    Args:
+        prior: Batch shape (), event shape (D,).
+        curved: What `is_curved` says of the variant.
+    """
     size = prior.event_shape[0]
     z = prior.sample(torch.Size((64 + 4 * size,))).double()
     if size > 1 and bool(((z.norm(dim=-1) - 1).abs() < 1e-5).all()):
@@ -27,7 +39,19 @@ def space_of(prior: Distribution) -> str:
         return ""
     u = (z - z.mean(0)) / z.std(0)
     least = torch.linalg.eigvalsh(u.T @ u / len(u))[0]
-    return "space" if bool(least > 1e-9) else ""
+    return "space" if bool(least > 1e-9) and not curved else ""
+
+
+@torch.enable_grad()
+def is_curved(variant: Variant) -> bool:
+    """Whether features and parameters move a draw in fewer directions than it has coordinates."""
+    posterior, h = build(variant, one_small(variant)), features(1).requires_grad_()
+    at = [h, *(p for p in posterior.parameters() if p.requires_grad)]
+    z = posterior(h).rsample()[0]
+    rows = [torch.cat([g.flatten() for g in derivatives(value, at)]) for value in z]
+    moved = torch.stack([row / row.norm() for row in rows if bool(row.norm() > 0)] or [h[0]])
+    spectrum = torch.linalg.svdvals(moved)
+    return bool(spectrum[-1] < 1e-9 * spectrum[0])
 
 
 def fitted(space: str, pilot: Tensor) -> Reference | None:

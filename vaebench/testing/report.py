@@ -26,6 +26,7 @@ class Report:
         broken: The lines that break the law.
         p_values: Of the statistical comparisons, by what was compared.
         notes: Warnings.
+        compared: How many comparisons were made.
     """
 
     seed: int
@@ -33,17 +34,26 @@ class Report:
     broken: list[str] = field(default_factory=list)
     p_values: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    compared: int = 0
 
     def exact(self, holds: bool, line: str) -> None:
         """Note a comparison that random numbers have no part in."""
+        self.compared += 1
         self.lines.append(line)
         if not holds:
             self.broken.append(line)
 
     def statistical(self, p_value: float, line: str) -> None:
         """Note a comparison that holds with this p-value."""
+        self.compared += 1
         self.p_values[line] = p_value
         self.lines.append(f"{line}: p = {p_value:.2g}")
+
+    def beyond(self, line: str) -> None:
+        """Note what floats are too coarse to decide; the first such line is a warning."""
+        self.lines.append(line)
+        if not any("spacing of floats" in note for note in self.notes):
+            self.notes.append(line)
 
     @property
     def p_value(self) -> float:

@@ -6,6 +6,7 @@ mix draws of q with draws of a reference r and hide which is which; then, given 
 is one of q with probability q(z) / (q(z) + r(z)), independently of the others.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -100,7 +101,8 @@ def labels_follow(
     Args:
         labels: 1 for draws of q, 0 for draws of the reference (N,).
         probabilities: q / (q + r) at each draw (N,).
-        scores: Two functions of the place (N, 2) that sort the draws into bins² cells.
+        scores: Functions of the place (N, J): the first two sort the draws into bins² cells, each
+            of the others into nested tails, where few draws stand for much.
         rng: Breaks the ties that counts have.
         bins: Cells are `bins` strata of the first score, each in `bins` of the second.
     """
@@ -119,4 +121,25 @@ def labels_follow(
         return 1.0
     total = float(z @ deviation / np.linalg.norm(deviation))
     rest = max(0.0, float(z @ z) - total**2)
-    return combined([2 * stats.norm.sf(abs(total)), stats.chi2.sf(rest, bins**2 - 1)])
+    tails = _tails_follow(labels, probabilities, scores[:, 2:], rng)
+    return combined([2 * stats.norm.sf(abs(total)), stats.chi2.sf(rest, bins**2 - 1), *tails])
+
+
+def _tails_follow(
+    labels: Array, probabilities: Array, scores: Array, rng: np.random.Generator
+) -> list[float]:
+    """P-values of the labels in four nested tails of each score (N, J).
+
+    A tail is the 1/128 of the draws where the score is largest, the next, then 1/64 and 1/32.
+    """
+    least = len(labels) // 128
+    edges = least * np.array([0, 1, 2, 4, 8])
+    order = np.argsort(-scores, axis=0, kind="stable")
+    cells = [order[a:b, j] for j in range(scores.shape[1]) for a, b in itertools.pairwise(edges)]
+    p = np.zeros((len(cells), 4 * least))
+    for row, cell in zip(p, cells, strict=True):
+        row[: len(cell)] = probabilities[cell]
+    counts = np.array([labels[cell].sum() for cell in cells])
+    z = exact_normal(counts, poisson_binomial(p), rng).reshape(-1, 4)
+    squares = np.where(np.isfinite(z).all(1), np.square(np.nan_to_num(z)).sum(1), np.inf)
+    return [float(value) for value in stats.chi2.sf(squares, 4)]

@@ -1,13 +1,16 @@
 """What the checks look at: a variant's posterior at small sizes, and draws from it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor
-from torch.distributions import Distribution
+from torch import Tensor, nn
+from torch.distributions import Distribution, kl_divergence
 
-from vaebench.models.draw import Draw, draw, fixed
+from vaebench.models.distributions import inside
+from vaebench.models.draw import Draw, Fixed, draw, fixed
 from vaebench.models.posterior import Posterior
 from vaebench.models.variant import Variant
 
@@ -24,13 +27,28 @@ class DoesNotApply(Exception):
 
 
 def build(variant: Variant, size: int, dtype: torch.dtype = torch.float64) -> Posterior:
-    """The variant's posterior in general position: parameters that start at zero are moved off."""
+    """The variant's posterior in general position: parameters that start at zero are moved off.
+
+    It is in training mode, but for one that drops features there, which has no law to be held to.
+    """
     posterior = variant.posterior(size, CONTEXT).to(dtype)
     with torch.no_grad():
         for parameter in posterior.parameters():
             fan_in = parameter.shape[-1] if parameter.dim() > 1 else 1
             parameter.add_(torch.randn_like(parameter), alpha=0.3 / math.sqrt(fan_in))
-    return posterior
+    return posterior.eval() if _random(posterior, dtype) else posterior
+
+
+def _random(posterior: Posterior, dtype: torch.dtype) -> bool:
+    """Whether q itself, and not only its draws, differs between two calls, as dropout makes it."""
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        h, draws = features(64, dtype=dtype), []
+        for _ in range(2):
+            q = posterior(h)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(1)
+                draws.append(sample(q, 1))
+        return not torch.equal(*draws)
 
 
 def accepted(variant: Variant, sizes: tuple[int, ...] = SIZES) -> list[int]:
@@ -91,6 +109,116 @@ def sample(q: Distribution, count: int) -> Tensor:
         return q.sample(shape) if is_discrete(q) else q.rsample(shape)
 
 
+@dataclass(frozen=True)
+class View:
+    """A posterior as training or as evaluation sees it.
+
+    Attributes:
+        size: D.
+        name: The size and, where it is not training, the mode.
+        posterior: In that mode.
+    """
+
+    size: int
+    name: str
+    posterior: Posterior
+
+    def q(self, h: Tensor) -> Distribution:
+        """q(z|h), which counts truly where training draws relaxed counts."""
+        return exact(self.posterior, h)
+
+    def sample(self, q: Distribution, count: int) -> Tensor:
+        """Draws (count, B, D) of q by the method that this mode uses."""
+        if self.posterior.training:
+            return sample(q, count)
+        with torch.no_grad():
+            return q.sample(torch.Size((count,)))
+
+
+def views(
+    variant: Variant, sizes: Iterable[int], dtype: torch.dtype = torch.float64
+) -> Iterator[View]:
+    """The posterior at each size in training, and in evaluation where that is another one.
+
+    Two modes are the same where draws, densities and moments agree under one seed, at features of
+    every scale. Relaxed counts are of no law: of a variant that has them, evaluation alone is seen.
+    """
+    for size in sizes:
+        posterior = build(variant, size, dtype)
+        training = View(size, f"D={size}", posterior)
+        evaluation = View(size, f"D={size} in evaluation", posterior)
+        with torch.no_grad():
+            relaxed = is_discrete(training.q(features(1, dtype=dtype)))
+        apart = relaxed or not posterior.training
+        if not apart:
+            yield training
+        if apart or not _alike(training, evaluation, dtype):
+            posterior.eval()
+            yield evaluation
+
+
+def _alike(one: View, other: View, dtype: torch.dtype) -> bool:
+    h = graded().to(dtype)
+    count = 1000 if one.size <= 8 else 200
+    first, second = (
+        portrait(view.posterior.train(mode), h, count, view.sample)
+        for view, mode in ((one, True), (other, False))
+    )
+    close = 1e-9 if dtype == torch.float64 else 1e-4
+    return first.keys() == second.keys() and all(
+        torch.allclose(value, second[what], rtol=close, atol=close, equal_nan=True)
+        for what, value in first.items()
+    )
+
+
+def portrait(
+    posterior: Posterior,
+    h: Tensor,
+    count: int,
+    draw: Callable[[Distribution, int], Tensor] | None = None,
+) -> dict[str, Tensor]:
+    """Draws of q and p under one seed, their densities there, and what q states about itself."""
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        q, p = posterior(h), posterior.prior()
+        z = (draw or sample)(q, count)
+        found = {"rsample": z, "prior sample": p.sample(torch.Size((count,)))}
+        found["log p(z)"] = _log_prob(p, z)
+        found["log p of prior draws"] = _log_prob(p, found["prior sample"])
+        stated: dict[str, Callable[[], Tensor]] = {
+            "log q(z)": lambda: _log_prob(q, z),
+            "log q of other rows' draws": lambda: _log_prob(q, z.roll(1, 1)),
+            "log q of prior draws": lambda: _log_prob(q, found["prior sample"][:, None]),
+            "mean": lambda: q.mean,
+            "variance": lambda: q.variance,
+            "entropy": lambda: q.entropy(),
+            "kl": lambda: kl_divergence(q, p),
+        }
+        for what, value in stated.items():
+            try:
+                found[what] = value()
+            except NotImplementedError:
+                pass
+    return found
+
+
+def _log_prob(law: Distribution, z: Tensor) -> Tensor:
+    """log p at z (N, B, D) inside the support, -∞ elsewhere."""
+    z = z.expand(len(z), *law.batch_shape, *z.shape[-1:]) if law.batch_shape else z
+    known = inside(law, z)
+    if bool(known.all()):
+        return law.log_prob(z)
+    stand_in = law.sample()
+    value = law.log_prob(torch.where(known[..., None], z, stand_in))
+    return value.masked_fill(~known, -math.inf)
+
+
+def rounded(z: Tensor) -> Tensor:
+    """z (..., D) with every coordinate one unit in the last place up or down, at random."""
+    away = torch.where(torch.rand(z.shape) < 0.5, -math.inf, math.inf).to(z.dtype)
+    return torch.nextafter(z, away)
+
+
 def has_density(posterior: Posterior, dtype: torch.dtype = torch.float64) -> bool:
     """Whether log q(z) can be asked for, features being of this dtype."""
     with torch.no_grad():
@@ -108,8 +236,8 @@ def need_density(posterior: Posterior) -> None:
         raise DoesNotApply("q has no density")
 
 
-class LinearGaussian:
-    """p(x|z) = N(x; W z, noise I), with an optional bonus for each draw.
+class LinearGaussian(nn.Module):
+    """p(x|z) = N(x; W z, noise I) with W as parameter, and an optional bonus for each draw.
 
     Args:
         x: Observations (B, P).
@@ -121,7 +249,9 @@ class LinearGaussian:
     def __init__(
         self, x: Tensor, weight: Tensor, noise: float = 0.5, bonus: Tensor | float = 0.0
     ) -> None:
-        self.x, self.weight, self.noise, self.bonus = x, weight, noise, bonus
+        super().__init__()
+        self.x, self.noise, self.bonus = x, noise, bonus
+        self.weight = nn.Parameter(weight.detach())
 
     @classmethod
     def random(
@@ -136,7 +266,7 @@ class LinearGaussian:
         x = torch.randn(rows, size, dtype=dtype) @ weight.T
         return cls(x + math.sqrt(noise) * torch.randn(rows, 6, dtype=dtype), weight, noise)
 
-    def __call__(self, z: Tensor) -> Tensor:
+    def forward(self, z: Tensor) -> Tensor:
         """log p(x|z) (K, B) in nats."""
         square = (self.x - z.to(self.weight.dtype) @ self.weight.T).square().sum(-1)
         constant = self.x.shape[-1] * math.log(2 * math.pi * self.noise)
@@ -153,12 +283,20 @@ def table(
     h: Tensor,
     log_likelihood: Callable[[Tensor], Tensor],
     samples: int | None = None,
+    kl_weight: float = 1.0,
 ) -> Draw:
     """K draws for features h (B, F), with everything that the harness would offer."""
-    return draw(
+    found = draw(
         posterior(h),
         posterior.prior(),
         log_likelihood,
         samples or variant.samples,
-        fixed=fixed(posterior, h, [], log_likelihood),
+        fixed=held_densities(posterior, h, log_likelihood),
     )
+    return found._replace(kl_weight=kl_weight)
+
+
+def held_densities(posterior: Posterior, h: Tensor, log_likelihood: Any) -> Fixed:
+    """The densities at features h (B, F) with the parameters of posterior and model held."""
+    decoder = [log_likelihood] if isinstance(log_likelihood, nn.Module) else []
+    return fixed(posterior, h, decoder, log_likelihood)

@@ -81,3 +81,24 @@ def stratified_weights_of_one_third() -> Variant:
             return z, torch.full(z.shape[:-1], -math.log(len(z)), dtype=z.dtype)
 
     return Variant("stratified-weights-of-one-third", mixed(Even))
+
+
+@caught_by("sampler")
+def draws_cut_at_2_5_deviations() -> Variant:
+    class Cut(Free):
+        def noise(self, shape: Any) -> Tensor:
+            return super().noise(shape).clamp(-2.5, 2.5)
+
+    return Variant("draws-cut-at-2.5-deviations", family(Cut))
+
+
+@caught_by("sampler")
+def draws_redrawn_within_2_5_deviations() -> Variant:
+    class Redrawn(Free):
+        def noise(self, shape: Any) -> Tensor:
+            noise = super().noise(shape)
+            for _ in range(4):
+                noise = torch.where(noise.abs() > 2.5, torch.randn_like(noise), noise)
+            return noise
+
+    return Variant("draws-redrawn-within-2.5-deviations", family(Redrawn))

@@ -2,9 +2,11 @@
 
 import math
 
+import torch
 from torch import Tensor, nn
 from torch.distributions import (
     Distribution,
+    kl_divergence,
 )
 
 from tests.testing.zoo.base import caught_by
@@ -189,3 +191,72 @@ def squared_weights_without_the_rest() -> Variant:
         return surrogate + (iwae(draw) - surrogate).detach()
 
     return Variant("squared-weights-without-the-rest", Gaussian, value, samples=8)
+
+
+@caught_by("kl_weight")
+def kl_weight_ignored() -> Variant:
+    return Variant(
+        "kl-weight-ignored", Gaussian, lambda d: d.mean(d.log_px) - kl_divergence(d.q, d.p)
+    )
+
+
+@caught_by("kl_weight")
+def kl_weight_ignored_by_the_k_sample_bound() -> Variant:
+    return Variant(
+        "kl-weight-ignored-by-the-k-sample-bound",
+        Gaussian,
+        lambda d: (d.log_px + d.log_pz - d.log_qz).logsumexp(0) - math.log(len(d.z)),
+        samples=8,
+    )
+
+
+@caught_by("kl_weight")
+def kl_weight_squared() -> Variant:
+    return Variant("kl-weight-squared", Gaussian, lambda d: d.mean(d.log_px) - d.kl_weight * d.kl)
+
+
+@caught_by("training_gradient")
+def squared_weights_in_the_warm_up() -> Variant:
+    """DReG whose factor is w² where it should be (1 - β) w + β w²."""
+
+    def value(draw: Draw) -> Tensor:
+        assert draw.fixed is not None
+        draw = draw._replace(log_qz=draw.fixed.log_qz(draw.z))
+        bound = iwae(draw)
+        if not draw.z.requires_grad:
+            return bound
+        (slope,) = torch.autograd.grad(draw.log_w.sum(), draw.z, retain_graph=True)
+        w = weights(draw).detach()
+        change = (w.square() - w).unsqueeze(-1) * slope
+        return bound + (change * (draw.z - draw.z.detach())).sum((0, -1))
+
+    return Variant("squared-weights-in-the-warm-up", Gaussian, value, samples=8)
+
+
+@caught_by("decoder_gradient")
+def decoder_detached() -> Variant:
+    """log p(x|z) from draw.fixed: the encoder learns, the decoder never does."""
+
+    def value(draw: Draw) -> Tensor:
+        assert draw.fixed is not None
+        return elbo(draw._replace(log_px=draw.fixed.log_px(draw.z)))
+
+    return Variant("decoder-detached", Gaussian, value)
+
+
+@caught_by("decoder_gradient")
+def decoder_counted_twice() -> Variant:
+    def value(draw: Draw) -> Tensor:
+        assert draw.fixed is not None
+        again = draw.log_px - draw.fixed.log_px(draw.z)
+        return elbo(draw) + draw.mean(again)
+
+    return Variant("decoder-counted-twice", Gaussian, value)
+
+
+@caught_by("objective")
+def other_value_without_gradient() -> Variant:
+    def value(draw: Draw) -> Tensor:
+        return iwae(draw) + 0.1 * (not draw.z.requires_grad)
+
+    return Variant("other-value-without-gradient", Gaussian, value, samples=4)

@@ -6,10 +6,9 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import Tensor
-from torch.distributions import MultivariateNormal, Normal
+from torch.distributions import MixtureSameFamily, MultivariateNormal, Normal
 from torch.optim import Adam
 
-from vaebench.models.draw import fixed
 from vaebench.models.posterior import Posterior
 from vaebench.models.variant import Variant
 from vaebench.testing.probes import neighbour
@@ -21,6 +20,7 @@ from vaebench.testing.subjects import (
     build,
     exact,
     features,
+    held_densities,
     need_density,
     one_small,
     small,
@@ -38,6 +38,42 @@ def _believed(posterior: Posterior, h: Tensor, other: Tensor) -> Callable[[Tenso
         return torch.logaddexp(one, two) - math.log(2) - posterior.prior().log_prob(z)
 
     return log_likelihood
+
+
+@check(
+    "The value does not follow kl_weight, by which training warms the KL up: use draw.log_w and "
+    "draw.kl, or weight log p(z) - log q(z|x) by draw.kl_weight where you write them out.",
+)
+def kl_weight(variant: Variant, report: Report) -> None:
+    """Where log p(x|z) makes up for half of the KL, half of its weight leaves half of the value.
+
+    With log p(x|z) = β (log q(z|x) - log p(z)) and a KL weight of β, an ELBO is 0 in expectation
+    and so is every K-sample bound; what is no bound, or a loose one, is nearer to 0 at β = 1/2
+    than at 1.
+    """
+    for size in small(variant, 3):
+        posterior = build(variant, size)
+        need_density(posterior)
+        with torch.no_grad():
+            h = features(1)
+            half, whole = (_warm(variant, posterior, h, weight) for weight in (0.5, 1.0))
+        if not np.isfinite([half, whole]).all():
+            raise DoesNotApply("draws of q lie where log q or log p is not finite")
+        sign = 1.0 if whole.mean() < 0 else -1.0
+        line = f"D={size}: value {half.mean():+.4f} nats at 0.5, {whole.mean():+.4f} at 1"
+        report.statistical(mean_at_most(sign * half), f"{line}, not beyond 0")
+        report.statistical(mean_at_most(sign * (whole - half)), f"{line}, not beyond that at 1")
+
+
+def _warm(variant: Variant, posterior: Posterior, h: Tensor, weight: float) -> Array:
+    """Replicates (R,) of the objective at features (1, F) with this KL weight."""
+
+    def log_likelihood(z: Tensor) -> Tensor:
+        return weight * (exact(posterior, h).log_prob(z) - posterior.prior().log_prob(z))
+
+    many = h.expand(REPLICATES * 64, -1)
+    draw = table(variant, posterior, many, log_likelihood, kl_weight=weight)
+    return variant.objective(draw).reshape(REPLICATES, -1).mean(1).numpy()
 
 
 def _values(variant: Variant, posterior: Posterior, pair: Tensor, samples: int) -> Array:
@@ -83,7 +119,7 @@ def _all_count(variant: Variant) -> tuple[bool, str]:
     for k in range(len(draw.z)):
         model.bonus = torch.zeros_like(draw.log_px)
         model.bonus[k] = 20.0
-        raised = draw._replace(log_px=model(draw.z), fixed=fixed(posterior, h, [], model))
+        raised = draw._replace(log_px=model(draw.z), fixed=held_densities(posterior, h, model))
         if variant.objective(raised).equal(value):
             unused.append(k)
     return not unused, f"draws without influence on the value: {unused or 'none'}"
@@ -168,17 +204,30 @@ def log_evidence(posterior: Posterior, model: LinearGaussian) -> tuple[Tensor, T
     prior = posterior.prior()
     base = getattr(prior, "base_dist", None)
     if isinstance(base, Normal):
-        mean, scale = base.loc, base.scale
-        covariance = (model.weight * scale.square()) @ model.weight.T
-        covariance = covariance + model.noise * torch.eye(len(covariance), dtype=covariance.dtype)
-        exact_law = MultivariateNormal(model.weight @ mean, covariance)
-        value = exact_law.log_prob(model.x)
+        value = _marginal(model, base.loc, base.scale).log_prob(model.x)
+        return value, torch.zeros_like(value)
+    if isinstance(prior, MixtureSameFamily) and isinstance(
+        base := getattr(prior.component_distribution, "base_dist", None), Normal
+    ):
+        each = [
+            _marginal(model, loc, scale).log_prob(model.x)
+            for loc, scale in zip(base.loc, base.scale, strict=True)
+        ]
+        log_weights = prior.mixture_distribution.logits.log_softmax(-1)
+        value = (torch.stack(each, -1) + log_weights).logsumexp(-1)
         return value, torch.zeros_like(value)
     count = 200_000
     log_p = model(prior.sample(torch.Size((count, 1))))
     top = log_p.max(0).values
     weight = (log_p - top).exp()
     return top + weight.mean(0).log(), weight.std(0) / weight.mean(0) / math.sqrt(count)
+
+
+def _marginal(model: LinearGaussian, mean: Tensor, scale: Tensor) -> MultivariateNormal:
+    """p(x) under z ~ N(mean, diag scale²), (D,) both."""
+    covariance = (model.weight * scale.square()) @ model.weight.T
+    covariance = covariance + model.noise * torch.eye(len(covariance), dtype=covariance.dtype)
+    return MultivariateNormal(model.weight @ mean, covariance)
 
 
 @check(

@@ -12,13 +12,11 @@ from vaebench.testing.subjects import (
     SCALES,
     DoesNotApply,
     accepted,
-    build,
-    exact,
     features,
     graded,
     need_density,
-    sample,
     small,
+    views,
 )
 
 REPLICATES = 64
@@ -30,26 +28,27 @@ REPLICATES = 64
 )
 def kl(variant: Variant, report: Report) -> None:
     """A registered KL(q || p) is the mean of log q - log p, and is nowhere negative."""
-    for size in [*small(variant), *accepted(variant, (32,))]:
-        posterior = build(variant, size)
-        need_density(posterior)
+    for view in views(variant, [*small(variant), *accepted(variant, (32, 256))]):
+        need_density(view.posterior)
+        count = 512 if view.size < 256 else 64
         with torch.no_grad():
-            p = posterior.prior()
+            p = view.posterior.prior()
             for scale, h in zip(SCALES, graded(), strict=True):
-                q = exact(posterior, h[None])
+                q = view.q(h[None])
                 value = _registered(q, p)
-                z = sample(q, REPLICATES * 512)
+                z = view.sample(q, REPLICATES * count)
                 ratio = (q.log_prob(z) - p.log_prob(z)).reshape(REPLICATES, -1).mean(1)
                 unit = 1 + value.abs()
                 report.statistical(
                     vanishing_mean(((ratio - value) / unit).numpy()),
-                    f"D={size}, h of scale {scale:g}: KL {float(value):.4f} nats registered, "
+                    f"{view.name}, h of scale {scale:g}: KL {float(value):.4f} nats registered, "
                     f"{float(ratio.mean()):.4f} from draws",
                 )
-            q = exact(posterior, features(512) * torch.rand(512, 1, dtype=torch.float64))
+            q = view.q(features(512) * torch.rand(512, 1, dtype=torch.float64))
             least, unit = _registered(q, p).min(), _registered(q, p).abs().mean()
             report.exact(
-                bool(least >= -1e-9 * (1 + unit)), f"D={size}: the least KL of 512 is {least:.3g}"
+                bool(least >= -1e-9 * (1 + unit)),
+                f"{view.name}: the least KL of 512 is {least:.3g}",
             )
 
 
@@ -66,15 +65,14 @@ def _registered(q: Distribution, p: Distribution) -> Tensor:
 )
 def moments(variant: Variant, report: Report) -> None:
     """The stated mean, variance and entropy of q are those of its draws."""
-    for size in small(variant):
-        posterior = build(variant, size)
+    for view in views(variant, small(variant)):
         with torch.no_grad():
-            q = exact(posterior, features(1))
-            found = _deviations(q, sample(q, REPLICATES * 256)[:, 0])
+            q = view.q(features(1))
+            found = _deviations(q, view.sample(q, REPLICATES * 256)[:, 0])
         if found:
             replicates = torch.cat(list(found.values()), 1).reshape(REPLICATES, 256, -1).mean(1)
             p_value = vanishing_mean(replicates.numpy())
-            report.statistical(p_value, f"D={size}: {', '.join(found)}")
+            report.statistical(p_value, f"{view.name}: {', '.join(found)}")
 
 
 def _deviations(q: Distribution, z: Tensor) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ and nothing is assumed about where q is smooth.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -25,6 +26,7 @@ from vaebench.testing.slopes import (
     expectation,
     positions,
 )
+from vaebench.testing.statistics import vanishing_mean
 from vaebench.testing.subjects import (
     DoesNotApply,
     LinearGaussian,
@@ -174,21 +176,79 @@ def training_gradient(variant: Variant, report: Report) -> None:
         model = LinearGaussian.random(6, size)
         if rows_apart(variant, posterior, features(6), model).abs().max() > 1e-7:
             raise DoesNotApply("the objective couples the inputs of a batch")
-
         start, end = features(1, 3.0), features(1, 3.0)
+        for kl_weight in (1.0, 0.5):
 
-        def values(t: Tensor, q: Posterior = posterior, rows: LinearGaussian = model) -> Tensor:
-            same = rows.rows(torch.zeros(len(t), dtype=torch.long))
-            h = start + t[:, None] * (end - start)  # noqa: B023
-            return variant.objective(table(variant, q, h, same))[:, None]
+            def values(
+                t: Tensor,
+                q: Posterior = posterior,
+                rows: LinearGaussian = model,
+                weight: float = kl_weight,
+            ) -> Tensor:
+                same = rows.rows(torch.zeros(len(t), dtype=torch.long))
+                h = start + t[:, None] * (end - start)  # noqa: B023
+                draw = table(variant, q, h, same, kl_weight=weight)
+                return variant.objective(draw)[:, None]
 
-        slopes = derivatives_along(values, positions(256))
-        with torch.no_grad():
-            first, last = (
-                torch.cat(
-                    [values(part) for part in torch.full((REPLICATES * 512,), at).split(CHUNK)]
+            slopes = derivatives_along(values, positions(256 if kl_weight == 1 else 128))
+            with torch.no_grad():
+                first, last = (
+                    torch.cat(
+                        [values(part) for part in torch.full((REPLICATES * 256,), at).split(CHUNK)]
+                    )
+                    for at in (0.0, 1.0)
                 )
-                for at in (0.0, 1.0)
-            )
-        change = (last - first).reshape(REPLICATES, -1, 1).mean(1)
-        compare(report, f"D={size}, nats", slopes, change)
+            change = (last - first).reshape(REPLICATES, -1, 1).mean(1)
+            compare(report, f"D={size}, KL weight {kl_weight:g}, nats", slopes, change)
+
+
+@check(
+    "The decoder's gradient is not that of the value: log p(x|z) is detached or taken from "
+    "draw.fixed, which holds the decoder, or it enters the gradient twice.",
+)
+def decoder_gradient(variant: Variant, report: Report) -> None:
+    """The derivative of the objective by the weights of p(x|z), against its change at one noise.
+
+    Where the two differ from draw to draw, their expectations are compared.
+    """
+    for kl_weight in (1.0, 0.5):
+        size, rows = one_small(variant), 32
+        posterior, h = build(variant, size), features(rows).requires_grad_()
+        model = LinearGaussian.random(rows, size)
+        (step,) = derivatives(table(variant, posterior, h, model, 8).log_px.sum(), [model.weight])
+        step = step / step.norm().clamp_min(1e-12)
+        found = []
+        for seed in torch.randint(2**31, (16,)).tolist():
+            value = partial(_shifted, variant, posterior, h, model, step, kl_weight, seed)
+            (slope,) = derivatives(value(0.0), [model.weight])
+            ahead, behind = (value(t * 1e-5).item() for t in (1.0, -1.0))
+            found.append(((slope * step).sum().item(), (ahead - behind) / 2e-5))
+        slopes, changes = torch.tensor(found, dtype=h.dtype).unbind(1)
+        off = (slopes - changes) / (1 + changes.abs().mean())
+        report.statistical(
+            vanishing_mean(off.numpy(), 1e-5),
+            f"D={size}, KL weight {kl_weight:g}: derivative {slopes.mean():+.5g} nats, "
+            f"change of the value {changes.mean():+.5g}",
+        )
+
+
+def _shifted(
+    variant: Variant,
+    posterior: Posterior,
+    h: Tensor,
+    model: LinearGaussian,
+    step: Tensor,
+    kl_weight: float,
+    seed: int,
+    t: float,
+) -> Tensor:
+    """The objective of all rows under one seed, the weights of p(x|z) being moved by t steps."""
+    torch.manual_seed(seed)
+    before = model.weight.detach().clone()
+    with torch.no_grad():
+        model.weight.add_(step, alpha=t)
+    value = variant.objective(table(variant, posterior, h, model, kl_weight=kl_weight)).sum()
+    if t:
+        with torch.no_grad():
+            model.weight.copy_(before)
+    return value

@@ -5,11 +5,18 @@ import math
 import torch
 from torch import Tensor
 
-from vaebench.models.draw import Draw, fixed
+from vaebench.models.draw import Draw
 from vaebench.models.posterior import Posterior
 from vaebench.models.variant import Variant
 from vaebench.testing.report import Report, check
-from vaebench.testing.subjects import LinearGaussian, build, features, one_small, table
+from vaebench.testing.subjects import (
+    LinearGaussian,
+    build,
+    features,
+    held_densities,
+    one_small,
+    table,
+)
 
 
 def _case(variant: Variant, rows: int = 6) -> tuple[Posterior, Tensor, LinearGaussian, Draw]:
@@ -24,11 +31,14 @@ def _again(posterior: Posterior, h: Tensor, draw: Draw, likelihood: LinearGaussi
     return draw._replace(
         q=posterior(h),
         log_px=likelihood(draw.z),
-        fixed=fixed(posterior, h, [], likelihood),
+        fixed=held_densities(posterior, h, likelihood),
     )
 
 
-@check("An objective maps a Draw to one finite value in nats for each input: shape (B,).")
+@check(
+    "An objective maps a Draw to one finite value in nats for each input, shape (B,), whether "
+    "gradients are recorded or not."
+)
 def objective(variant: Variant, report: Report) -> None:
     """The objective and every penalty give (B,) finite values."""
     for rows in (1, 6):
@@ -43,6 +53,24 @@ def objective(variant: Variant, report: Report) -> None:
                 continue
             report.exact(value.shape == (rows,), f"{name}: shape {tuple(value.shape)} for B={rows}")
             report.exact(bool(value.isfinite().all()), f"{name}: {_numbers(value)}")
+    _same_without_gradient(variant, report)
+
+
+def _same_without_gradient(variant: Variant, report: Report) -> None:
+    """Hold the value as validation computes it, no gradient being recorded, against training's."""
+    size = one_small(variant)
+    posterior, h, model = build(variant, size), features(6), LinearGaussian.random(6, size)
+    values = []
+    for recorded in (True, False):
+        torch.manual_seed(1)
+        with torch.set_grad_enabled(recorded):
+            value = variant.objective(table(variant, posterior, h, model))
+        values.append(value.detach())
+    off = float((values[0] - values[1]).abs().max())
+    report.exact(
+        off <= 1e-9 * (1 + float(values[0].abs().max())),
+        f"objective: without recording gradients it differs by {off:.3g} nats",
+    )
 
 
 @check(
