@@ -11,7 +11,8 @@ from torch.distributions import Independent, StudentT
 from tests.cells import cell, digits
 from vaebench import Posterior, Variant
 from vaebench.evaluation.metrics.coherence import contradiction
-from vaebench.evaluation.metrics.select import evaluate, select
+from vaebench.evaluation.metrics.evaluate import evaluate
+from vaebench.evaluation.metrics.select import select
 from vaebench.evaluation.metrics.subject import Subject, Terms
 from vaebench.models.metric import Measurement
 from vaebench.training.build import build
@@ -62,7 +63,7 @@ def measure(offset, scale, *names):
 
 
 def test_a_right_density_keeps_its_numbers():
-    found = measure(0.0, 0.8, "elbo", "kl", "iwae", "ais", "gaps")
+    found = measure(0.0, 0.8, "elbo", "kl", "iwae", "ais", "gaps").records
     assert all(found[name]["value"] is not None for name in RESTING)
     assert found["inference_gap"]["value"] > 0
 
@@ -70,14 +71,14 @@ def test_a_right_density_keeps_its_numbers():
 def test_a_wrong_density_loses_them():
     found = measure(-1.5, 0.8, "elbo", "kl", "iwae")
     for name in RESTING[:3]:
-        assert found[name]["value"] is None
-        assert found[name]["per_image"] is None
+        assert found.records[name]["value"] is None
+        assert name not in found.per_image
         assert re.fullmatch(
             r"its KL to the prior is -\d\.\d\d nats, below zero, so that log q\(z\|x\) cannot be "
             "right; run `vaebench check mine`",
-            found[name]["reason"],
+            found.records[name]["reason"],
         )
-    assert measure(-1.5, 0.8, "distortion")["distortion"]["value"] is not None
+    assert measure(-1.5, 0.8, "distortion").records["distortion"]["value"] is not None
 
 
 @pytest.mark.parametrize(

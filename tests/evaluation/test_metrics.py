@@ -13,8 +13,9 @@ from vaebench.data.images import Images, Request, Split
 from vaebench.errors import UserError
 from vaebench.evaluation.features.extractor import Extractor
 from vaebench.evaluation.metrics import features, likelihood
+from vaebench.evaluation.metrics.evaluate import evaluate
 from vaebench.evaluation.metrics.novelty import closest
-from vaebench.evaluation.metrics.select import METRICS, evaluate, select
+from vaebench.evaluation.metrics.select import METRICS, select
 from vaebench.evaluation.metrics.subject import Subject
 from vaebench.registry.catalogue import catalogue
 from vaebench.registry.lookup import load
@@ -45,8 +46,11 @@ def subject(plugin="gaussian", images=None, **more):
 
 
 def measure(subject, *names):
-    timings = {}
-    return evaluate(subject, select(names), timings, lambda done: None)
+    found = evaluate(subject, select(names), {}, lambda done: None)
+    return {
+        name: {**record, "per_image": found.per_image.get(name)}
+        for name, record in found.records.items()
+    }
 
 
 @pytest.fixture(scope="module")

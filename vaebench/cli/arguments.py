@@ -10,6 +10,7 @@ import click
 
 from vaebench.config.declaration import Setting
 from vaebench.errors import UserError, meant, nearest, short
+from vaebench.runs.schema import Record
 
 if TYPE_CHECKING:
     from vaebench.execution.restore import Codec
@@ -49,7 +50,7 @@ RUN = click.option("--run", type=Path, help="The run.  [default: the newest in r
 _FEW = 3
 
 
-def record(cell: str, run: Path | None) -> tuple[Path, dict[str, Any]]:
+def record(cell: str, run: Path | None) -> tuple[Path, Record]:
     """A cell's run and record, from the path of its folder, or its name in a run.
 
     Raises:
@@ -81,7 +82,7 @@ def _no_cell(cell: str, run: "Run") -> UserError:
     return UserError(f"No cell {cell!r} in the run {run.folder}. {hint} --run names another run.")
 
 
-def finished(cell: str, run: Path | None) -> tuple[Path, dict[str, Any]]:
+def finished(cell: str, run: Path | None) -> tuple[Path, Record]:
     """The run and record of a cell that has a trained model; UserError where it has none."""
     folder, found = record(cell, run)
     if found["status"] != "done":

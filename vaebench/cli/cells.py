@@ -17,6 +17,7 @@ from vaebench.cli.arguments import (
 from vaebench.config.cell import Evaluation
 from vaebench.config.declaration import declared
 from vaebench.config.settings import from_dict
+from vaebench.runs.schema import MetricRecord
 
 #: Of a trained cell, what may be measured in another way.
 _MEASURED = [s for s in declared(Evaluation) if s.name != "extractor"]
@@ -78,7 +79,7 @@ def evaluate(cell: str, run: Path | None, as_json: bool, **options: Any) -> None
         _print_metrics(found)
 
 
-def _print_metrics(found: dict[str, dict[str, Any]]) -> None:
+def _print_metrics(found: dict[str, MetricRecord]) -> None:
     """Print the metrics with what they depend on."""
     from rich.console import Console
     from rich.table import Table

@@ -1,7 +1,6 @@
 """One cell in the terminal. No torch."""
 
 from pathlib import Path
-from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -10,9 +9,10 @@ from rich.text import Text
 
 from vaebench.config import command as commands
 from vaebench.runs import files
+from vaebench.runs.schema import MetricRecord, Record
 
 
-def show(run: Path, record: dict[str, Any]) -> None:
+def show(run: Path, record: Record) -> None:
     """Print a cell's status, settings, metrics, timings, log if it failed, and its command."""
     screen = Console(highlight=False)
     screen.print(Text(f"{record['cell']}: {record['status']} {record['reason']}".rstrip(), "bold"))
@@ -20,8 +20,7 @@ def show(run: Path, record: dict[str, Any]) -> None:
     if variant:
         words = (variant.get(key) for key in ("package", "objective", "reference"))
         screen.print(Text(" · ".join(str(word) for word in words if word)))
-    deviations = variant.get("deviations")
-    for law, why in deviations.items() if isinstance(deviations, dict) else ():
+    for law, why in variant.get("deviations", {}).items():
         screen.print(Text(f"Breaks the law “{law}”: {why}", "yellow"))
     if record["metrics"]:
         screen.print(_metrics(record["metrics"]))
@@ -39,7 +38,7 @@ def show(run: Path, record: dict[str, Any]) -> None:
         screen.print(Text(command), soft_wrap=True)
 
 
-def _metrics(metrics: dict[str, dict[str, Any]]) -> Table:
+def _metrics(metrics: dict[str, MetricRecord]) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     for head in ("metric", "value", "±", "unit"):
         table.add_column(head, justify="right" if head in ("value", "±") else "left")
@@ -49,6 +48,6 @@ def _metrics(metrics: dict[str, dict[str, Any]]) -> Table:
             Text(metric["title"]),
             "n/a" if value is None else f"{value:.5g}",
             "" if se is None else f"{se:.2g}",
-            Text(metric["reason"] if value is None else metric["unit"]),
+            Text((value is None and metric["reason"]) or metric["unit"]),
         )
     return table

@@ -189,7 +189,7 @@ def _run_cells(
                     continue
                 running[event.task] = todo[event.task].id
             else:
-                display.done(event.task, files.read_json(folders[event.task] / "result.json"))
+                display.done(event.task, records.one(folder, todo[event.task].id))
                 running.pop(event.task, None)
             files.write_json(folder / "running.json", {"cells": list(running.values())})
 

@@ -6,8 +6,10 @@ from typing import Any
 
 from vaebench.config.cell import Cell, Evaluation
 from vaebench.config.resources import Place
-from vaebench.evaluation.metrics.select import evaluate, select
+from vaebench.evaluation.metrics.evaluate import evaluate
+from vaebench.evaluation.metrics.select import select
 from vaebench.evaluation.metrics.subject import Subject
+from vaebench.runs.schema import MetricRecord
 from vaebench.training.build import Resolved
 
 #: Settings of a cell that say how much effort a number is worth.
@@ -46,7 +48,7 @@ def measure(
     names: tuple[str, ...],
     timings: dict[str, float],
     report: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[dict[str, dict[str, Any]], dict[str, list[float]]]:
+) -> tuple[dict[str, MetricRecord], dict[str, list[float]]]:
     """Measure what names of metrics stand for.
 
     Args:
@@ -59,10 +61,5 @@ def measure(
         The metrics' records by column, and the values of each image of those that have some.
     """
     metrics = select(names)
-    records = evaluate(subject, metrics, timings, lambda done: report(done, len(metrics)))
-    per_image = {
-        name: values.tolist()
-        for name, record in records.items()
-        if (values := record.pop("per_image")) is not None
-    }
-    return records, per_image
+    found = evaluate(subject, metrics, timings, lambda done: report(done, len(metrics)))
+    return found.records, {name: values.tolist() for name, values in found.per_image.items()}

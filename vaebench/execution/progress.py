@@ -1,7 +1,5 @@
 """Shows on the terminal how far a run is."""
 
-from typing import Any
-
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -14,6 +12,7 @@ from rich.progress import (
 
 from vaebench.config.cell import Cell
 from vaebench.errors import short
+from vaebench.runs.schema import Record
 
 
 class Display:
@@ -51,13 +50,13 @@ class Display:
             self.running[task] = self.bars.add_task(text, total=total, stage=stage)
         self.bars.update(self.running[task], completed=done, total=total, stage=stage)
 
-    def done(self, task: int, record: dict[str, Any]) -> None:
+    def done(self, task: int, record: Record) -> None:
         """Show how a cell ended."""
         if task in self.running:
             self.bars.remove_task(self.running[task])
         self.bars.advance(self.whole)
-        seconds = record.get("timings", {}).get("total")
+        seconds = record["timings"].get("total")
         text = f"{record['status']:6} {record['cell']}"
         text += f"  {seconds:.0f} s" if seconds is not None else ""
-        text += f"  {short(record['reason'])}" if record.get("reason") else ""
+        text += f"  {short(record['reason'])}" if record["reason"] else ""
         self.bars.console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -8,19 +8,20 @@ from vaebench.config.resources import Place
 from vaebench.evaluation.metrics.select import select
 from vaebench.execution.measure import measure, subject_of
 from vaebench.execution.restore import described, restore
+from vaebench.runs.schema import MetricRecord, Record
 from vaebench.training.build import read
 
 
 def evaluate(
     run: Path,
-    record: dict[str, Any],
+    record: Record,
     metrics: tuple[str, ...],
     effort: dict[str, Any],
     *,
     data_dir: Path | None,
     fid_weights: Path | None,
     device: str,
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, MetricRecord]:
     """The records of the metrics, by column, as in ``result.json``.
 
     Args:

@@ -24,6 +24,7 @@ from vaebench.models.vae import VAE
 from vaebench.models.variant import Variant
 from vaebench.registry.catalogue import catalogue
 from vaebench.runs import files
+from vaebench.runs.schema import Record
 from vaebench.training.build import CPU, Resolved, build
 
 #: The largest file of weights that is read, in bytes.
@@ -95,7 +96,7 @@ class Codec:
         return torch.from_numpy(array).permute(2, 0, 1)
 
 
-def codec(run: Path | str, record: dict[str, Any]) -> Codec:
+def codec(run: Path | str, record: Record) -> Codec:
     """The trained model of a cell as a codec of pictures; UserError where `restore` raises one."""
     trained = restore(run, record)
     images = trained.images
@@ -104,7 +105,7 @@ def codec(run: Path | str, record: dict[str, Any]) -> Codec:
 
 def restore(
     run: Path | str,
-    record: dict[str, Any],
+    record: Record,
     images: Images | None = None,
     device: torch.device = CPU,
 ) -> Resolved:
@@ -124,7 +125,7 @@ def restore(
     """
     name = record["cell"]
     if record["status"] != "done":
-        reason = short(record["reason"]) or record["status"]
+        reason = short(record["reason"] or "") or record["status"]
         raise UserError(f"{name} has no trained model: {reason.rstrip('.')}.")
     cell, shape, levels = described(record)
     installed = catalogue()
@@ -144,11 +145,11 @@ def restore(
     return resolved
 
 
-def described(record: dict[str, Any]) -> tuple[Cell, tuple[int, int, int], int]:
+def described(record: Record) -> tuple[Cell, tuple[int, int, int], int]:
     """The cell, and shape and levels of its pictures; UserError where the record lacks them."""
     known = record["config"] | {"data": record["data"].get("hash", "")}
     known |= {"code": record["variant"].get("code", "")}
-    shape, levels = record["data"].get("shape"), record["data"].get("levels")
+    shape, levels = record["data"].get("shape", []), record["data"].get("levels", 0)
     try:
         values: dict[str, Any] = {
             f.name: tuple(value) if isinstance(value := known[f.name], list) else value

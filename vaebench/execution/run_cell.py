@@ -28,6 +28,7 @@ from vaebench.execution.peers import peers
 from vaebench.models import weights
 from vaebench.registry.catalogue import catalogue
 from vaebench.runs import files
+from vaebench.runs.schema import DataRecord, MetricRecord, Record, TrainRecord, VariantRecord
 from vaebench.training.build import Resolved, resolve
 from vaebench.training.checkpoint import Keeper
 from vaebench.training.fit import Trained, fit
@@ -37,7 +38,7 @@ from vaebench.training.loggers import Trackers
 VERSIONS = ("vaebench", "torch", "pytorch-lightning", "torchvision", "torch-fidelity", "numpy")
 
 
-def run(cell: Cell, place: Place, folder: Path, progress: Progress) -> dict[str, Any]:
+def run(cell: Cell, place: Place, folder: Path, progress: Progress) -> Record:
     """Run a cell and write its folder; a failure is a result too, with its reason.
 
     Returns:
@@ -52,10 +53,10 @@ def run(cell: Cell, place: Place, folder: Path, progress: Progress) -> dict[str,
     trackers = Trackers(place.loggers, cell, record["config"], folder)
     try:
         resolved = resolve(cell, place)
-        record |= _described(resolved)
-        record |= _trained(resolved, place, folder, progress, trackers)
-        record |= _measured(resolved, place, folder, progress)
-        record["timings"] |= {"train": record["train"]["seconds"]}
+        record["variant"], record["data"] = _variant(resolved), _data(resolved)
+        record["train"] = _trained(resolved, place, folder, progress, trackers)
+        record["metrics"], record["timings"] = _measured(resolved, place, folder, progress)
+        record["timings"]["train"] = record["train"]["seconds"]
         record["status"] = "done"
     except KeyboardInterrupt:
         raise
@@ -64,8 +65,9 @@ def run(cell: Cell, place: Place, folder: Path, progress: Progress) -> dict[str,
         record["reason"] = _reason(error, cell, folder)
         record["transient"] = of_machine(error)
         files.write_text(folder / "error.txt", traceback.format_exc())
-    record |= _circumstances(place)
-    record.setdefault("timings", {})["total"] = round(time.perf_counter() - started, 2)
+    record["versions"], record["hardware"] = _versions(), _hardware(place)
+    record["date"] = datetime.now(UTC).isoformat(timespec="seconds")
+    record["timings"]["total"] = round(time.perf_counter() - started, 2)
     trackers.end(record)
     record = files.write_result(folder, record)
     (folder / "checkpoint").unlink(missing_ok=True)
@@ -82,37 +84,38 @@ def _keeper(folder: Path, place: Place) -> Keeper:
     return Keeper(folder / "checkpoint", place.checkpoint_every)
 
 
-def _described(resolved: Resolved) -> dict[str, Any]:
-    """The sections of a record about the variant and the data."""
-    variant, images = resolved.variant, resolved.images
+def _variant(resolved: Resolved) -> VariantRecord:
+    variant = resolved.variant
     owner = catalogue().owner(variant.name.partition("[")[0])
     return {
-        "variant": {
-            "name": variant.name,
-            "plugin": owner.name,
-            "package": owner.package,
-            "code": resolved.cell.code,
-            "objective": getattr(variant.objective, "__name__", str(variant.objective)),
-            "samples": variant.samples,
-            "reference": variant.reference,
-            "deviations": dict(variant.deviations),
-            "penalties": list(variant.penalties),
-        },
-        "data": {
-            "hash": resolved.cell.data,
-            "train": len(images.train),
-            "validation": len(images.validation),
-            "test": len(images.test),
-            "shape": list(images.shape),
-            "levels": images.levels,
-        },
+        "name": variant.name,
+        "plugin": owner.name,
+        "package": owner.package,
+        "code": resolved.cell.code,
+        "objective": getattr(variant.objective, "__name__", str(variant.objective)),
+        "samples": variant.samples,
+        "reference": variant.reference,
+        "deviations": dict(variant.deviations),
+        "penalties": list(variant.penalties),
+    }
+
+
+def _data(resolved: Resolved) -> DataRecord:
+    images = resolved.images
+    return {
+        "hash": resolved.cell.data,
+        "train": len(images.train),
+        "validation": len(images.validation),
+        "test": len(images.test),
+        "shape": list(images.shape),
+        "levels": images.levels,
     }
 
 
 def _trained(
     resolved: Resolved, place: Place, folder: Path, progress: Progress, trackers: Trackers
-) -> dict[str, Any]:
-    """Train; write weights, history and film. Returns the record's section about training."""
+) -> TrainRecord:
+    """Train; write weights, history and film."""
     cell, model = resolved.cell, resolved.model
     parts = dict(model.named_children()) | ({"critic": c} if (c := resolved.critic) else {})
     parameters = {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
@@ -132,15 +135,13 @@ def _trained(
     memory = devices.peak_memory(resolved.device)
     _write_training(resolved, trained, folder)
     return {
-        "train": {
-            "film": film.write(),
-            "seconds": round(trained.seconds, 2),
-            "epochs": len(trained.history),
-            "best_epoch": trained.epoch,
-            "decoder_passes": trained.decoder_passes,
-            "peak_memory": None if memory is None else round(memory, 1),
-            "parameters": parameters,
-        }
+        "film": film.write(),
+        "seconds": round(trained.seconds, 2),
+        "epochs": len(trained.history),
+        "best_epoch": trained.epoch,
+        "decoder_passes": trained.decoder_passes,
+        "peak_memory": None if memory is None else round(memory, 1),
+        "parameters": parameters,
     }
 
 
@@ -151,8 +152,14 @@ def _write_training(resolved: Resolved, trained: Trained, folder: Path) -> None:
     files.write_bytes(folder / "model.safetensors", content)
 
 
-def _measured(resolved: Resolved, place: Place, folder: Path, progress: Progress) -> dict[str, Any]:
-    """Measure; write the values of each image and the pictures. Returns the record's metrics."""
+def _measured(
+    resolved: Resolved, place: Place, folder: Path, progress: Progress
+) -> tuple[dict[str, MetricRecord], dict[str, float]]:
+    """Measure; write the values of each image and the pictures.
+
+    Returns:
+        The metrics by column, and the seconds spent by group.
+    """
     timings: dict[str, float] = {}
     subject = subject_of(resolved, place)
     records, per_image = measure(
@@ -165,7 +172,7 @@ def _measured(resolved: Resolved, place: Place, folder: Path, progress: Progress
         frame = pd.DataFrame({name: pd.Series(values) for name, values in per_image.items()})
         files.write_text(folder / "per_image.csv", frame.to_csv(index_label="index"))
     gallery.write(subject, folder)
-    return {"metrics": records, "timings": timings}
+    return records, timings
 
 
 def _reason(error: BaseException, cell: Cell, folder: Path) -> str:
@@ -210,16 +217,14 @@ def of_machine(error: BaseException) -> bool:
     return not limited and (refused or isinstance(error, MemoryError | torch.cuda.OutOfMemoryError))
 
 
-def _circumstances(place: Place) -> dict[str, Any]:
-    """With what and when a cell was computed."""
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in VERSIONS} | {"python": platform.python_version()}
+
+
+def _hardware(place: Place) -> dict[str, Any]:
     return {
-        "versions": {name: version(name) for name in VERSIONS}
-        | {"python": platform.python_version()},
-        "hardware": {
-            "device": devices.describe(devices.find(place.device)),
-            "machine": platform.machine(),
-            "threads": place.threads,
-            "devices": place.devices,
-        },
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "device": devices.describe(devices.find(place.device)),
+        "machine": platform.machine(),
+        "threads": place.threads,
+        "devices": place.devices,
     }

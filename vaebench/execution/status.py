@@ -14,6 +14,7 @@ from vaebench.registry import code
 from vaebench.runs import files
 from vaebench.runs.lock import running
 from vaebench.runs.records import cells, plan
+from vaebench.runs.schema import Record
 
 STATES = ("finished", "running", "failed", "missing")
 #: Settings that the time of a training step depends on most.
@@ -31,11 +32,11 @@ def summary(folder: Path) -> dict[str, list[dict[str, Any]]]:
     return _states(folder, _records(folder))
 
 
-def _records(folder: Path, *, planned: bool = True) -> list[dict[str, Any]]:
+def _records(folder: Path, *, planned: bool = True) -> list[Record]:
     return cells(folder, planned=planned) if (folder / "cells").is_dir() else []
 
 
-def _states(folder: Path, cells: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+def _states(folder: Path, cells: list[Record]) -> dict[str, list[dict[str, Any]]]:
     if not (folder / "config.yaml").is_file():
         raise UserError(f"No run in {folder}: it holds no config.yaml; give the --out of a run.")
     planned = plan(folder)
@@ -43,12 +44,12 @@ def _states(folder: Path, cells: list[dict[str, Any]]) -> dict[str, list[dict[st
     found: dict[str, list[dict[str, Any]]] = {state: [] for state in STATES}
     records = {record["cell"]: record for record in cells}
     for name in map(files.printable, planned):
-        record = records.get(name, {"status": "unfinished"})
+        record = records.get(name)
         if name in active:
             found["running"].append({"cell": name})
-        elif record["status"] == "done":
+        elif record and record["status"] == "done":
             found["finished"].append({"cell": name, "seconds": record["timings"].get("total")})
-        elif record["status"] == "failed":
+        elif record and record["status"] == "failed":
             found["failed"].append({"cell": name, "reason": record["reason"]})
         else:
             started = files.file(folder, f"cells/{name}/checkpoint", 2**50) is not None
@@ -114,7 +115,7 @@ def preview(
     out.print(count, time)
 
 
-def _time(missing: list[Cell], done: dict[str, dict[str, Any]], rehearse: Rehearse) -> list[str]:
+def _time(missing: list[Cell], done: dict[str, Record], rehearse: Rehearse) -> list[str]:
     """An estimate from the finished cells: those of the same variant and data, else all.
 
     Returns:
@@ -123,7 +124,7 @@ def _time(missing: list[Cell], done: dict[str, dict[str, Any]], rehearse: Rehear
     measured = [
         (record["config"], seconds)
         for record in done.values()
-        if (seconds := files.number(record["timings"].get("total"))) is not None
+        if (seconds := record["timings"].get("total")) is not None
     ]
     if not missing:
         return ["Nothing is left to do."]

@@ -9,6 +9,7 @@ from vaebench.config.cell import Cell
 from vaebench.config.resources import Place, Progress
 from vaebench.config.settings import Settings
 from vaebench.errors import UserError
+from vaebench.runs.schema import Record
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def plan(settings: Settings, place: Place) -> Plan:
     return Plan(resolved, cells, str(device), catalogue().broken)
 
 
-def work(cell: Cell, place: Place, folder: Path, progress: Progress) -> dict[str, Any]:
+def work(cell: Cell, place: Place, folder: Path, progress: Progress) -> Record:
     """Run a cell into its folder."""
     from vaebench.execution.run_cell import run
 

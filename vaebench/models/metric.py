@@ -105,6 +105,7 @@ class Metric:
 
     def __post_init__(self) -> None:
         """Check what was declared; UserError where it cannot be shown."""
+        object.__setattr__(self, "needs", frozenset(self.needs))
         _expect(self, "better", self.better, (None, "higher", "lower"))
         _expect(self, "role", self.role, (None, *ROLES))
         for law in self.needs:

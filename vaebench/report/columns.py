@@ -2,79 +2,120 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
-from typing import Any, NamedTuple
+from dataclasses import dataclass
 
 import pandas as pd
 
-#: The metrics of the main table in their order, with short names.
-KEY = {
-    "log_likelihood_ais": "log p(x), AIS",
-    "elbo": "ELBO",
-    "kl": "KL",
-    "active_units": "active",
-    "fid_*": "FID",
-    "rec_fid_*": "rec. FID",
-    "sharpness": "sharpness",
-    "mse": "MSE",
-    "seconds": "training",
-}
-#: The metrics that are put in words: the first one present of each line.
-_HEADLINES = (("log_likelihood_ais", "elbo"), ("fid_",))
+from vaebench.config.metric import Better, Role
+from vaebench.runs.schema import MetricRecord, Record
+
+#: What is put in words: of each line the first column of the main table that plays the part.
+_HEADLINES: tuple[tuple[Role, ...], ...] = (("likelihood", "elbo"), ("samples",))
 _SUFFIX = 12
 
 
-class _Cost(NamedTuple):
-    """A column of costs: the column that holds its target, and why a cell may lack it."""
+@dataclass(frozen=True, kw_only=True)
+class _Cost:
+    """A column of costs, declared like a metric.
+
+    `target` is the column that holds its target, `missing` why a cell may lack it.
+    """
 
     title: str
-    unit: str
+    unit: str = ""
     description: str
+    head: str = ""
+    place: int | None = None
+    keep: int = 0
+    role: Role | None = None
     target: str = ""
     missing: str = ""
 
 
 _COST = {
-    "seconds": _Cost("Training time", "s", "Wall time of training one cell, evaluation aside."),
-    "seconds_per_epoch": _Cost("Time of an epoch", "s", "Wall time of training, for each epoch."),
+    "seconds": _Cost(
+        title="Training time",
+        unit="s",
+        description="Wall time of training one cell, evaluation aside.",
+        head="training",
+        place=90,
+        keep=3,
+        role="cost",
+    ),
+    "seconds_per_epoch": _Cost(
+        title="Time of an epoch",
+        unit="s",
+        description="Wall time of training, for each epoch.",
+    ),
     "seconds_to_elbo": _Cost(
-        "Time to the ELBO",
-        "s",
-        "Wall time of training until the ELBO of the validation images first reaches the target, "
-        "which three quarters of the cells reach.",
+        title="Time to the ELBO",
+        unit="s",
+        description="Wall time of training until the ELBO of the validation images first reaches "
+        "the target, which three quarters of the cells reach.",
         target="elbo_target",
         missing="not every seed reached the target",
     ),
-    "parameters": _Cost("Parameters", "", "Numbers that are learnt, those of the critic included."),
-    "decoder_passes": _Cost("Decoder passes", "", "Images that the decoder made in training."),
+    "parameters": _Cost(
+        title="Parameters",
+        description="Numbers that are learnt, those of the critic included.",
+    ),
+    "decoder_passes": _Cost(
+        title="Decoder passes",
+        description="Images that the decoder made in training.",
+    ),
     "peak_memory": _Cost(
-        "Peak memory", "MiB", "Most memory held in training, on the GPU if on one."
+        title="Peak memory",
+        unit="MiB",
+        description="Most memory held in training, on the GPU if on one.",
     ),
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Column:
     """A metric as a column.
 
-    `digits` is the number of decimals, `features` the network that the metric depends on where
-    `short` does not say so, `missing` why a seed may have no value although another
-    has one; without it the mean is over the seeds that have one.
+    Attributes:
+        name: Its name in the frames of a run.
+        short: The name at its head.
+        title: The name in words.
+        unit: The unit.
+        better: Which way is a merit, if any.
+        description: One sentence.
+        depends: What the number depends on, in words.
+        digits: Decimals.
+        place: The order in the main table; None where it is not in there.
+        keep: The order in which a narrow terminal gives columns up, the smallest first.
+        error: Whether a terminal shows its error.
+        role: The part that it plays in sentences and plots.
+        reference: The column that says what real images score.
+        notes: Numbers of the footnotes of the whole column.
+        missing: Why a seed may have no value although another has one; without it the mean is
+            over the seeds that have one.
+        features: The network that the metric depends on, where `short` does not say so.
     """
 
     name: str
     short: str
     title: str
     unit: str
-    better: str | None
+    better: Better | None
     description: str
     depends: str
     digits: int
-    key: bool
+    place: int | None = None
+    keep: int = 0
+    error: bool = False
+    role: Role | None = None
+    reference: str = ""
     notes: tuple[int, ...] = ()
     missing: str = ""
     features: str = ""
+
+    @property
+    def key(self) -> bool:
+        """Whether it belongs into the main table."""
+        return self.place is not None
 
     @property
     def head(self) -> str:
@@ -99,100 +140,86 @@ class Column:
 def headlines(columns: Sequence[Column]) -> list[Column]:
     """The columns that a summary speaks of."""
     keys = [column for column in columns if column.key]
-    found = ([c for p in prefixes for c in keys if c.name.startswith(p)] for prefixes in _HEADLINES)
-    return [chosen[0] for chosen in found if chosen]
+    found = (first(keys, *roles) for roles in _HEADLINES)
+    return [column for column in found if column]
+
+
+def first(columns: Sequence[Column], *roles: Role) -> Column | None:
+    """The first column that plays the first of the parts that any plays."""
+    return next((c for role in roles for c in columns if c.role == role), None)
 
 
 def make_columns(
-    done: pd.DataFrame, metrics: Mapping[str, dict[str, Any]], records: list[dict[str, Any]]
+    done: pd.DataFrame, metrics: Mapping[str, MetricRecord], records: Sequence[Record]
 ) -> Iterator[Column]:
-    """The columns of the metrics that any of the cells tried, the key ones first."""
-    tried = [name for name in metrics if any(name in record["metrics"] for record in records)]
-    rest = [name for name in tried if not name.endswith("_real")]
-    extractors = _extractors(tried, records)
-    for pattern, short in KEY.items():
-        if pattern in _COST:
-            yield _cost_column(pattern, short, done)
-        found = [name for name in rest if fnmatchcase(name, pattern)]
-        matches = [n for n in found if not any(n.startswith(f"{other}_") for other in found)]
-        for name in matches:
-            rest.remove(name)
-            features = _features(name, extractors)
-            metric = _titled(name, metrics[name], features)
-            column = _column(name, short, metric, done, records, key=True)
-            yield replace(column, features=features)
-    for name in rest:
-        metric = _titled(name, metrics[name], _features(name, extractors))
-        yield _column(name, metric["title"], metric, done, records, key=False)
-    for name in _COST:
-        if name not in KEY and done[name].notna().any():
-            yield _cost_column(name, _COST[name].title, done)
+    """The columns of the metrics that any of the cells tried, those of the main table first."""
+    tried = {n: m for n, m in metrics.items() if any(n in record["metrics"] for record in records)}
+    references = {metric["reference"] for metric in tried.values()}
+    found = [_metric(n, m, done, records) for n, m in tried.items() if n not in references]
+    costs = [_cost(name, done) for name in _COST if _COST[name].place or done[name].notna().any()]
+    yield from sorted((c for c in (*found, *costs) if c.key), key=lambda c: c.place or 0)
+    yield from (c for c in (*found, *costs) if not c.key)
 
 
-def _extractors(names: Sequence[str], records: list[dict[str, Any]]) -> list[str]:
-    """The feature networks that metrics are named by, the longest name first."""
-    fids = [name.removeprefix("rec_") for name in names]
-    found = {name.split("_")[1] for name in fids if name.startswith("fid_")}
-    for record in records:
-        for metric in record["metrics"].values():
-            found.add(str(metric["depends"].get("features", "")).partition("@")[0])
-    return sorted(found - {""}, key=lambda each: (-len(each), each))
-
-
-def _features(name: str, extractors: Sequence[str]) -> str:
-    """The feature network that a metric is named by, or nothing."""
-    return next((each for each in extractors if f"_{each}_" in f"{name}_"), "")
-
-
-def _titled(name: str, metric: Mapping[str, Any], features: str) -> dict[str, Any]:
-    """The metric with the title that a table shows."""
-    return {**metric, "title": f"{metric['title']} ({features})"} if features else dict(metric)
-
-
-def _cost_column(name: str, short: str, done: pd.DataFrame) -> Column:
-    cost = _COST[name]
-    column = _column(name, short, cost._asdict(), done, [], key=name in KEY)
-    targets: list[float] = []
-    if cost.target in done:
-        targets = done[cost.target].dropna().unique().tolist()
-    known = " or ".join(f"{target:.2f}" for target in targets) if len(targets) < 4 else ""
-    return replace(column, missing=cost.missing, depends=f"target: {known}" if known else "")
-
-
-def _column(
-    name: str,
-    short: str,
-    metric: Mapping[str, Any],
-    done: pd.DataFrame,
-    records: list[dict[str, Any]],
-    *,
-    key: bool,
+def _metric(
+    name: str, metric: MetricRecord, done: pd.DataFrame, records: Sequence[Record]
 ) -> Column:
+    features = metric["extractor"]
+    title = f"{metric['title']} ({features})" if features else metric["title"]
     depends: dict[str, dict[str, None]] = {}
     for record in records:
-        for what, value in record["metrics"].get(name, {}).get("depends", {}).items():
+        found = record["metrics"].get(name)
+        for what, value in found["depends"].items() if found else ():
             if not isinstance(value, list | dict):
                 depends.setdefault(what.replace("_", " "), {})[str(value)] = None
     return Column(
         name=name,
-        short=short,
-        title=metric["title"],
+        short=metric["head"] or title,
+        title=title,
         unit=metric["unit"],
-        better=metric.get("better"),
+        better=metric["better"],
         description=metric["description"],
         depends="; ".join(
             f"{what}: {' or '.join(values)}" for what, values in depends.items() if len(values) < 4
         ),
-        digits=_digits(done[name], done.get(f"{name}_se"), done["seed"].nunique()),
-        key=key,
+        digits=_digits(name, done),
+        place=metric["place"],
+        keep=metric["keep"],
+        error=metric["error"],
+        role=metric["role"],
+        reference=metric["reference"],
+        features=features if metric["head"] else "",
     )
 
 
-def _digits(values: pd.Series, errors: pd.Series | None, seeds: int) -> int:
+def _cost(name: str, done: pd.DataFrame) -> Column:
+    cost = _COST[name]
+    targets: list[float] = []
+    if cost.target in done:
+        targets = done[cost.target].dropna().unique().tolist()
+    known = " or ".join(f"{target:.2f}" for target in targets) if len(targets) < 4 else ""
+    return Column(
+        name=name,
+        short=cost.head or cost.title,
+        title=cost.title,
+        unit=cost.unit,
+        better=None,
+        description=cost.description,
+        depends=f"target: {known}" if known else "",
+        digits=_digits(name, done),
+        place=cost.place,
+        keep=cost.keep,
+        role=cost.role,
+        missing=cost.missing,
+    )
+
+
+def _digits(name: str, done: pd.DataFrame) -> int:
     """Decimals for two digits of the typical error (one for values below 1) and no more.
 
     Values without an error get three digits, whole numbers none (one where seeds are averaged).
     """
+    values, errors, seeds = done[name], done.get(f"{name}_se"), done["seed"].nunique()
     error = errors[errors > 0].median() if errors is not None else math.nan
     size = values[values != 0].abs().median()
     if math.isnan(size):

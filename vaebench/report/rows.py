@@ -1,14 +1,14 @@
 """The rows of a table: numbers with their errors, marks and footnotes."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
 from vaebench.report.columns import Column
 from vaebench.runs.frames import within
+from vaebench.runs.schema import Record
 from vaebench.statistics.comparisons import Verdict
 from vaebench.statistics.intervals import interval
 
@@ -77,7 +77,7 @@ def make_row(
     columns: list[Column],
     verdicts: Mapping[str, Verdict],
     notes: Notes,
-    records: Mapping[str, dict[str, Any]],
+    records: Mapping[str, Record],
 ) -> Row:
     """The row of the cells in `part`, which differ by nothing but their seed."""
     done, failed, unfinished = (
@@ -86,8 +86,7 @@ def make_row(
     cells = [records[cell] for cell in done["cell"]]
     own: dict[int, None] = {}
     for record in cells:
-        deviations = record["variant"].get("deviations")
-        for law, why in deviations.items() if isinstance(deviations, dict) else ():
+        for law, why in record["variant"].get("deviations", {}).items():
             own[notes(f"{label} is known to break the law “{law}”: {why}")] = None
     reason = next(iter(failed["reason"]), "")
     if len(failed):
@@ -120,21 +119,22 @@ def _mark(label: str, found: Verdict | None) -> str:
 
 
 def _entry(
-    column: Column, done: pd.DataFrame, mark: str, notes: Notes, cells: list[dict[str, Any]]
+    column: Column, done: pd.DataFrame, mark: str, notes: Notes, cells: Sequence[Record]
 ) -> Entry:
     values = done[column.name].dropna()
-    found = [record["metrics"].get(column.name, {}) for record in cells]
+    found = [record["metrics"].get(column.name) for record in cells]
     if values.empty or (column.missing and len(values) < len(done)):
-        reasons = [m["reason"] for m in found if m.get("reason")]
+        reasons = [m["reason"] for m in found if m and m["reason"]]
         reasons += [column.missing or "not measured"]
         return Entry(
             "n/a", notes=(notes(f"n/a: {reasons[0]}"),), detail=f"Not available: {reasons[0]}"
         )
-    own = len({metric.get("warning") for metric in found}) > 1
+    warnings = [metric["warning"] if metric else None for metric in found]
+    own = len(set(warnings)) > 1
     numbers = [
         notes(f"seed {record['config'].get('seed')}: {text}" if own else text)
-        for record, metric in zip(cells, found, strict=True)
-        if (text := metric.get("warning"))
+        for record, text in zip(cells, warnings, strict=True)
+        if text
     ]
     numbers = [number for number in numbers if number not in column.notes]
     if 0 < len(values) < len(done):

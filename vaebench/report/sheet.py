@@ -1,7 +1,7 @@
 """What a table says, ready for any way of showing it: blocks of rows that may be compared."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,8 +9,9 @@ import pandas as pd
 
 from vaebench.report.columns import Column, headlines, make_columns
 from vaebench.report.rows import Notes, Row, make_row
-from vaebench.runs import files, frames
+from vaebench.runs import frames, schema
 from vaebench.runs.run import Run
+from vaebench.runs.schema import Record
 from vaebench.statistics.comparisons import Verdict, pairwise, verdict
 from vaebench.statistics.intervals import Difference, Score
 
@@ -73,7 +74,7 @@ def _sheet(
     dataset: str,
     groups: list[tuple[dict[str, Any], pd.DataFrame]],
     attrs: Mapping[Any, Any],
-    records: Mapping[str, dict[str, Any]],
+    records: Mapping[str, Record],
 ) -> Sheet:
     done = pd.concat([part for _, part in groups]).query("status == 'done'")
     columns = list(make_columns(done, attrs["metrics"], [records[cell] for cell in done["cell"]]))
@@ -99,11 +100,11 @@ def _distinguishing(names: list[str], keys: list[tuple[str, ...]]) -> list[str]:
 
 
 def _common(
-    column: Column, done: pd.DataFrame, notes: Notes, records: Mapping[str, dict[str, Any]]
+    column: Column, done: pd.DataFrame, notes: Notes, records: Mapping[str, Record]
 ) -> Column:
     """The column with a footnote for the warning that all of its cells share."""
-    found = [records[cell]["metrics"].get(column.name, {}) for cell in done["cell"]]
-    warnings = {metric["warning"] for metric in found if metric.get("value") is not None}
+    found = [records[cell]["metrics"].get(column.name) for cell in done["cell"]]
+    warnings = {metric["warning"] for metric in found if metric and metric["value"] is not None}
     shared = [text for text in warnings if text and len(warnings) == 1]
     return replace(column, notes=tuple(notes(text) for text in shared))
 
@@ -113,7 +114,7 @@ def _block(
     columns: list[Column],
     notes: Notes,
     run: str,
-    records: Mapping[str, dict[str, Any]],
+    records: Mapping[str, Record],
 ) -> Block:
     done = {str(s["plugin"]): part[part["status"] == "done"] for s, part in groups}
     images = {
@@ -142,21 +143,21 @@ def _block(
     return Block(groups[0][0], made, _references(columns, cells), verdicts, pairs, images_of)
 
 
-def _images(column: Column, records: list[dict[str, Any]]) -> str:
+def _images(column: Column, records: Sequence[Record]) -> str:
     """Over which test images the means of a column in nats are; empty where that is unknown."""
     if column.unit != "nats/image":
         return ""
     found = {
         (metric["n"], record["data"].get("test"))
         for record in records
-        if (metric := record["metrics"].get(column.name, {})).get("value") is not None
+        if (metric := record["metrics"].get(column.name)) and metric["value"] is not None
     }
     if len(found) > 1:
         return "various images"
     n, total = next(iter(found), (None, None))
     if not n:
         return ""
-    first = "first " if isinstance(total, int) and n < total else ""
+    first = "first " if total is not None and n < total else ""
     return f"{first}{n:.0f} image{'' if n == 1 else 's'}"
 
 
@@ -185,7 +186,7 @@ def scores(part: pd.DataFrame, name: str, images: Mapping[str, pd.DataFrame]) ->
     for index, cell, spelled, value, se in rows:
         if math.isnan(value):
             continue
-        seed, frame = files.number(spelled), images[cell]
+        seed, frame = schema.number(spelled), images[cell]
         each = frame[name].dropna() if name in frame else None
         if each is not None and not math.isclose(each.mean(), value, rel_tol=1e-3):
             each = None
@@ -194,15 +195,14 @@ def scores(part: pd.DataFrame, name: str, images: Mapping[str, pd.DataFrame]) ->
     return found
 
 
-def _references(columns: list[Column], records: list[dict[str, Any]]) -> dict[str, str]:
-    """What real images score, by column: a metric's own ``_real``, or the floor it depends on."""
+def _references(columns: list[Column], records: Sequence[Record]) -> dict[str, str]:
+    """What real images score, by column: its reference, or the floor that it depends on."""
     found = {}
     metrics = [record["metrics"] for record in records]
     for column in columns:
-        real = f"{column.name.removeprefix('rec_')}_real"
-        own = [m[real]["value"] for m in metrics if real in m]
+        own = [m[column.reference]["value"] for m in metrics if column.reference in m]
         depends = [m[column.name]["depends"] for m in metrics if column.name in m]
-        floors = [files.number(each.get("floor")) for each in depends]
+        floors = [schema.number(each.get("floor")) for each in depends]
         values = [value for value in own or floors if value is not None]
         if values:
             found[column.name] = column.format(sum(values) / len(values))

@@ -65,7 +65,7 @@ def caption(block: Block, columns: Sequence[Column], best: str) -> str:
 
 def _images(block: Block, columns: Sequence[Column]) -> str:
     """Which test images the likelihoods are means over, where that is not all of them for all."""
-    bounds = [c for c in columns if c.name in ("log_likelihood_ais", "elbo")]
+    bounds = [c for c in columns if c.role in ("likelihood", "elbo")]
     over = {column.title: block.images.get(column.name, "") for column in bounds}
     kinds = set(filter(None, over.values()))
     if len(kinds) < 2 and not any(kind.startswith(("first", "various")) for kind in kinds):

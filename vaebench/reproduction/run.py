@@ -3,7 +3,6 @@
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -14,6 +13,7 @@ from vaebench.reproduction import curves, recipe, table
 from vaebench.reproduction.recipe import Recipe
 from vaebench.runs import files, frames
 from vaebench.runs.records import cells
+from vaebench.runs.schema import Record
 
 
 def reproduce(name: str, budget: str, where: driver.Where) -> int:
@@ -60,7 +60,7 @@ def write(asked: Recipe, budget: str, folder: Path, runs: list[Path]) -> None:
     files.write_text(folder / "README.md", _page(asked, budget, found, records))
 
 
-def _page(asked: Recipe, budget: str, found: list[table.Row], records: list[Any]) -> str:
+def _page(asked: Recipe, budget: str, found: list[table.Row], records: list[Record]) -> str:
     plan = asked.budgets[budget]
     done = [record for record in records if record["status"] == "done"]
     lines = [
@@ -106,11 +106,11 @@ def _number(value: float) -> str:
     return "" if pd.isna(value) else f"{value:.4g}" if abs(value) < 10 else f"{value:.2f}"
 
 
-def _made(done: list[dict[str, Any]]) -> str:
+def _made(done: list[Record]) -> str:
     """On what, with what and for how long the cells were computed."""
     hardware = {str(r["hardware"].get("device")) for r in done}
     versions = {name: v for r in done for name, v in r["versions"].items()}
-    spent = sum(files.number(r["timings"].get("total")) or 0.0 for r in done)
+    spent = sum(r["timings"].get("total", 0.0) for r in done)
     shown = ", ".join(f"{name} {v}" for name, v in versions.items())
     return (
         f"{len(done)} cells on {', '.join(sorted(hardware))}, {timedelta(seconds=round(spent))} of "

@@ -7,13 +7,14 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 from vaebench.config.cell import Cell
 from vaebench.errors import UserError
+from vaebench.runs import schema
+from vaebench.runs.schema import Record
 
-SCHEMA = 1
 #: The largest file that is read back, in bytes.
 LARGEST = 64 * 2**20
 #: Files of a cell that its result says nothing about.
@@ -23,8 +24,6 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202
 _LONGEST = 2000
 #: What `write_bytes` calls a file until it is whole.
 _PART = ".*.part"
-#: Numbers beyond it are taken for no numbers: their squares would be infinite.
-HUGE = 1e100
 
 
 def write_bytes(path: Path | str, content: bytes) -> None:
@@ -94,35 +93,31 @@ def read_json(path: Path | str) -> dict[str, Any]:
     return value
 
 
-def failure(cell: Cell, reason: str | None) -> dict[str, Any]:
+def failure(cell: Cell, reason: str | None) -> Record:
     """The record of a cell that has not finished, or not yet."""
-    return {
-        "schema": SCHEMA,
-        "cell": cell.id,
-        "status": "failed",
-        "reason": reason,
-        "config": {k: v for k, v in cell.record().items() if k not in ("data", "code")},
-        "metrics": {},
-    }
+    record = schema.blank(cell.id, "failed", reason)
+    record["schema"] = schema.SCHEMA
+    record["config"] = {k: v for k, v in cell.record().items() if k not in ("data", "code")}
+    return record
 
 
-def write_result(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
+def write_result(folder: Path, record: Record) -> Record:
     """Write a cell's ``result.json`` with checksums of itself and of the files beside it.
 
     Returns:
         The record as a reader will find it.
     """
-    record = {key: value for key, value in record.items() if key != "checksum"}
-    record["files"] = {
+    raw: dict[str, Any] = {key: value for key, value in record.items() if key != "checksum"}
+    raw["files"] = {
         path.name: _sha256(path)
         for path in sorted(folder.glob("[!.]*"))
         if path.is_file() and path.name not in UNSEALED
     }
-    text = json.dumps(_finite(record), allow_nan=False).encode("utf-8", "replace")
-    record = json.loads(text)
-    record["checksum"] = checksum(record)
-    write_json(folder / "result.json", record)
-    return record
+    text = json.dumps(_finite(raw), allow_nan=False).encode("utf-8", "replace")
+    raw = json.loads(text)
+    raw["checksum"] = checksum(raw)
+    write_json(folder / "result.json", raw)
+    return cast(Record, raw)
 
 
 def differing(
@@ -226,10 +221,3 @@ def printable(value: Any, longest: int = _LONGEST) -> Any:
     if isinstance(value, list):
         return [printable(item, longest) for item in value]
     return _UNPRINTABLE.sub("\ufffd", value)[:longest] if isinstance(value, str) else value
-
-
-def number(value: Any) -> float | None:
-    """A float that can be squared, or None for everything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if abs(value) < HUGE else None

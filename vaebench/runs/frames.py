@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from csv import Error, reader
 from itertools import islice
 from pathlib import Path
@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from vaebench.config.cell import ABSENT
-from vaebench.runs import files
+from vaebench.runs import files, schema
+from vaebench.runs.schema import MetricRecord, Record
 from vaebench.statistics.cost import seconds_to_elbo
 from vaebench.statistics.intervals import UNIT, interval
 
@@ -31,14 +32,14 @@ _OBSERVED = ("dataset", "image_size", "likelihood", "binarise")
 _FIXED = ("cell", "status", "reason", "data_hash", *COST)
 
 
-def frame(run: Path | str, records: list[dict[str, Any]]) -> pd.DataFrame:
+def frame(run: Path | str, records: Sequence[Record]) -> pd.DataFrame:
     """The cells of a run, one row each, from records as `records.cells` returns them.
 
     Columns: ``cell``, the settings, ``status``, ``reason``, ``data_hash``, then ``<metric>`` and
     ``<metric>_se`` for each metric of any cell, and the cost. ``attrs`` holds ``run``, the names
     of the ``settings`` and, by name, what is known of each of the ``metrics``.
     """
-    metrics: dict[str, dict[str, Any]] = {}
+    metrics: dict[str, MetricRecord] = {}
     settings = dict.fromkeys((*SHOWN, "seed"))
     for record in records:
         settings |= dict.fromkeys(key for key in record["config"] if key not in _FIXED)
@@ -67,28 +68,27 @@ class _Shared(dict[str, Any]):
         return self
 
 
-def _row(record: dict[str, Any], settings: list[str], metrics: list[str]) -> dict[str, Any]:
+def _row(record: Record, settings: list[str], metrics: list[str]) -> dict[str, Any]:
     row: dict[str, Any] = {
         name: _scalar(record["config"].get(name, ABSENT.get(name))) for name in settings
     }
     if row["plugin"] is not None:
         row["plugin"] = " ".join(str(row["plugin"]).split())
     for name in metrics:
-        metric = record["metrics"].get(name, {})
-        row |= {name: metric.get("value"), f"{name}_se": metric.get("se")}
-    parts = record["train"].get("parameters")
-    counts = [files.number(n) for n in parts.values()] if isinstance(parts, dict) else []
-    seconds, epochs = (files.number(record["train"].get(key)) for key in ("seconds", "epochs"))
+        metric = record["metrics"].get(name)
+        row |= {name: metric and metric["value"], f"{name}_se": metric and metric["se"]}
+    train = record["train"]
+    seconds, epochs, counts = train.get("seconds"), train.get("epochs"), train.get("parameters")
     return row | {
         "cell": record["cell"],
         "status": record["status"],
         "reason": record["reason"],
-        "data_hash": _scalar(record["data"].get("hash")),
+        "data_hash": record["data"].get("hash"),
         "seconds": seconds,
         "seconds_per_epoch": seconds / epochs if seconds is not None and epochs else None,
-        "parameters": sum(n for n in counts if n is not None) if counts else None,
-        "decoder_passes": files.number(record["train"].get("decoder_passes")),
-        "peak_memory": files.number(record["train"].get("peak_memory")),
+        "parameters": sum(counts.values()) if counts else None,
+        "decoder_passes": train.get("decoder_passes"),
+        "peak_memory": train.get("peak_memory"),
     }
 
 
@@ -161,7 +161,7 @@ def _parsed(lines: list[str]) -> np.ndarray:
         values = np.loadtxt(lines, delimiter=",", comments=None, ndmin=2) if lines else np.empty(0)
     except ValueError:
         values = np.array([[_number(text) for text in line] for line in reader(lines)])
-    return np.where(np.abs(values) < files.HUGE, values, np.nan)
+    return np.where(np.abs(values) < schema.HUGE, values, np.nan)
 
 
 def _number(text: str) -> float:

@@ -5,17 +5,28 @@ processes write there too, so a reader takes every result for damaged until it h
 """
 
 import os
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from vaebench.config.cell import Cell
+from vaebench.config.metric import COLUMN, SUFFIXES
 from vaebench.errors import UserError
 from vaebench.runs import files
+from vaebench.runs.older import upgraded
+from vaebench.runs.schema import (
+    SCHEMA,
+    DataRecord,
+    MetricRecord,
+    Record,
+    TrainRecord,
+    VariantRecord,
+    blank,
+    fits,
+    known,
+    number,
+)
 
-_NAME = re.compile(r"[A-Za-z][\w.\[\]=,+-]{0,99}")
-_SECTIONS = ("config", "variant", "data", "metrics", "train", "timings", "versions", "hardware")
 #: Of a planned cell, what is no setting of a finished one.
 _ASIDE = ("data", "code")
 _WAITING = "no result yet: the same command goes on from here"
@@ -38,7 +49,7 @@ def plan(run: Path) -> dict[str, Any]:
     return cells
 
 
-def cells(run: Path | str, *, planned: bool = True) -> list[dict[str, Any]]:
+def cells(run: Path | str, *, planned: bool = True) -> list[Record]:
     """The records of the cells of a run, sorted by name, each with every section present.
 
     A cell whose ``result.json`` cannot be believed is a record with status ``failed`` and the
@@ -54,7 +65,7 @@ def cells(run: Path | str, *, planned: bool = True) -> list[dict[str, Any]]:
     """
     names = [name for name in _folders(run) if name == files.printable(name)]
     asked = _planned(run) if planned else None
-    return [_record(Path(run), name) for name in names if asked is None or name in asked]
+    return [one(Path(run), name) for name in names if asked is None or name in asked]
 
 
 def left_out(run: Path | str) -> int:
@@ -70,7 +81,7 @@ def _folders(run: Path | str) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.is_dir())
 
 
-def completed(run: Path | str) -> list[dict[str, Any]]:
+def completed(run: Path | str) -> list[Record]:
     """The records of a run and of what it has not begun, sorted by name.
 
     Where ``plan.json`` names a cell without a record it becomes one with the status
@@ -80,11 +91,11 @@ def completed(run: Path | str) -> list[dict[str, Any]]:
     for name, cell in (_planned(run) or {}).items():
         if not isinstance(cell, dict) or name != files.printable(Path(name).name):
             continue
-        record = found.setdefault(name, _blank(name, "unfinished", _WAITING))
+        record = found.setdefault(name, blank(name, "unfinished", _WAITING))
         if not record["config"]:
-            known = files.printable(cell)
-            config = {key: value for key, value in known.items() if key not in _ASIDE}
-            found[name] = record | {"config": config, "data": {"hash": known.get("data")}}
+            asked = files.printable(cell)
+            record["config"] = {key: value for key, value in asked.items() if key not in _ASIDE}
+            record["data"] = known(DataRecord, {"hash": asked.get("data")})
     return [found[name] for name in sorted(found)]
 
 
@@ -96,70 +107,95 @@ def _planned(run: Path | str) -> dict[str, Any] | None:
         return None
 
 
-def _record(run: Path, cell: str) -> dict[str, Any]:
+def one(run: Path, cell: str) -> Record:
+    """The record of a cell of a run, of which nothing needs to be there."""
     path = run / "cells" / cell / "result.json"
     if not os.path.lexists(path):
-        return _blank(cell, "unfinished", _WAITING)
+        return blank(cell, "unfinished", _WAITING)
     if files.file(run, f"cells/{cell}/result.json") is None:
-        return _blank(cell, "failed", "result.json is no readable file inside the run")
+        return blank(cell, "failed", "result.json is no readable file inside the run")
     try:
         found = files.read_json(path)
         if "checksum" in found and found["checksum"] != files.checksum(found):
-            return _blank(cell, "failed", "result.json was altered: run the cell again")
+            return blank(cell, "failed", "result.json was altered: run the cell again")
         if name := files.altered(path.parent, found):
-            return _blank(cell, "failed", f"{name} was altered or truncated: run the cell again")
+            return blank(cell, "failed", f"{name} was altered or truncated: run the cell again")
         return _checked(files.printable(found), cell)
     except UserError:
-        return _blank(cell, "failed", "result.json is truncated or damaged: run the cell again")
+        return blank(cell, "failed", "result.json is truncated or damaged: run the cell again")
     except (TypeError, ValueError) as error:
-        return _blank(cell, "failed", f"result.json is not what vaebench writes: {error}")
+        return blank(cell, "failed", f"result.json is not what vaebench writes: {error}")
 
 
-def _blank(cell: str, status: str, reason: str) -> dict[str, Any]:
-    blank: dict[str, Any] = {name: {} for name in _SECTIONS}
-    return blank | {"cell": cell, "status": status, "reason": reason, "date": ""}
-
-
-def _checked(result: dict[str, Any], cell: str) -> dict[str, Any]:
+def _checked(found: dict[str, Any], cell: str) -> Record:
     """The result with the types that readers rely on; ValueError where that cannot be had."""
-    if result.get("schema") != files.SCHEMA:
-        raise ValueError(f"schema {result.get('schema')!r:.40}, this version reads {files.SCHEMA}")
-    if result.get("status") not in ("done", "failed"):
-        raise ValueError(f"status {result.get('status')!r:.40}")
-    reason = result.get("reason")
-    record = _blank(cell, result["status"], "" if reason is None else str(reason))
-    for name in _SECTIONS:
-        section = result.get(name) or {}
-        if not isinstance(section, dict):
-            raise ValueError(f"{name} is no object")
-        record[name] = section
-    record["date"] = str(result.get("date") or "")
-    for name in (*record["config"], *record["metrics"]):
-        if not _NAME.fullmatch(name):
-            raise ValueError(f"{name!r:.60} is no name of a setting or metric")
-    for name in record["config"].keys() & record["metrics"].keys():
-        raise ValueError(f"{name!r:.60} is both a setting and a metric")
-    record["metrics"] = {name: _metric(name, m) for name, m in record["metrics"].items()}
+    if found.get("schema") != SCHEMA:
+        raise ValueError(f"schema {found.get('schema')!r:.40}, this version reads {SCHEMA}")
+    status, reason = found.get("status"), found.get("reason")
+    if status not in ("done", "failed"):
+        raise ValueError(f"status {status!r:.40}")
+    record = blank(cell, status, "" if reason is None else str(reason))
+    record["date"] = str(found.get("date") or "")
+    record["config"] = _section(found, "config")
+    record["variant"] = known(VariantRecord, _section(found, "variant"))
+    record["data"] = known(DataRecord, _section(found, "data"))
+    record["train"] = known(TrainRecord, _section(found, "train"))
+    timings, versions = _section(found, "timings"), _section(found, "versions")
+    record["timings"] = {key: value for key, value in timings.items() if fits(value, float)}
+    record["versions"] = {key: value for key, value in versions.items() if fits(value, str)}
+    record["hardware"] = _section(found, "hardware")
+    metrics = _section(found, "metrics")
+    _check_names(record["config"], metrics)
+    metrics = upgraded(metrics)
+    record["metrics"] = {name: _metric(name, metric) for name, metric in metrics.items()}
     return record
 
 
-def _metric(name: str, metric: Any) -> dict[str, Any]:
-    if not isinstance(metric, dict):
-        raise ValueError(f"the metric {name} is no object")
-    value, reason = files.number(metric.get("value")), metric.get("reason")
+def _check_names(config: dict[str, Any], metrics: dict[str, Any]) -> None:
+    """Raise ValueError for what cannot be the columns of one table."""
+    for name in (*config, *metrics):
+        if not COLUMN.fullmatch(name):
+            raise ValueError(f"{name!r:.60} is not a name of a setting or metric")
+    for name, metric in metrics.items():
+        if name in config:
+            raise ValueError(f"{name!r:.60} is both a setting and a metric")
+        if name.endswith(SUFFIXES):
+            raise ValueError(f"{name!r:.60} is the name of an error or an interval")
+        if not isinstance(metric, dict):
+            raise ValueError(f"the metric {name} is not an object")
+
+
+def _section(found: dict[str, Any], name: str) -> dict[str, Any]:
+    section = found.get(name) or {}
+    if not isinstance(section, dict):
+        raise ValueError(f"{name} is not an object")
+    return section
+
+
+def _metric(name: str, found: dict[str, Any]) -> MetricRecord:
+    metric = known(MetricRecord, found)
+    value, reason = number(metric.get("value")), metric.get("reason")
     if value is None and not reason:
         reason = "no finite number"
-    depends = metric.get("depends")
     return {
+        "metric": metric.get("metric") or name,
+        "extractor": metric.get("extractor") or "",
+        "k": metric.get("k"),
+        "title": metric.get("title") or name,
+        "unit": metric.get("unit") or "",
+        "better": metric.get("better"),
+        "description": metric.get("description") or "",
+        "head": metric.get("head") or "",
+        "place": metric.get("place"),
+        "keep": metric.get("keep") or 0,
+        "error": metric.get("error") or False,
+        "role": metric.get("role"),
+        "reference": metric.get("reference") or "",
         "value": value,
-        "se": files.number(metric.get("se")),
-        "n": files.number(metric.get("n")),
-        "better": metric.get("better") if metric.get("better") in ("higher", "lower") else None,
-        "unit": str(metric.get("unit") or ""),
-        "title": str(metric.get("title") or name),
-        "description": str(metric.get("description") or ""),
-        "depends": depends if isinstance(depends, dict) else {},
-        "detail": detail if isinstance(detail := metric.get("detail"), dict) else {},
-        "reason": str(reason) if value is None else "",
-        "warning": str(metric.get("warning") or ""),
+        "se": number(metric.get("se")),
+        "n": number(metric.get("n")),
+        "depends": metric.get("depends") or {},
+        "detail": metric.get("detail") or {},
+        "reason": reason if value is None else "",
+        "warning": metric.get("warning") or "",
     }

@@ -2,12 +2,12 @@
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from vaebench.errors import UserError, unknown
 from vaebench.runs import frames, records
+from vaebench.runs.schema import Record
 
 
 class Run:
@@ -24,7 +24,7 @@ class Run:
     def __init__(self, folder: Path | str, pending: bool = False) -> None:
         self.folder = Path(folder)
         read = records.completed if pending else records.cells
-        self.records: dict[str, dict[str, Any]] = {one["cell"]: one for one in read(folder)}
+        self.records: dict[str, Record] = {one["cell"]: one for one in read(folder)}
 
     def __repr__(self) -> str:
         done = sum(record["status"] == "done" for record in self.records.values())

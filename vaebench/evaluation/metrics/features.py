@@ -5,7 +5,7 @@ behind), the last being what a perfect model would score.
 """
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -45,6 +45,11 @@ SIDES = (
     Side("rec_", "", "reconstructions", NOTHING, lambda subject: subject.reconstruction_features),
     Side("", "_real", "training images", NOTHING, lambda subject: subject.training.features),
 )
+#: How the Fréchet distances stand in the main table.
+_SHOWN: dict[str, dict[str, Any]] = {
+    "samples": {"head": "FID", "place": 50, "keep": 7, "error": True, "role": "samples"},
+    "reconstructions": {"head": "rec. FID", "place": 60, "keep": 4, "error": True},
+}
 
 
 def _distance(found: Moments, real: Moments) -> float:
@@ -146,6 +151,9 @@ def _of(side: Side) -> Iterator[Metric]:
     def name(kind: str) -> str:
         return f"{side.before}{kind}_{{extractor}}{side.after}"
 
+    def real(kind: str) -> str:
+        return "" if side.after else f"{kind}_{{extractor}}_real"
+
     yield Metric(
         name=name("fid"),
         group="fid",
@@ -154,6 +162,8 @@ def _of(side: Side) -> Iterator[Metric]:
         better="lower",
         description=f"Fréchet distance between features of {side.words} and of test images{end}",
         needs=side.needs,
+        reference=real("fid"),
+        **_SHOWN.get(side.words, {}),
         compute=lambda subject: fid(subject, side.features(subject)),
     )
     yield Metric(
@@ -166,6 +176,7 @@ def _of(side: Side) -> Iterator[Metric]:
             f"Unbiased kernel distance between features of {side.words} and of test images{end}"
         ),
         needs=side.needs,
+        reference=real("kid"),
         compute=lambda subject: kid(subject, side.features(subject)),
     )
     for kind, sentence in _SENTENCES.items():
@@ -177,6 +188,7 @@ def _of(side: Side) -> Iterator[Metric]:
             better="higher",
             description=sentence.format(side.words) + end,
             needs=side.needs,
+            reference=real(kind),
             compute=_share(side, kind),
         )
 

@@ -51,6 +51,10 @@ METRICS = (
             "Variance of the Laplacian of decoded prior draws; to be held against the real images'."
         ),
         needs=MODEL,
+        head="sharpness",
+        place=70,
+        keep=5,
+        reference="sharpness_real",
         compute=_sharpness(lambda subject: subject.samples),
     ),
     Metric(
@@ -59,6 +63,7 @@ METRICS = (
         title="Sharpness of reconstructions",
         unit="variance of Laplacian",
         description="Variance of the Laplacian of reconstructions.",
+        reference="sharpness_real",
         compute=_sharpness(lambda subject: subject.reconstructions),
     ),
     Metric(
@@ -76,6 +81,9 @@ METRICS = (
         unit="squared error/pixel",
         better="lower",
         description="Mean squared error between test images and decoder means of one draw from q.",
+        head="MSE",
+        place=80,
+        keep=6,
         compute=_distance(mse),
     ),
     Metric(

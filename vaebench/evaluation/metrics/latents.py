@@ -256,6 +256,10 @@ METRICS = (
         unit="nats/image",
         description="KL(q(z|x) || p(z)), in closed form where there is one, else by Monte Carlo.",
         needs=ELBO,
+        head="KL",
+        place=30,
+        keep=2,
+        role="rate",
         compute=kl,
     ),
     Metric(
@@ -264,6 +268,9 @@ METRICS = (
         title="Active units",
         unit="dimensions",
         description="Latent dimensions whose posterior mean has a variance over images above 0.01.",
+        head="active",
+        place=40,
+        keep=1,
         compute=units,
     ),
     Metric(

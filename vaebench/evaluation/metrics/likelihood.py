@@ -223,6 +223,11 @@ METRICS = (
             "tight."
         ),
         needs=MODEL,
+        head="log p(x), AIS",
+        place=10,
+        keep=9,
+        error=True,
+        role="likelihood",
         compute=annealed,
     ),
     Metric(
@@ -246,6 +251,7 @@ METRICS = (
         better="higher",
         description="Importance-weighted bound with K draws from q: a lower bound on log p(x).",
         needs=ELBO,
+        role="bound",
         compute=importance_weighted,
     ),
     Metric(
@@ -256,6 +262,11 @@ METRICS = (
         better="higher",
         description="Evidence lower bound, whatever the variant was trained for.",
         needs=ELBO,
+        head="ELBO",
+        place=20,
+        keep=8,
+        error=True,
+        role="elbo",
         compute=elbo,
     ),
     Metric(
@@ -265,6 +276,7 @@ METRICS = (
         unit="nats/image",
         better="lower",
         description="-E_q[log p(x|z)]: what is lost in reconstruction.",
+        role="distortion",
         compute=distortion,
     ),
     Metric(

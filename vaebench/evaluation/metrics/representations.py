@@ -90,6 +90,7 @@ def _metrics() -> Iterator[Metric]:
                 unit="accuracy",
                 better="higher",
                 description=f"Test accuracy of {words} on posterior means, from {label} labels.",
+                reference=f"probe_{name}_1000_real" if budget == 1000 else "",
                 compute=_compute(probe, budget, repeats),
                 costly=True,
             )

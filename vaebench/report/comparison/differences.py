@@ -15,6 +15,7 @@ from vaebench.report.sheet import scores
 from vaebench.runs import frames
 from vaebench.runs.records import cells
 from vaebench.runs.run import newest
+from vaebench.runs.schema import MetricRecord, Record
 from vaebench.statistics.comparisons import shared
 from vaebench.statistics.intervals import Difference, difference, paired
 
@@ -26,7 +27,7 @@ class Side(NamedTuple):
     run: Path
     settings: dict[str, Any]
     cells: pd.DataFrame
-    records: list[dict[str, Any]]
+    records: list[Record]
 
 
 class Line(NamedTuple):
@@ -231,8 +232,8 @@ def _lines(first: Side, second: Side, level: float) -> Iterator[Line]:
                 yield Line(column, (means[0], means[1]), difference(b, a, level))
 
 
-def _metrics(records: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
+def _metrics(records: Iterable[Record]) -> dict[str, MetricRecord]:
+    found: dict[str, MetricRecord] = {}
     for record in records:
         for name, metric in record["metrics"].items():
             found.setdefault(name, metric)

@@ -9,12 +9,12 @@ from vaebench.report.columns import headlines
 from vaebench.report.comparison.standings import TEXT, Standing, standing, standing_rows
 from vaebench.report.plots.style import Look, ladder, svg
 from vaebench.report.sheet import Block, Sheet
-from vaebench.runs import files
+from vaebench.runs.schema import Record
 from vaebench.statistics import iqm
 
 
 def section(
-    blocks: Sequence[tuple[Sheet, Block]], records: Mapping[str, dict[str, Any]], look: Look
+    blocks: Sequence[tuple[Sheet, Block]], records: Mapping[str, Record], look: Look
 ) -> dict[str, Any] | None:
     """What a page shows of the standings; None where there is nothing to compare."""
     found, reason = _standings(blocks, records)
@@ -38,7 +38,7 @@ def section(
 
 
 def _standings(
-    blocks: Sequence[tuple[Sheet, Block]], records: Mapping[str, dict[str, Any]]
+    blocks: Sequence[tuple[Sheet, Block]], records: Mapping[str, Record]
 ) -> tuple[list[Standing], str]:
     """The standings in each key metric, or what is lacking for any."""
     columns = {c.name: c for sheet, _ in blocks for c in sheet.columns if c.key and c.better}
@@ -57,12 +57,11 @@ def one_each(blocks: Sequence[tuple[Sheet, Block]]) -> list[tuple[Sheet, Block]]
     return list({sheet.dataset: (sheet, block) for sheet, block in reversed(blocks)}.values())[::-1]
 
 
-def _task(block: Block, name: str, records: Mapping[str, dict[str, Any]]) -> dict[str, list[float]]:
+def _task(block: Block, name: str, records: Mapping[str, Record]) -> dict[str, list[float]]:
     found = {}
     for row in block.rows if len(block.rows) > 1 else ():
-        metrics = [records[cell]["metrics"].get(name, {}) for cell in row.cells]
-        values = [files.number(metric.get("value")) for metric in metrics]
-        if known := [value for value in values if value is not None]:
+        metrics = [records[cell]["metrics"].get(name) for cell in row.cells]
+        if known := [m["value"] for m in metrics if m and m["value"] is not None]:
             found[row.label] = known
     return found
 

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from vaebench._version import __version__
 from vaebench.config import command
-from vaebench.report.columns import Column, headlines
+from vaebench.report.columns import Column, first, headlines
 from vaebench.report.comparison import overall
 from vaebench.report.comparison.pairs import matrix
 from vaebench.report.comparison.ranking import ranking
@@ -26,6 +26,7 @@ from vaebench.report.sheet import Block, Sheet
 from vaebench.report.summary import caption, remarks, sentence
 from vaebench.runs import files, frames
 from vaebench.runs.run import Run
+from vaebench.runs.schema import Record
 from vaebench.statistics.comparisons import Verdict
 
 _HERE = Path(__file__).parents[1] / "assets"
@@ -85,7 +86,7 @@ def render(run: Run, sheets: list[Sheet]) -> str:
     )
 
 
-def _command(run: Path, records: list[dict[str, Any]]) -> str:
+def _command(run: Path, records: list[Record]) -> str:
     """What goes on with the run, or repeats it beside it once it is finished."""
     finished = all(record["status"] == "done" for record in records)
     out = run.with_name(f"{run.resolve().name}-again") if finished else run
@@ -93,7 +94,7 @@ def _command(run: Path, records: list[dict[str, Any]]) -> str:
     return shlex.join(map(str, parts))
 
 
-def _facts(cells: pd.DataFrame, records: list[dict[str, Any]]) -> list[str]:
+def _facts(cells: pd.DataFrame, records: list[Record]) -> list[str]:
     """What was run, in a few words each."""
     facts = [
         _count(cells["plugin"].astype(str).nunique(), "variant"),
@@ -126,7 +127,7 @@ def _section(
     sheet: Sheet,
     look: style.Look,
     budget: int,
-    records: Mapping[str, dict[str, Any]],
+    records: Mapping[str, Record],
 ) -> dict[str, Any]:
     """What the template shows of a sheet with one block of comparable rows."""
     sheet, empty = folded(sheet)
@@ -209,13 +210,12 @@ def _figures(
     sheet: Sheet,
     block: Block,
     look: style.Look,
-    records: Mapping[str, dict[str, Any]],
+    records: Mapping[str, Record],
 ) -> Iterator[dict[str, Any]]:
     """Each plot that the block has data for: kind, heading, explanation, drawing."""
-    columns = {column.name: column for column in sheet.columns}
-    rate, distortion = columns.get("kl"), columns.get("distortion")
+    rate, distortion = first(sheet.columns, "rate"), first(sheet.columns, "distortion")
     main, quality = (*headlines(sheet.columns), None, None)[:2]
-    seconds = columns.get("seconds")
+    seconds = first(sheet.columns, "cost")
     pairs = (
         (rate, distortion, "Rate and distortion", "Faint lines join points of equal ELBO."),
         (main, quality, "Likelihood and samples", "Better is up and to the right."),
@@ -245,7 +245,7 @@ def _drawn(prefix: str, title: str, text: str, figure: Any) -> dict[str, Any]:
     return {"title": title, "text": text, "svg": drawing}
 
 
-def _details(run: Path | str, records: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _details(run: Path | str, records: list[Record]) -> Iterator[dict[str, Any]]:
     """Every cell's command, record if it has ended, and log if it failed, while there is room."""
     room = _DETAILS
     for record in records:
@@ -262,17 +262,17 @@ def _details(run: Path | str, records: list[dict[str, Any]]) -> Iterator[dict[st
         }
 
 
-def _brief(record: dict[str, Any]) -> dict[str, Any]:
+def _brief(record: Record) -> dict[str, Any]:
     """A record without what the page says elsewhere, and without long details of its metrics."""
     keys = ("value", "se", "n", "depends", "reason", "warning")
     metrics = {
-        name: {key: metric[key] for key in keys if metric[key] not in (None, "")}
+        name: {key: value for key in keys if (value := metric.get(key)) not in (None, "")}
         for name, metric in record["metrics"].items()
     }
-    return record | {"metrics": metrics}
+    return {**record, "metrics": metrics}
 
 
-def _installation(records: list[dict[str, Any]]) -> Mapping[str, list[str]]:
+def _installation(records: list[Record]) -> Mapping[str, list[str]]:
     """Versions and hardware with each value that the cells ran with."""
     found: dict[str, dict[str, None]] = {}
     for record in records:

@@ -1,10 +1,11 @@
 """The pictures of a block, kind by kind, each variant's beside the others'."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from vaebench.report.page.embed import Picture, picture
 from vaebench.report.rows import Row
+from vaebench.runs.schema import Record
 
 
 class Panel(NamedTuple):
@@ -55,9 +56,7 @@ _KINDS: tuple[tuple[str, str, tuple[tuple[str, float, str], ...]], ...] = (
 )
 
 
-def panels(
-    run: str, rows: list[Row], budget: int, records: Mapping[str, dict[str, Any]]
-) -> list[Panel]:
+def panels(run: str, rows: list[Row], budget: int, records: Mapping[str, Record]) -> list[Panel]:
     """The kinds that any row has pictures of; a row takes those of its first cell that has them.
 
     Args:
@@ -94,8 +93,6 @@ def _first(run: str, row: Row, name: str, budget: int) -> tuple[Picture | None, 
     return None, row.cells[0]
 
 
-def _epochs(record: dict[str, Any]) -> str:
+def _epochs(record: Record) -> str:
     epochs = record["train"].get("film")
-    if not isinstance(epochs, list) or not all(type(epoch) is int for epoch in epochs):
-        return ""
-    return f"after epoch {', '.join(map(str, epochs[:20]))}"
+    return "" if epochs is None else f"after epoch {', '.join(map(str, epochs[:20]))}"

@@ -1,7 +1,6 @@
 """The plot of bounds on the likelihood against their number of draws, with the AIS bracket."""
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,9 +11,9 @@ from matplotlib.ticker import NullLocator
 
 from vaebench.report.plots.style import Look, blank
 from vaebench.report.rows import Row
-from vaebench.runs import files, frames
+from vaebench.runs import frames, schema
+from vaebench.runs.schema import MetricRecord, Record
 
-_AIS = "log_likelihood_ais"
 _LONGEST = 64
 
 
@@ -48,7 +47,7 @@ class _Seed(NamedTuple):
     annealed: int
 
 
-def bounds(run: str, row: Row, records: Mapping[str, dict[str, Any]]) -> Bounds | None:
+def bounds(run: str, row: Row, records: Mapping[str, Record]) -> Bounds | None:
     """The bounds of a row; None where there are not two of them."""
     found = [seed for cell in row.cells if (seed := _seed(run, cell, records[cell]["metrics"]))]
     if not found:
@@ -65,41 +64,44 @@ def bounds(run: str, row: Row, records: Mapping[str, dict[str, Any]]) -> Bounds 
     )
 
 
-def _seed(run: str, cell: str, metrics: Mapping[str, dict[str, Any]]) -> _Seed | None:
+def _seed(run: str, cell: str, metrics: Mapping[str, MetricRecord]) -> _Seed | None:
     """One cell's bounds on the images of its largest K."""
     frame = frames.numbers(run, f"cells/{cell}/per_image.csv", "index")
-    names = {int(m[1]): m[0] for name in frame if (m := re.fullmatch(r"iwae_(\d+)", str(name)))}
-    if not names or "elbo" not in frame:
+    known = {name: metric for name, metric in metrics.items() if name in frame}
+    bounds = {m["k"]: name for name, m in known.items() if m["role"] == "bound" and m["k"]}
+    elbos = [name for name, metric in known.items() if metric["role"] == "elbo"]
+    if not bounds or not elbos:
         return None
-    k, name = max(names.items())
+    k, name = max(bounds.items())
     own = frame[frame[name].notna()]
-    elbo, last = own["elbo"].mean(), own[name].mean()
-    curve = pd.Series({1: elbo, k: last} | _curve(metrics.get(name, {})))
-    seen = int(own[_AIS].notna().sum()) if _AIS in own else 0
-    log_px, se = _annealed(own, own[name], metrics.get(_AIS, {})) if seen else (math.nan, math.nan)
-    return _Seed(curve, elbo, log_px, se, len(own), seen)
+    elbo, last = own[elbos[0]].mean(), own[name].mean()
+    curve = pd.Series({1: elbo, k: last} | _curve(known[name]))
+    estimates = [each for each, metric in known.items() if metric["role"] == "likelihood"]
+    for each in estimates[:1]:
+        if seen := int(own[each].notna().sum()):
+            log_px, se = _annealed(own[each], own[name], known[each])
+            return _Seed(curve, elbo, log_px, se, len(own), seen)
+    return _Seed(curve, elbo, math.nan, math.nan, len(own), 0)
 
 
-def _curve(metric: Mapping[str, Any]) -> dict[int, float]:
+def _curve(metric: MetricRecord) -> dict[int, float]:
     """What the metric keeps of smaller K; empty where that is damaged."""
-    kept = metric.get("detail", {}).get("curve")
+    kept = metric["detail"].get("curve")
     lists = [kept.get(key) for key in ("k", "bound")] if isinstance(kept, dict) else []
     if not lists or not all(isinstance(each, list) and len(each) <= _LONGEST for each in lists):
         return {}
-    pairs = [(files.number(k), files.number(bound)) for k, bound in zip(*lists, strict=False)]
+    pairs = [(schema.number(k), schema.number(bound)) for k, bound in zip(*lists, strict=False)]
     return {int(k): bound for k, bound in pairs if k is not None and bound is not None and k >= 1}
 
 
-def _annealed(
-    images: pd.DataFrame, bound: pd.Series, metric: Mapping[str, Any]
-) -> tuple[float, float]:
+def _annealed(estimates: pd.Series, bound: pd.Series, metric: MetricRecord) -> tuple[float, float]:
     """log p(x) of the images and its standard error.
 
     AIS may have seen some of them only: its mean gap to the bound there is added to the bound.
     """
-    gaps = (images[_AIS] - bound).dropna()
+    gaps = (estimates - bound).dropna()
     unseen = 1 - len(gaps) / len(bound)
-    sampler = files.number(metric.get("depends", {}).get("sampler_se")) or 0.0
+    sampler = schema.number(metric["depends"].get("sampler_se")) or 0.0
     of_images = gaps.std() ** 2 / len(gaps) * unseen if len(gaps) > 1 and unseen else 0.0
     return float(bound.mean() + gaps.mean()), math.sqrt(sampler**2 + of_images)
 

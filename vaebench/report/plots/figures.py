@@ -33,8 +33,9 @@ def scatter(run: Run, x: str, y: str) -> Axes:
     """One metric against another."""
     columns, block, look = _only(run)
     with style.styled():
-        guides = (x, y) == ("kl", "distortion")
-        figure = draw(_column(columns, x), _column(columns, y), block.rows, look, guides=guides)
+        across, up = _column(columns, x), _column(columns, y)
+        guides = (across.role, up.role) == ("rate", "distortion")
+        figure = draw(across, up, block.rows, look, guides=guides)
     if figure is None:
         raise UserError(f"Fewer than two variants have both {x} and {y}.")
     return figure.axes[0]

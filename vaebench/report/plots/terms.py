@@ -1,7 +1,6 @@
 """Plots that take a likelihood apart: bounds against their number of draws, KL by dimension."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -10,13 +9,14 @@ from matplotlib.ticker import MaxNLocator
 from vaebench.report.plots import bounds
 from vaebench.report.plots.style import Look, blank
 from vaebench.report.rows import Row
-from vaebench.runs import files
+from vaebench.runs import schema
+from vaebench.runs.schema import Record
 
 _MOST_DIMENSIONS = 512
 
 
 def figures(
-    run: str, rows: Sequence[Row], records: Mapping[str, dict[str, Any]], look: Look
+    run: str, rows: Sequence[Row], records: Mapping[str, Record], look: Look
 ) -> Iterator[tuple[str, str, Figure]]:
     """Each plot that the rows have data for: heading, explanation, figure."""
     found = {row.label: bounds.bounds(run, row, records) for row in rows if row.entries}
@@ -30,14 +30,14 @@ def figures(
         yield "KL by dimension", text, _spectrum_figure(spectra, look)
 
 
-def _spectrum(row: Row, records: Mapping[str, dict[str, Any]]) -> np.ndarray:
+def _spectrum(row: Row, records: Mapping[str, Record]) -> np.ndarray:
     """KL of each dimension (D,), the largest first, mean over seeds; empty where unknown."""
     found = []
     for cell in row.cells:
-        metric = records[cell]["metrics"].get("kl", {})
-        values = metric.get("detail", {}).get("per_dimension")
+        rates = [m for m in records[cell]["metrics"].values() if m["role"] == "rate"]
+        values = rates[0]["detail"].get("per_dimension") if rates else None
         if isinstance(values, list) and 0 < len(values) <= _MOST_DIMENSIONS:
-            numbers = [files.number(value) for value in values]
+            numbers = [schema.number(value) for value in values]
             known = [number for number in numbers if number is not None]
             if len(known) == len(values):
                 found.append(sorted(known, reverse=True))

@@ -14,10 +14,6 @@ from vaebench.report.rows import Entry, Row
 from vaebench.report.sheet import Block, Sheet
 from vaebench.report.summary import caption, summary
 
-#: Which columns go first where the terminal is too narrow for all.
-_DISPENSABLE = ("active_units", "kl", "seconds", "rec_fid_", "sharpness", "mse", "fid_", "elbo")
-#: Which columns show their errors there.
-_WITH_ERROR = ("log_likelihood_ais", "elbo", "fid_", "rec_fid_")
 #: What stands behind a number: the best, one that cannot be told from it, a model that is ahead.
 _SIGNS = {"best": " ★", "tied": " =", "model": " ◇"}
 
@@ -105,9 +101,9 @@ class Terminal:
 def _fitting(sheet: Sheet, console: Console, options: ConsoleOptions) -> list[Column]:
     """The key columns, or as many of them as there is room for."""
     columns = [column for column in sheet.columns if column.key]
-    for prefix in ("", *_DISPENSABLE):
-        columns = [c for c in columns if not (prefix and c.name.startswith(prefix))]
-        wide = options.update(max_width=1000)
+    wide = options.update(max_width=1000)
+    for least in sorted({column.keep for column in columns}):
+        columns = [column for column in columns if column.keep >= least]
         tables = (_table(sheet, block, columns) for block in sheet.blocks)
         if all(console.measure(t, options=wide).maximum <= options.max_width for t in tables):
             break
@@ -149,7 +145,7 @@ def _texts(row: Row, columns: list[Column]) -> Iterator[Text]:
         entry = row.entries[column.name]
         style = {"best": "bold green", "tied": "green"}.get(entry.mark, "")
         shown = entry.text
-        if entry.error and column.name.startswith(_WITH_ERROR):
+        if entry.error and column.error:
             shown += f" {entry.error}"
         text = Text(shown + _SIGNS.get(entry.mark, ""), style=style)
         yield text.append(_small(entry.notes), style="dim")

@@ -1,0 +1,175 @@
+"""What the record of a cell holds: one declaration for whoever writes it and whoever reads it.
+
+A section that a reader gets has been checked: of the keys below it holds those whose values have
+their type. Keys that are not declared here stay as they are, and nobody relies on them.
+"""
+
+from collections.abc import Mapping
+from types import NoneType, UnionType
+from typing import (
+    Any,
+    Literal,
+    NotRequired,
+    TypedDict,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+from vaebench.config.metric import Better, Role
+
+SCHEMA = 1
+#: Numbers beyond it are taken for no numbers: their squares would be infinite.
+HUGE = 1e100
+Status = Literal["done", "failed", "unfinished"]
+
+
+class MetricRecord(TypedDict):
+    """A metric of a cell: what it declares about itself, and what was measured.
+
+    `metric` is its name as declared, `extractor` and `k` what its column is named by beside it;
+    `vaebench.Metric` explains the rest of the declaration, and `vaebench.Measurement` the number.
+    Without a value there is a reason.
+    """
+
+    metric: str
+    extractor: str
+    k: int | None
+    title: str
+    unit: str
+    better: Better | None
+    description: str
+    head: str
+    place: int | None
+    keep: int
+    error: bool
+    role: Role | None
+    reference: str
+    value: float | None
+    se: float | None
+    n: float | None
+    depends: dict[str, Any]
+    detail: dict[str, Any]
+    reason: str | None
+    warning: str | None
+
+
+class VariantRecord(TypedDict, total=False):
+    """The variant, as its plugin declares it."""
+
+    name: str
+    plugin: str
+    package: str
+    code: str
+    objective: str
+    samples: int
+    reference: str
+    deviations: dict[str, str]
+    penalties: list[str]
+
+
+class DataRecord(TypedDict, total=False):
+    """The data set: its hash, the sizes of its splits, shape (C, H, W) and levels of its images."""
+
+    hash: str
+    train: int
+    validation: int
+    test: int
+    shape: list[int]
+    levels: int
+
+
+class TrainRecord(TypedDict, total=False):
+    """What training took: seconds, images decoded, MiB held at most, parameters by network.
+
+    `film` has the epochs whose samples ``film.png`` shows.
+    """
+
+    film: list[int]
+    seconds: float
+    epochs: int
+    best_epoch: int
+    decoder_passes: int
+    peak_memory: float | None
+    parameters: dict[str, int]
+
+
+class Record(TypedDict):
+    """All that is known of a cell; sections are empty where it has not come so far.
+
+    `config` holds the fields of the `Cell`, `timings` the seconds spent by group of metrics;
+    `transient` says of a failed cell that the machine was at fault.
+    """
+
+    schema: NotRequired[int]
+    cell: str
+    status: Status
+    reason: str | None
+    transient: NotRequired[bool]
+    config: dict[str, Any]
+    variant: VariantRecord
+    data: DataRecord
+    metrics: dict[str, MetricRecord]
+    train: TrainRecord
+    timings: dict[str, float]
+    versions: dict[str, str]
+    hardware: dict[str, Any]
+    date: str
+    files: NotRequired[dict[str, str]]
+    checksum: NotRequired[str]
+
+
+def blank(cell: str, status: Status, reason: str | None) -> Record:
+    """The record of a cell of which nothing else is known."""
+    return {
+        "config": {},
+        "variant": {},
+        "data": {},
+        "metrics": {},
+        "train": {},
+        "timings": {},
+        "versions": {},
+        "hardware": {},
+        "cell": cell,
+        "status": status,
+        "reason": reason,
+        "date": "",
+    }
+
+
+T = TypeVar("T")
+
+
+def known(kind: type[T], found: Mapping[str, Any]) -> T:
+    """The entries of `found` but for those that `kind`, a TypedDict, declares another type for."""
+    hints = get_type_hints(kind)
+    kept = {key: value for key, value in found.items() if fits(value, hints.get(key, Any))}
+    return kept  # type: ignore[return-value]
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether plain data has a type: a float is a number that can be squared, a bool is no int."""
+    inner = get_args(hint)
+    origin = get_origin(hint)
+    if hint is Any:
+        return True
+    if origin in (Union, UnionType):
+        return any(fits(value, one) for one in inner)
+    if origin is Literal:
+        return any(value == one and type(value) is type(one) for one in inner)
+    if origin is list:
+        return isinstance(value, list) and all(fits(item, inner[0]) for item in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(fits(item, inner[1]) for item in value.values())
+    if hint in (int, float):
+        return number(value) is not None and (hint is float or type(value) is int)
+    return type(value) is (NoneType if hint is None else hint)
+
+
+def number(value: Any) -> float | None:
+    """A float that can be squared, or None for everything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) < HUGE else None
