@@ -30,7 +30,15 @@ ORDER = (
 #: What reads results, or answers at once.
 NO_TORCH = {
     *("statistics", "errors", "_version", "config", "runs", "report", "cli", "hookspecs"),
-    *("notebook", "reproduction", "registry.code", "execution.driver", "execution.status"),
+    *(
+        "notebook",
+        "reproduction",
+        "registry.code",
+        "registry.survey",
+        "compute.processes",
+        "execution.driver",
+        "execution.status",
+    ),
     *("execution.progress", "execution.worker", "execution.engines.local"),
 }
 #: Between the packages of annealing and the rest of vaebench lie these alone.

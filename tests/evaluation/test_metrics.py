@@ -314,7 +314,7 @@ def test_a_large_feature_space_gets_no_bootstrap(monkeypatch):
 def test_an_extractor_without_classes_has_no_class_histogram(monkeypatch):
     own = Extractor("pixels", "0" * 64, torch.nn.Flatten())
     known = {"pixels": lambda weights, download: own}
-    monkeypatch.setattr("vaebench.evaluation.metrics.subject.plugged", lambda found: known)
+    monkeypatch.setattr("vaebench.evaluation.metrics.subject.chosen", lambda name: known)
     found = measure(replace(subject(), extractor_name="pixels"), "fid", "kid", "modes")
     assert found["fid_pixels"]["depends"]["features"] == "pixels@00000000"
     assert found["fid_pixels"]["depends"]["dimensions"] == 64
@@ -331,6 +331,6 @@ class Broken(torch.nn.Module):
 
 def test_features_that_are_not_finite_give_a_reason(monkeypatch):
     known = {"broken": lambda weights, download: Extractor("broken", "1" * 64, Broken())}
-    monkeypatch.setattr("vaebench.evaluation.metrics.subject.plugged", lambda found: known)
+    monkeypatch.setattr("vaebench.evaluation.metrics.subject.chosen", lambda name: known)
     found = measure(replace(subject(), extractor_name="broken"), "fid")
     assert "not finite" in found["fid_broken"]["reason"]

@@ -4,7 +4,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from vaebench.evaluation.features.cache import folder, prune, real
+from vaebench.config.resources import cache_folder
+from vaebench.evaluation.features.cache import prune, real
 from vaebench.evaluation.features.extractor import extractor
 from vaebench.evaluation.functional.frechet import frechet_distance, moments
 
@@ -111,7 +112,7 @@ def test_a_folder_that_is_none_costs_nothing_but_time(tmp_path, monkeypatch):
 def test_the_folder_is_the_users(monkeypatch, tmp_path):
     monkeypatch.delenv("VAEBENCH_CACHE")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert folder() == tmp_path / ".cache" / "vaebench"
+    assert cache_folder() == tmp_path / ".cache" / "vaebench"
 
 
 def test_the_features_that_were_used_longest_ago_make_room(tmp_path):

@@ -2,9 +2,9 @@ import sys
 
 import pytest
 
-from vaebench import Gaussian, Posterior, Variant, elbo
+from vaebench import Gaussian, Variant, elbo
 from vaebench.errors import UserError
-from vaebench.registry.catalogue import GROUP, Catalogue, Plugin, catalogue
+from vaebench.registry.catalogue import Catalogue, Plugin, catalogue
 from vaebench.registry.options import configure, options
 
 
@@ -27,7 +27,7 @@ def package(root, name, code, entry=None):
     """Lay out an installed package as pip would, with an entry point of the same name."""
     (root / f"{name}_module.py").write_text(code)
     info = root / f"{name}-1.0.dist-info"
-    info.mkdir(parents=True)
+    info.mkdir(parents=True, exist_ok=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(f"[vaebench]\n{entry or name} = {name}_module\n")
 
@@ -88,7 +88,7 @@ def test_a_strangers_plugin_is_found_with_its_package(installed):
         ("vaebench_interface = 2" + variants("theirs"), "version 2 of the plugin interface"),
         (variants("../theirs"), "not of the form"),
         (variants("<b>"), "not of the form"),
-        (variants("theirs").replace("[Variant", "['x', Variant"), "no Variant"),
+        (variants("theirs").replace("[Variant", "['x', Variant"), "not a Variant"),
         (variants("theirs").replace("return [", "raise ValueError('in hook'); ["), "in hook"),
     ],
 )
@@ -101,11 +101,28 @@ def test_a_broken_plugin_leaves_the_others_alone(installed, code, reason):
         found.variant("broken")
 
 
-def test_two_plugins_with_one_variant_name_are_both_named(installed):
-    found = installed("rival", variants("gaussian"))
-    with pytest.raises(UserError, match=r"'gaussian' \(vaebench .*'rival' \(rival 1\.0\)"):
-        found.select(["gaussian[samples=2]"])
-    assert found.select(["iwae"]) == ["iwae"]
+def test_a_strangers_gaussian_leaves_the_built_in_one_alone(installed):
+    found = installed("rival", variants("gaussian"), entry="gaussian")
+    assert found.plugins["gaussian"].distribution == "vaebench"
+    assert found.plugins["rival:gaussian"].package == "rival 1.0"
+    assert found.select(["gaussian[samples=2]", "rival:gaussian", "rival:gaussian[samples=2]"]) == [
+        "gaussian[samples=2]",
+        "rival:gaussian",
+        "rival:gaussian[samples=2]",
+    ]
+    assert found.variant("gaussian").reference and not found.variant("rival:gaussian").reference
+    assert found.variant("rival:gaussian[samples=2]").name == "rival:gaussian[samples=2]"
+    assert found.owner("rival:gaussian").name == "rival:gaussian"
+    assert {"gaussian", "rival:gaussian"} <= set(found.select(["all"]))
+
+
+def test_two_strangers_with_one_name_are_told_apart_by_their_packages(installed):
+    installed("one", variants("theirs"))
+    catalogue.cache_clear()
+    found = installed("two", variants("theirs"))
+    with pytest.raises(UserError, match=r"'one' \(one 1\.0\) and 'two'.*write one:theirs or two:"):
+        found.select(["theirs"])
+    assert found.select(["one", "two:theirs"]) == ["one:theirs", "two:theirs"]
 
 
 def test_the_environment_restricts_what_is_loaded(monkeypatch):
@@ -151,11 +168,12 @@ def test_options_that_cannot_work_are_refused(chosen, message):
 
 
 def test_a_catalogue_is_plain_data():
-    one = Plugin("p", "package 1", "", (VARIANT, Variant("second", Posterior)))
+    facts = {"options": {"samples": 1}}
+    one = Plugin("p", "package", "package 1", "", {"variants": {"first": facts, "second": facts}})
     found = Catalogue({"p": one}, {"bad": "reason"})
-    assert found.names() == ["second", "shifted"]
-    assert found.select(["p", "bad"]) == ["shifted", "second", "bad"]
-    assert GROUP == "vaebench"
+    assert found.names() == ["first", "second"]
+    assert found.select(["p", "bad"]) == ["first", "second", "bad"]
+    assert found.select(["package:first[samples=3]"]) == ["first[samples=3]"]
 
 
 FEATURES = """
@@ -190,34 +208,35 @@ def features(factor, name="halves"):
 def test_a_strangers_features_carry_a_hash_of_their_weights(installed):
     import torch
 
-    from vaebench.evaluation.features.extractor import extractor, plugged
+    from vaebench.evaluation.features.extractor import chosen, extractor
 
     found = installed("fourier", features(2.0))
-    assert found.extractors() == ["halves"] and not found.plugins["fourier"].variants
+    assert found.extractors() == ["halves"] and not found.plugins["fourier"].facts["variants"]
     assert "fourier" not in found.select(["all"])
-    own = extractor("halves", known=plugged(found))
+    own = extractor("halves", known=chosen("halves"))
     images = torch.rand(5, 1, 8, 8)
     torch.testing.assert_close(own(images), 2 * images.flatten(1)[:, ::2])
     assert own.logits(own(images)).shape == (5, 3)
-    again = extractor("halves", known=plugged(found))
+    again = extractor("halves", known=chosen("halves"))
     assert own.identity == again.identity != extractor("digits").identity
     own.network.weight.mul_(2)
-    other = extractor("halves", known=plugged(installed_again(installed, features(3.0))))
+    installed_again(installed, features(3.0))
+    other = extractor("halves", known=chosen("halves"))
     assert other.sha256 != own.sha256
 
 
 def installed_again(installed, code):
     catalogue.cache_clear()
-    return installed("fourier2", code)
+    return installed("fourier", code)
 
 
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
-        (features(1.0, "../x"), "no name of the form"),
+        (features(1.0, "../x"), "not of the form"),
         (
             features(1.0).replace('"NAME": load', '"halves": 3').replace(": load}", ": 3}"),
-            "no name",
+            "not a function",
         ),
         (features(1.0).replace("hookimpl\n", "hookimpl\n") + "\nraise ValueError('late')", "late"),
     ],
@@ -228,8 +247,8 @@ def test_broken_features_break_their_plugin_alone(installed, code, reason):
 
 
 def test_a_feature_extractor_that_is_no_module_is_explained(installed):
-    from vaebench.evaluation.features.extractor import extractor, plugged
+    from vaebench.evaluation.features.extractor import chosen, extractor
 
-    found = installed("fourier", features(1.0).replace("Halves(torch.tensor(1.0))", "None"))
+    installed("fourier", features(1.0).replace("Halves(torch.tensor(1.0))", "None"))
     with pytest.raises(UserError, match=r"'halves' is no torch.nn.Module: None"):
-        extractor("halves", known=plugged(found))
+        extractor("halves", known=chosen("halves"))

@@ -3,9 +3,7 @@
 import json
 import sys
 from dataclasses import replace
-from importlib.metadata import EntryPoint
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
@@ -21,10 +19,8 @@ from vaebench.data.images import Request
 from vaebench.errors import UserError
 from vaebench.execution import plan
 from vaebench.execution.run_cell import run as run_cell
-from vaebench.registry import catalogue as catalogues
 from vaebench.registry import lookup
-from vaebench.registry.catalogue import GROUP, catalogue
-from vaebench.registry.lookup import backbone
+from vaebench.registry.catalogue import catalogue
 
 STRANGER = """
 import torch
@@ -204,18 +200,21 @@ def test_the_list_says_whose_they_are(installed):
     assert by_name["digits"] == by_name["mlp"] == f"vaebench {vaebench.__version__}"
 
 
-def test_two_plugins_with_one_name_are_both_named(installed):
-    installed("rival", STRANGER.replace('"noise"', '"digits"').replace('"shallow":', '"mlp":'))
-    with pytest.raises(UserError, match=r"data set 'digits'.*'rival' \(rival 1\.0\).*'vaebench'"):
-        planned(dataset=("digits",))
-    with pytest.raises(UserError, match=r"backbone 'mlp'.*'rival' \(rival 1\.0\).*'vaebench'"):
-        backbone("mlp")
-    assert lookup.source("mnist").backbone == "resnetv2"
+def test_a_strangers_data_set_of_a_built_in_name_answers_to_its_package(installed):
+    code = STRANGER.replace('"noise"', '"digits"').replace('"shallow":', '"mlp":')
+    found = installed("rival", code)
+    assert found.brought("datasets")["rival:digits"].package == "rival 1.0"
+    assert lookup.source("digits").split != lookup.source("rival:digits").split
+    assert lookup.parts("rival:digits:a/b") == ("rival:digits", "a/b")
+    assert lookup.parts("folder:rival") == ("folder", "rival")
+    cell = planned(dataset=("rival:digits",), backbone=("rival:mlp",))
+    assert cell.width == 12
+    assert cell.code.count(found.plugins["rival"].code) == 2
 
 
 def test_a_plugin_that_calls_itself_vaebench_takes_nothing_away(installed):
     found = installed("impostor", STRANGER, "vaebench")
-    assert "entry-point name" in found.broken["vaebench"]
+    assert "taken" in found.broken["vaebench"]
     assert "digits" in found.brought("datasets")
 
 
@@ -234,11 +233,11 @@ def test_an_unknown_name_gets_the_closest_one_and_a_broken_plugin_its_reason(ins
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
-        ('{"noise": Source(', '{"../x": Source(', "no name of the form"),
-        ('return {"shallow"', 'return {"deep": build, "shallow"', "with a Backbone"),
-        ('return {"shallow": ', 'return [build] or {"shallow": ', "no dict"),
-        ('return {"wide": Wide}', 'return {"wide": Wide(4)}', "a Likelihood class"),
-        ('takes = "real"', 'takes = "bits"', "takes one of binary, levels, real"),
+        ('{"noise": Source(', '{"../x": Source(', "not of the form"),
+        ('return {"shallow"', 'return {"deep": build, "shallow"', "not a Backbone"),
+        ('return {"shallow": ', 'return [build] or {"shallow": ', "not a dict"),
+        ('return {"wide": Wide}', 'return {"wide": Wide(4)}', "not a class of Likelihood"),
+        ('takes = "real"', 'takes = "bits"', "takes='bits', which is not one of binary, levels"),
         ('    return {"noise"', '    1 / 0\n    return {"noise"', "ZeroDivisionError"),
     ],
 )
@@ -298,22 +297,6 @@ def test_pixels_that_are_none_are_refused(installed, old, new, message):
     assert "\n" not in str(refused.value)
 
 
-def test_a_module_registered_by_hand_is_read_like_an_installed_one(monkeypatch):
-    module = ModuleType("by_hand")
-    exec(STRANGER, module.__dict__)
-    for name in ("vaebench_datasets", "vaebench_backbones"):
-        getattr(module, name).__module__ = "by_hand"
-    monkeypatch.setitem(sys.modules, "by_hand", module)
-    module.__file__ = __file__
-    point = EntryPoint("by-hand", "by_hand", GROUP)
-    monkeypatch.setattr(catalogues, "entry_points", lambda group: [point])
-    catalogue.cache_clear()
-    assert set(catalogue().plugins) == {"by-hand", "vaebench"}
-    images = lookup.load("noise", Request(Path("nowhere")))
-    assert images.shape == (1, 6, 9)
-    catalogue.cache_clear()
-
-
 def test_a_name_with_a_path_hands_the_path_to_the_reader(installed):
     seen = STRANGER.replace(
         "    noise = torch.Gen", "    assert request.root.name == 'here'\n    noise = torch.Gen"
@@ -327,7 +310,7 @@ def test_a_name_with_a_path_hands_the_path_to_the_reader(installed):
 @pytest.mark.slow
 def test_the_whole_command_runs_on_them(installed, tmp_path, monkeypatch):
     installed("strange", STRANGER)
-    monkeypatch.setenv("PYTHONPATH", str(Path(sys.modules["strange_module"].__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     import subprocess
 
     done = subprocess.run(

@@ -1,73 +1,44 @@
 """What is installed, as plain data and as tables for the terminal."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vaebench.errors import short
+
+if TYPE_CHECKING:
+    from vaebench.registry.catalogue import Catalogue
 
 
 def collect() -> dict[str, Any]:
     """Plugins with their variants, data sets, backbones and metrics."""
     from vaebench.evaluation.features.extractor import EXTRACTORS
     from vaebench.evaluation.metrics.select import METRICS
-    from vaebench.models.likelihoods import TAKES
-    from vaebench.registry.catalogue import BUILT_IN, catalogue
-    from vaebench.registry.options import keywords, options
+    from vaebench.registry.catalogue import BUILT_IN, catalogue, changes
 
     found = catalogue()
     own = found.plugins[BUILT_IN].package
-    sources, backbones = found.brought("datasets"), found.brought("backbones")
     return {
         "plugins": [
             {
                 "name": plugin.name,
                 "package": plugin.package,
                 "variants": [
-                    {
-                        "name": variant.name,
-                        "objective": getattr(variant.objective, "__name__", ""),
-                        "options": options(variant),
-                        "penalties": list(variant.penalties),
-                        "deviations": dict(variant.deviations),
-                        "reference": variant.reference,
-                    }
-                    for variant in plugin.variants
+                    {"name": name, **found.facts("variants", name)}
+                    for name, owner in found.brought("variants").items()
+                    if owner is plugin
                 ],
             }
             for plugin in found.plugins.values()
         ],
         "broken": [{"name": name, "reason": why} for name, why in found.broken.items()],
-        "datasets": [
-            {
-                "name": name,
-                "from": plugin.package,
-                "title": source.title,
-                "split": source.split,
-                "likelihood": source.likelihood,
-                "binarise": source.binarise,
-                "backbone": source.backbone,
-                "extractor": source.extractor,
-                "latent": source.latent,
-            }
-            for name, plugin in sources.items()
-            for source in (plugin.datasets[name],)
+        "notes": [
+            changes(plugin.name, plugin.package, plugin.changed)
+            for plugin in found.plugins.values()
+            if plugin.changed
         ],
-        "backbones": [
-            {"name": name, "from": plugin.package, "title": plugin.backbones[name].title}
-            for name, plugin in backbones.items()
-        ],
-        "likelihoods": [
-            {
-                "name": name,
-                "from": plugin.package,
-                "title": kind.title,
-                "takes": kind.takes,
-                "observes": "pixels, " + TAKES[kind.takes],
-                "options": keywords(kind, 1),
-            }
-            for name, plugin in found.brought("likelihoods").items()
-            for kind in (plugin.likelihoods[name],)
-        ],
+        "datasets": _brought(found, "datasets"),
+        "backbones": _brought(found, "backbones"),
+        "likelihoods": _brought(found, "likelihoods"),
         "features": [
             *({"name": name, "from": own} for name in EXTRACTORS),
             *({"name": n, "from": p.package} for n, p in found.brought("features").items()),
@@ -84,6 +55,13 @@ def collect() -> dict[str, Any]:
             for metric in METRICS
         ],
     }
+
+
+def _brought(found: "Catalogue", kind: str) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "from": plugin.package, **found.facts(kind, name)}
+        for name, plugin in found.brought(kind).items()
+    ]
 
 
 def show(found: dict[str, Any]) -> None:
@@ -105,6 +83,8 @@ def show(found: dict[str, Any]) -> None:
         if rows:
             screen.print(drawn)
             screen.print()
+    for note in found.get("notes", ()):
+        screen.print(Text(f"Note: {note}"))
     for one in found.get("broken", ()):
         screen.print(Text(f"broken: {one['name']} ({short(one['reason'])})", style="red"))
 

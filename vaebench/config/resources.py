@@ -1,5 +1,9 @@
 """Where a run is computed, and how it tells of its progress: no part of what is compared."""
 
+import atexit
+import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,3 +35,22 @@ class Place:
     checkpoint_every: float = 60.0
     devices: int = 1
     loggers: tuple[str, ...] = ()
+
+
+def cache_folder() -> Path:
+    """Where vaebench keeps what it can find out again: ``$VAEBENCH_CACHE``, or ``~/.cache``.
+
+    Where neither can be written to, this process and those that it starts share a temporary
+    folder.
+    """
+    if not os.environ.get("VAEBENCH_CACHE"):
+        try:
+            folder = Path.home() / ".cache" / "vaebench"
+            folder.mkdir(parents=True, exist_ok=True)
+            if os.access(folder, os.W_OK):
+                return folder
+        except (OSError, RuntimeError):
+            pass
+        os.environ["VAEBENCH_CACHE"] = tempfile.mkdtemp(prefix="vaebench-cache-")
+        atexit.register(shutil.rmtree, os.environ["VAEBENCH_CACHE"], ignore_errors=True)
+    return Path(os.environ["VAEBENCH_CACHE"])

@@ -1,6 +1,5 @@
 """From settings to cells: every choice resolved and checked before any training."""
 
-import re
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -17,7 +16,7 @@ from vaebench.evaluation.metrics.select import select
 from vaebench.models.backbones import Shape
 from vaebench.models.likelihoods import Takes
 from vaebench.registry.catalogue import Catalogue, catalogue
-from vaebench.registry.lookup import backbone, likelihood, load, source
+from vaebench.registry.lookup import backbone, likelihood, load, parts, source
 from vaebench.registry.validation import check_likelihood, check_networks
 
 #: The settings that cells are combined from, the last ones varying fastest.
@@ -114,7 +113,7 @@ def _code(found: Catalogue, spelled: str, dataset: str, built_by: str, observed_
     name = parse(spelled)[0]
     mine = "" if name in found.broken else found.owner(name).code
     others = [
-        found.bringer("datasets", re.split(r"[:\[]", dataset)[0]).code,
+        found.bringer("datasets", parts(dataset)[0]).code,
         found.bringer("backbones", built_by).code,
         found.bringer("likelihoods", parse(observed_as)[0]).code,
     ]

@@ -20,6 +20,7 @@ from vaebench.compute import devices
 from vaebench.compute.random import undisturbed
 from vaebench.compute.ranks import Ranks
 from vaebench.config.cell import Cell
+from vaebench.config.names import parse
 from vaebench.config.resources import Place, Progress
 from vaebench.errors import UserError
 from vaebench.evaluation import gallery
@@ -86,7 +87,7 @@ def _keeper(folder: Path, place: Place) -> Keeper:
 
 def _variant(resolved: Resolved) -> VariantRecord:
     variant = resolved.variant
-    owner = catalogue().owner(variant.name.partition("[")[0])
+    owner = catalogue().owner(parse(variant.name)[0])
     return {
         "name": variant.name,
         "plugin": owner.name,

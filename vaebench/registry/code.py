@@ -1,18 +1,59 @@
-"""Whether plugins are still what finished cells were trained with, without loading any of them."""
+"""Which plugins are installed, and their code, without running any of it. No torch."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from importlib.metadata import entry_points
+from contextlib import suppress
+from importlib.machinery import PathFinder
+from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from vaebench.hookspecs import GROUP
 
+#: The package whose plugins keep their names when a stranger's are called alike.
+OWN = "vaebench"
 
-def digest(file: str | None) -> str:
+
+def installed() -> dict[str, EntryPoint]:
+    """The entry points of plugins by the names that they answer to, sorted.
+
+    That is the entry point's own name, where no other package uses it or vaebench itself brings
+    it, and else ``package:name``.
+    """
+    points = sorted(entry_points(group=GROUP), key=lambda point: (point.name, package(point)))
+    found: dict[str, EntryPoint] = {}
+    for point in points:
+        rivals = {package(other) for other in points if other.name == point.name}
+        alone = len(rivals) == 1 or package(point) == OWN
+        found.setdefault(point.name if alone else f"{package(point)}:{point.name}", point)
+    return dict(sorted(found.items()))
+
+
+def package(point: EntryPoint) -> str:
+    """The name of the distribution that brings an entry point."""
+    return str(point.dist.name) if point.dist else "unknown"
+
+
+def digest(file: Path | str | None) -> str:
     """The code version of what is written in a file, empty without one."""
     return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:12] if file else ""
+
+
+def source(module: str) -> Path | None:
+    """The file of a module, None where none is found; nothing is imported for it."""
+    first, *rest = module.split(".")
+    with suppress(ImportError, ValueError, AttributeError, OSError):
+        # Of a name without a dot, which has no parents that would be imported.
+        spec = find_spec(first)
+        for depth in range(len(rest)):
+            if spec is None or spec.submodule_search_locations is None:
+                return None
+            folders = list(spec.submodule_search_locations)
+            spec = PathFinder.find_spec(".".join((first, *rest[: depth + 1])), folders)
+        if spec is not None and spec.origin and spec.has_location:
+            return Path(spec.origin)
+    return None
 
 
 def changed(records: Iterable[Mapping[str, Any]]) -> int:
@@ -22,13 +63,13 @@ def changed(records: Iterable[Mapping[str, Any]]) -> int:
     """
     trained = [record["variant"] for record in records if record["status"] == "done"]
     wanted = {str(variant.get("plugin")) for variant in trained}
-    installed = {
-        point.name: _installed(point.module)
-        for point in entry_points(group=GROUP)
-        if point.name in wanted and not point.attr
+    now = {
+        name: _now(point.module)
+        for name, point in installed().items()
+        if name in wanted and not point.attr
     }
     return sum(
-        _differ(str(variant.get("code", "")), installed.get(str(variant.get("plugin")), ""))
+        _differ(str(variant.get("code", "")), now.get(str(variant.get("plugin")), ""))
         for variant in trained
     )
 
@@ -49,10 +90,8 @@ def _differ(code: str, now: str) -> bool:
     return bool(mine and now) and mine != now
 
 
-def _installed(module: str) -> str:
+def _now(module: str) -> str:
     try:
-        spec = find_spec(module)
-        return digest(spec.origin if spec else None)
-    # Finding a module runs the packages around it: a stranger's code.
-    except Exception:
+        return digest(source(module))
+    except OSError:
         return ""

@@ -18,7 +18,21 @@ from vaebench.registry.options import chosen, keywords
 
 def backbone(name: str) -> Backbone:
     """The backbone of that name; UserError if there is none."""
-    return catalogue().bringer("backbones", name).backbones[name]
+    found: Backbone = catalogue().thing("backbones", name)
+    return found
+
+
+def parts(name: str) -> tuple[str, str]:
+    """A data set's name and the path behind it: of ``mnist[without=9]``, ``folder:PATH``, ….
+
+    The name may be one of a package, as in ``package:name:PATH``.
+    """
+    key, _, path = heldout.named(name)[0].partition(":")
+    inner, _, rest = path.partition(":")
+    plugins = catalogue().plugins.values()
+    if any(p.distribution == key and inner in p.facts.get("datasets", ()) for p in plugins):
+        return f"{key}:{inner}", rest
+    return key, path
 
 
 def likelihood(spelled: str, levels: int) -> Likelihood:
@@ -28,7 +42,7 @@ def likelihood(spelled: str, levels: int) -> Likelihood:
         UserError: It does not exist, or has no such option, or its constructor fails.
     """
     name, options = parse(spelled)
-    kind = catalogue().bringer("likelihoods", name).likelihoods[name]
+    kind = catalogue().thing("likelihoods", name)
     values = chosen(name, options, keywords(kind, 1))
     with explained(f"The likelihood {spelled!r}"):
         return kind(levels, **values)
@@ -36,10 +50,11 @@ def likelihood(spelled: str, levels: int) -> Likelihood:
 
 def source(name: str) -> Source:
     """The source of a data set: ``mnist``, ``mnist[without=9]``, ``folder:PATH`` and the like."""
-    key, _, path = heldout.named(name)[0].partition(":")
+    key, path = parts(name)
     if key == "folder" and not path:
         raise UserError("Say which folder: --dataset folder:PATH.")
-    return catalogue().bringer("datasets", key).datasets[key]
+    found: Source = catalogue().thing("datasets", key)
+    return found
 
 
 def load(name: str, request: Request) -> Images:
@@ -49,8 +64,7 @@ def load(name: str, request: Request) -> Images:
         UserError: It is missing, damaged, too small or not what it must be.
     """
     found = source(name)
-    path = name.partition(":")[2]
-    if path:
+    if path := parts(name)[1]:
         request = Request(Path(path), request.download, request.size)
     what = f"The data set {name!r}"
     with explained(what):

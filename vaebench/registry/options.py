@@ -10,6 +10,9 @@ from vaebench.config.names import spell
 from vaebench.errors import UserError, unknown
 from vaebench.models.variant import Variant
 
+#: Types of the defaults of options, and of their values: what can be written on a command line.
+PLAIN = (bool, int, float, str, type(None))
+
 
 def options(variant: Variant) -> dict[str, Any]:
     """The options of a variant with their defaults."""
@@ -25,9 +28,7 @@ def configure(variant: Variant, given: Mapping[str, str]) -> Variant:
     Raises:
         UserError: An option does not exist, or its value is not of the default's type.
     """
-    values = chosen(variant.name, given, options(variant))
-    if values.get("samples", 1) < 1:
-        raise UserError(f"{variant.name}[samples] must be 1 or more.")
+    values = of_variant(variant.name, given, options(variant))
     return replace(
         variant,
         name=spell(variant.name, values),
@@ -36,6 +37,18 @@ def configure(variant: Variant, given: Mapping[str, str]) -> Variant:
         objective=_configured(variant.objective, 1, values),
         penalties={key: _configured(term, 1, values) for key, term in variant.penalties.items()},
     )
+
+
+def of_variant(name: str, given: Mapping[str, str], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """What `chosen` returns for a variant, which draws at least one sample.
+
+    Raises:
+        UserError: An option does not exist, or its value cannot be had.
+    """
+    values = chosen(name, given, defaults)
+    if values.get("samples", 1) < 1:
+        raise UserError(f"{name}[samples] must be 1 or more.")
+    return values
 
 
 def chosen(name: str, given: Mapping[str, str], defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,9 +69,12 @@ def _configured(function: Any, skip: int, values: dict[str, Any]) -> Any:
 
 
 def keywords(function: Any, skip: int) -> dict[str, Any]:
-    """What a function takes by keyword, with the defaults; its first arguments are left out."""
+    """What a function takes by keyword, with the defaults; its first arguments are left out.
+
+    Parameters whose default is not plain data cannot be chosen and are left out too.
+    """
     parameters = list(inspect.signature(function).parameters.values())[skip:]
-    return {p.name: p.default for p in parameters if p.default is not p.empty}
+    return {p.name: p.default for p in parameters if type(p.default) in PLAIN}
 
 
 def _convert(what: str, text: str, default: Any) -> Any:

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from vaebench.config.resources import cache_folder
 from vaebench.evaluation.features.extractor import Extractor
 from vaebench.evaluation.functional.frechet import Moments, moments
 from vaebench.runs import files
@@ -33,11 +34,6 @@ class Real:
     moments: Moments
 
 
-def folder() -> Path:
-    """Where features are kept: ``$VAEBENCH_CACHE``, or ``~/.cache/vaebench``."""
-    return Path(os.environ.get("VAEBENCH_CACHE") or Path.home() / ".cache" / "vaebench")
-
-
 def real(extractor: Extractor, data: str, part: str, images: Callable[[], Tensor]) -> Real:
     """The features of a part of a data set, from the disk where they have been computed before.
 
@@ -50,7 +46,7 @@ def real(extractor: Extractor, data: str, part: str, images: Callable[[], Tensor
         images: Makes the images (N, C, H, W) in [0, 1] where they are needed.
     """
     identity = "/".join((str(VERSION), extractor.name, extractor.sha256, data, part))
-    path = folder() / "features" / f"{sha256(identity.encode()).hexdigest()}.safetensors"
+    path = cache_folder() / "features" / f"{sha256(identity.encode()).hexdigest()}.safetensors"
     found = _read(path, identity)
     if found is None:
         features = extractor(images())

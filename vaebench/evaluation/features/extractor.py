@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vaebench.compute.precision import full_precision
 from vaebench.errors import UserError, unknown
 from vaebench.evaluation.features import classifier, inception
-from vaebench.registry.catalogue import Catalogue
+from vaebench.registry.catalogue import catalogue
 
 
 @dataclass(frozen=True)
@@ -135,12 +135,15 @@ EXTRACTORS: Mapping[str, Loader] = {
 }
 
 
-def plugged(found: Catalogue) -> dict[str, Loader]:
-    """The loaders of the extractors that plugins add, by name."""
+def chosen(name: str) -> Mapping[str, Loader]:
+    """The loaders that a name is looked up in: the built-in ones, and one that a plugin brings."""
+    found = catalogue()
+    if name in EXTRACTORS or name not in found.brought("features"):
+        return EXTRACTORS
+    make = found.thing("features", name)
     return {
-        name: _stranger(name, plugin.code, make)
-        for plugin in found.plugins.values()
-        for name, make in plugin.features.items()
+        **EXTRACTORS,
+        name: _stranger(name.replace(":", "."), found.bringer("features", name).code, make),
     }
 
 

@@ -15,7 +15,7 @@ from vaebench.data.batches import EVALUATION_SEED, observed
 from vaebench.data.images import Images, Split
 from vaebench.data.observation import grey
 from vaebench.evaluation.features.cache import Real, real
-from vaebench.evaluation.features.extractor import EXTRACTORS, Extractor, extractor, plugged
+from vaebench.evaluation.features.extractor import Extractor, chosen, extractor
 from vaebench.evaluation.functional.posteriors import posterior_means
 from vaebench.models.distributions import closed_kl
 from vaebench.models.draw import Draw
@@ -23,7 +23,6 @@ from vaebench.models.metric import Metric
 from vaebench.models.objectives import elbo
 from vaebench.models.vae import VAE
 from vaebench.models.variant import Variant
-from vaebench.registry.catalogue import catalogue
 
 #: The most images on either side of a Fréchet distance.
 MOST_IMAGES = 10_000
@@ -191,7 +190,7 @@ class Subject:
             self.extractor_name,
             weights=self.weights,
             download=self.download,
-            known={**EXTRACTORS, **plugged(catalogue())},
+            known=chosen(self.extractor_name),
         )
 
     @cached_property

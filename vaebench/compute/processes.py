@@ -1,0 +1,72 @@
+"""Processes that end together with whoever wanted them, whatever runs in them. No torch."""
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+_PDEATHSIG, _SUBREAPER = 1, 36
+#: Seconds that killed processes are waited for.
+_PATIENCE = 2.0
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def end_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
+    """Have the kernel signal this process when its parent ends (Linux); end if it has already.
+
+    Args:
+        parent: The parent's id, asked for before this process was forked.
+        number: The signal.
+    """
+    _prctl(_PDEATHSIG, number)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of whatever this process's descendants leave behind (Linux)."""
+    _prctl(_SUBREAPER, 1)
+
+
+def children() -> list[int]:
+    """The ids of this process's children, those that have ended unseen included (Linux)."""
+    me = str(os.getpid())
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError, IndexError):
+            if path.read_bytes().rpartition(b")")[2].split()[1].decode() == me:
+                found.append(int(path.parent.name))
+    return found
+
+
+def end_children(group: int | None = None) -> None:
+    """Kill all children, and theirs as they are adopted; `group` is a group that is killed too."""
+    end = time.monotonic() + _PATIENCE
+    if group is not None:
+        with suppress(OSError):
+            os.killpg(group, signal.SIGKILL)
+    while (found := children()) and time.monotonic() < end:
+        for pid in found:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+
+
+def end_alike(status: int) -> None:
+    """End this process as a child ended whose status `os.waitpid` returned."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        with suppress(OSError, ValueError):
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
+        os.kill(os.getpid(), number)
+        time.sleep(_PATIENCE)
+    os._exit(os.waitstatus_to_exitcode(status) & 0xFF)

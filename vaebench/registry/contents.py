@@ -1,0 +1,270 @@
+"""What a plugin's hooks return: read once, checked, and described as plain data."""
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import pluggy
+
+from vaebench import hookspecs
+from vaebench.data.images import Source
+from vaebench.errors import UserError
+from vaebench.hookspecs import GROUP
+from vaebench.models.backbones import Backbone
+from vaebench.models.likelihoods import TAKES, Likelihood
+from vaebench.models.variant import Variant
+from vaebench.registry.code import digest
+from vaebench.registry.options import PLAIN, keywords, options
+
+#: Names become folder names and table cells; this is what they may hold.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+#: Names that stand for several things where they are asked for.
+RESERVED = ("all", "default", "none")
+#: What a thing is, as plain data: what `vaebench list` tells and a run is planned with.
+Facts = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of thing that plugins bring by name.
+
+    Attributes:
+        noun: What it is called in a sentence.
+        hook: The hook that returns things of this kind by name.
+        check: Returns the thing; raises UserError, which goes on from the thing's name, for
+            what is not of this kind.
+        facts: Describes it.
+    """
+
+    noun: str
+    hook: str
+    check: Callable[[Any], Any]
+    facts: Callable[[Any], Facts]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a loaded plugin brings.
+
+    Attributes:
+        code: A digest of the file that it is written in: its code version.
+        things: Variants, data sets and the like, by kind and name.
+    """
+
+    code: str
+    things: Mapping[str, Mapping[str, Any]]
+
+    def facts(self) -> dict[str, dict[str, Facts]]:
+        """What everything is, by kind and name."""
+        return {
+            kind: {name: KINDS[kind].facts(thing) for name, thing in things.items()}
+            for kind, things in self.things.items()
+        }
+
+
+def read(name: str, module: Any) -> Contents:
+    """What a module adds through the hooks.
+
+    Raises:
+        UserError: A hook returns something else than it must.
+    """
+    made_for = getattr(module, "vaebench_interface", hookspecs.INTERFACE)
+    if made_for != hookspecs.INTERFACE:
+        raise UserError(
+            f"it is made for version {made_for} of the plugin interface, and this vaebench has "
+            f"version {hookspecs.INTERFACE}; install versions that match"
+        )
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(hookspecs)
+    manager.register(module, name)
+    manager.check_pending()
+    things = {key: _checked(getattr(manager.hook, kind.hook), kind) for key, kind in KINDS.items()}
+    if not any(things.values()):
+        raise UserError("it adds nothing; mark vaebench_variants, or another hook, with @hookimpl")
+    home = sys.modules[getattr(module, "__module__", None) or module.__name__]
+    return Contents(digest(home.__file__), things)
+
+
+def _checked(hook: Any, kind: Kind) -> dict[str, Any]:
+    """What a hook returns, by name."""
+    found: dict[str, Any] = {}
+    for answer in hook():
+        for name, thing in _named(hook.name, answer):
+            if not (type(name) is str and NAME.fullmatch(name)):
+                raise UserError(
+                    f"{hook.name} returns the name {_shown(name)}, which is not of the form "
+                    f"{NAME.pattern}"
+                )
+            if name in RESERVED:
+                raise UserError(
+                    f"{hook.name} returns the name {name!r}, which stands for others where it is "
+                    "asked for; choose another"
+                )
+            if name in found:
+                raise UserError(f"{hook.name} returns two of the name {name!r}; rename one of them")
+            try:
+                found[name] = kind.check(thing)
+            except UserError as error:
+                raise UserError(f"the {kind.noun} {name!r} {error}") from None
+    return found
+
+
+def _named(hook: str, answer: Any) -> list[tuple[Any, Any]]:
+    """Names and things of what a hook returns: variants know theirs, all else comes as a dict."""
+    if isinstance(answer, Mapping) and hook != "vaebench_variants":
+        return list(answer.items())
+    if hook != "vaebench_variants":
+        raise UserError(f"{hook} returns {_shown(answer)}, which is not a dict of names")
+    try:
+        variants = list(answer)
+    except TypeError:
+        raise UserError(
+            f"{hook} returns {_shown(answer)}, which is not a list of Variant"
+        ) from None
+    for variant in variants:
+        if not isinstance(variant, Variant):
+            raise UserError(f"{hook} returns {_shown(variant)}, which is not a Variant")
+    return [(variant.name, variant) for variant in variants]
+
+
+def _shown(value: Any) -> str:
+    """A stranger's value in a sentence."""
+    return f"{value!r:.60}"
+
+
+def _is(wanted: str, fits: Callable[[Any], bool]) -> Callable[[Any], Any]:
+    def check(thing: Any) -> Any:
+        if not fits(thing):
+            raise UserError(f"is {_shown(thing)}, not {wanted}")
+        return thing
+
+    return check
+
+
+def _need(thing: Any, **wanted: tuple[str, Callable[[Any], bool]]) -> None:
+    """Raise UserError for the first field that is not what it must be."""
+    for name, (what, fits) in wanted.items():
+        if not fits(value := getattr(thing, name)):
+            raise UserError(f"has {name}={_shown(value)}, which is not {what}")
+
+
+_TEXT = ("a text", lambda value: type(value) is str)
+_FUNCTION = ("a function or class", callable)
+_SWITCH = ("True or False", lambda value: type(value) is bool)
+_COUNT = ("a whole number from 1 on", lambda value: type(value) is int and value >= 1)
+
+
+def _mapping(of: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: (
+        isinstance(value, Mapping)
+        and all(type(key) is str and of(item) for key, item in value.items())
+    )
+
+
+def _variant(thing: Variant) -> Variant:
+    _need(
+        thing,
+        posterior=_FUNCTION,
+        objective=_FUNCTION,
+        samples=_COUNT,
+        penalties=("a dict of functions by name", _mapping(callable)),
+        deviations=("a dict of reasons by law", _mapping(lambda value: type(value) is str)),
+        reference=_TEXT,
+    )
+    _takes("posterior", thing.posterior, "features", "context")
+    _takes("objective", thing.objective, "draw")
+    for name, penalty in thing.penalties.items():
+        _takes(f"penalty {name!r}", penalty, "draw")
+    # Of a subclass, what every other part of vaebench knows.
+    return Variant(**{field.name: getattr(thing, field.name) for field in fields(Variant)})
+
+
+def _takes(what: str, function: Any, *arguments: str) -> None:
+    """Raise UserError unless a function can be called with these arguments alone."""
+    try:
+        inspect.signature(function).bind(*arguments)
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"has a {what} that cannot be called with ({', '.join(arguments)}): {error}; give "
+            "every option a default"
+        ) from None
+
+
+def _source(thing: Any) -> Source:
+    _is("a Source", lambda value: isinstance(value, Source))(thing)
+    _need(
+        thing,
+        read=_FUNCTION,
+        latent=_COUNT,
+        inverted=_SWITCH,
+        shuffled=_SWITCH,
+        **dict.fromkeys(
+            ("title", "split", "likelihood", "binarise", "backbone", "extractor"), _TEXT
+        ),
+    )
+    found: Source = thing
+    return found
+
+
+def _backbone(thing: Any) -> Backbone:
+    _is("a Backbone", lambda value: isinstance(value, Backbone))(thing)
+    _need(thing, title=_TEXT, build=_FUNCTION, width=_FUNCTION, check=_FUNCTION)
+    found: Backbone = thing
+    return found
+
+
+def _likelihood(thing: Any) -> type[Likelihood]:
+    _is(
+        "a class of Likelihood",
+        lambda value: isinstance(value, type) and issubclass(value, Likelihood),
+    )(thing)
+    _need(
+        thing,
+        title=_TEXT,
+        takes=(f"one of {', '.join(TAKES)}", TAKES.__contains__),
+    )
+    _takes("constructor", thing, "levels")
+    found: type[Likelihood] = thing
+    return found
+
+
+def _of_likelihood(kind: type[Likelihood]) -> Facts:
+    return {
+        "title": kind.title,
+        "takes": kind.takes,
+        "observes": "pixels, " + TAKES[kind.takes],
+        "options": keywords(kind, 1),
+    }
+
+
+def _plain_fields(thing: Any) -> Facts:
+    """The fields of a dataclass that are plain data."""
+    values = {field.name: getattr(thing, field.name) for field in fields(thing)}
+    return {name: value for name, value in values.items() if type(value) in PLAIN}
+
+
+def _of_variant(variant: Variant) -> Facts:
+    return {
+        "objective": str(getattr(variant.objective, "__name__", "")),
+        "options": options(variant),
+        "penalties": list(variant.penalties),
+        "deviations": dict(variant.deviations),
+        "reference": variant.reference,
+    }
+
+
+KINDS = {
+    "variants": Kind("variant", "vaebench_variants", _variant, _of_variant),
+    "datasets": Kind("data set", "vaebench_datasets", _source, _plain_fields),
+    "backbones": Kind("backbone", "vaebench_backbones", _backbone, _plain_fields),
+    "likelihoods": Kind("likelihood", "vaebench_likelihoods", _likelihood, _of_likelihood),
+    "features": Kind(
+        "feature extractor",
+        "vaebench_features",
+        _is("a function that loads the network", callable),
+        lambda thing: {},
+    ),
+}
