@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from tests.cells import cell
 from vaebench.errors import UserError
 from vaebench.runs import files, records
 
@@ -146,9 +147,7 @@ def test_files_outside_the_run_are_not_there(tmp_path):
 
 
 def test_files_beside_a_result_are_held_to_it(tmp_path):
-    from tests.cells import cell as make
-
-    one = make()
+    one = cell()
     folder = tmp_path / "cells" / one.id
     files.write_text(folder / "history.csv", "epoch,lr\n1,0.1\n")
     files.write_bytes(folder / "model.safetensors", b"weights")
@@ -186,3 +185,25 @@ def test_cells_that_the_last_command_did_not_ask_for(tmp_path):
     for nonsense in ("[]", "{", '{"cells": 3}'):
         (tmp_path / "plan.json").write_text(nonsense)
         assert len(records.cells(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("name", ["result.json", "history.csv"])
+def test_a_pipe_in_a_cell_hangs_nobody(tmp_path, name):
+    one = cell()
+    folder = tmp_path / "cells" / one.id
+    files.write_text(folder / "history.csv", "epoch,lr\n1,0.1\n")
+    files.write_result(folder, files.failure(one, None) | {"status": "done"})
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    assert files.flaw(folder) is not None
+    assert records.cells(tmp_path)[0]["cell"] == one.id
+    os.mkfifo(tmp_path / "plan.json")
+    assert len(records.completed(tmp_path)) == 1
+    os.mkfifo(folder / "log.txt")
+    assert files.last_lines(folder / "log.txt") == "" and files.tail(tmp_path, one.id) == ""
+
+
+def test_more_settings_than_any_run_has_are_refused(tmp_path):
+    many = {f"x{i}": i for i in range(1001)}
+    found = record(tmp_path, config=many)
+    assert found["status"] == "failed" and "1001 entries, more than 1000" in found["reason"]

@@ -81,3 +81,11 @@ def test_a_folder_that_a_write_was_killed_in_is_nobodys(tmp_path):
     claim(tmp_path, Settings())
     with pytest.raises(UserError, match="another experiment"):
         claim(tmp_path, Settings(epochs=(7,)))
+
+
+def test_a_pipe_for_a_configuration_hangs_nobody(tmp_path):
+    os.mkfifo(tmp_path / "config.yaml")
+    os.mkfifo(tmp_path / "running.json")
+    with held(tmp_path), pytest.raises(UserError, match="another experiment"):
+        claim(tmp_path, Settings())
+    assert running(tmp_path) == set()

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -75,11 +76,13 @@ def read_json(path: Path | str) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        UserError: The file is missing, too large, truncated or no JSON object.
+        UserError: The file is missing, not regular, too large, truncated or not a JSON object.
     """
     path = Path(path)
     try:
-        if path.stat().st_size > LARGEST:
+        if not stat.S_ISREG((about := path.stat()).st_mode):
+            raise UserError(f"{path} is not a regular file; remove it and run the cell again.")
+        if about.st_size > LARGEST:
             raise UserError(f"{path} is larger than {LARGEST >> 20} MiB; remove it and run again.")
         value = json.loads(path.read_text("utf-8"))
     except OSError as error:
@@ -176,6 +179,8 @@ def _sha256(path: Path) -> str:
 def last_lines(log: Path, count: int = 3) -> str:
     """The last lines of a log in one line, each shortened; empty where there are none."""
     try:
+        if not log.is_file():
+            return ""
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - 4096))
             text = file.read().decode("utf-8", "replace")

@@ -57,8 +57,15 @@ def frame(run: Path | str, records: Sequence[Record]) -> pd.DataFrame:
     cells[["elbo_target", "seconds_to_elbo"]] = _timed(run, cells).to_numpy()
     numeric = [c for c in columns if c not in ("cell", *settings, "status", "reason", "data_hash")]
     cells[numeric] = cells[numeric].astype(float)
-    cells.attrs = {"run": str(run), "settings": list(settings), "metrics": _Shared(metrics)}
+    cells.attrs = {"run": str(run), "settings": _Names(settings), "metrics": _Shared(metrics)}
     return cells
+
+
+class _Names(tuple[str, ...]):
+    """Names among a frame's attributes that pandas does not copy with every slice."""
+
+    def __deepcopy__(self, memo: Any) -> "_Names":
+        return self
 
 
 class _Shared(dict[str, Any]):
@@ -183,7 +190,7 @@ def groups(cells: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]
         keys = [*keys, "data_hash"]
     for indices in found.values():
         part = cells.loc[indices]
-        yield {key: part.iloc[0][key] for key in keys}, part
+        yield dict(zip(keys, part.iloc[0][keys], strict=True)), part
 
 
 def varying(cells: pd.DataFrame) -> list[str]:

@@ -66,7 +66,8 @@ def claimed(folder: Path, settings: Settings) -> bool:
     if config.exists():
         found: dict[str, Any] = {}
         try:
-            found = to_dict(from_dict(read(config)[0], str(config)))
+            given = read(config)[0] if config.is_file() else {}
+            found = to_dict(from_dict(given, str(config))) if given else {}
         except UserError:
             pass
         if found != wanted:

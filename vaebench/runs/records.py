@@ -29,6 +29,8 @@ from vaebench.runs.schema import (
 
 #: Of a planned cell, what is no setting of a finished one.
 _ASIDE = ("data", "code")
+#: Entries of a section, such as settings or metrics.
+_MOST = 1000
 _WAITING = "no result yet: the same command goes on from here"
 
 
@@ -169,6 +171,8 @@ def _section(found: dict[str, Any], name: str) -> dict[str, Any]:
     section = found.get(name) or {}
     if not isinstance(section, dict):
         raise ValueError(f"{name} is not an object")
+    if len(section) > _MOST:
+        raise ValueError(f"{name} has {len(section)} entries, more than {_MOST}")
     return section
 
 

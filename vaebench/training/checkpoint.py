@@ -97,7 +97,7 @@ class Safe(CheckpointIO):
     def holds(self, path: Path) -> bool:
         """Whether training can go on from the file."""
         try:
-            return bool(self.load_checkpoint(path))
+            return path.is_file() and bool(self.load_checkpoint(path))
         except (OSError, ValueError):
             return False
 
