@@ -128,12 +128,18 @@ class _LocationScale(Likelihood):
                 torch.tensor(math.log(start)), requires_grad=not self._fixed
             )
 
+    @property
+    def scale(self) -> Tensor:
+        """The one scale of all pixels, where there is one."""
+        return self._shared().exp()
+
+    def _shared(self) -> Tensor:
+        return self.log_scale if self._fixed else self.log_scale.clamp(_LEAST, _MOST)
+
     def _location_scale(self, output: Tensor) -> tuple[Tensor, Tensor]:
         """Locations (..., C, H, W), and logarithms of scales, as many or one."""
-        if self._fixed:
-            return output, self.log_scale
         if self.outputs == 1:
-            return output, self.log_scale.clamp(_LEAST, _MOST)
+            return output, self._shared()
         location, raw = self.split(output)
         return location, (raw + math.log(_START)).clamp(_LEAST, _MOST)
 
