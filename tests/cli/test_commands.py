@@ -205,7 +205,7 @@ def test_a_dry_run_says_what_must_fail(vaebench):
         (("run", "--latent", "two"), "it takes whole numbers: 0,1,2 or 0..4"),
         (("run", "--config", "missing.yaml"), "cannot be read"),
         (("run", "--device", "cuda:99"), "--device cuda:99"),
-        (("run", "--fid-weights", "missing.pth"), "is no file"),
+        (("run", "--fid-weights", "missing.pth"), "is not a file"),
         (("run", "--device", "gpu"), "No device 'gpu'; take auto"),
         (("run", "--image-size", "32"), "leave out --image-size"),
         (("run", "--lr", "nan"), "--lr cannot be nan; it takes finite numbers"),

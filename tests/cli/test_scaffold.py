@@ -44,7 +44,7 @@ def test_an_existing_folder_is_left_alone(package):
 
 @pytest.mark.parametrize("name", ["", "Student", "../x", "a_b", "1a", "a--b", "a" * 50])
 def test_a_name_that_makes_no_package_is_refused(name, tmp_path):
-    with pytest.raises(UserError, match="is no name"):
+    with pytest.raises(UserError, match="is not a name"):
         write(name, tmp_path)
 
 

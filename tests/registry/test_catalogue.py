@@ -250,5 +250,5 @@ def test_a_feature_extractor_that_is_no_module_is_explained(installed):
     from vaebench.evaluation.features.extractor import chosen, extractor
 
     installed("fourier", features(1.0).replace("Halves(torch.tensor(1.0))", "None"))
-    with pytest.raises(UserError, match=r"'halves' is no torch.nn.Module: None"):
+    with pytest.raises(UserError, match=r"'halves' is not a torch.nn.Module: None"):
         extractor("halves", known=chosen("halves"))

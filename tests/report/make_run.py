@@ -22,7 +22,7 @@ TRUTH = {
 }
 DEVIATIONS = {
     "gamix": {"bound": "its KL is that of the moments of a batch, not that of each image"},
-    "autoencoder": {"likelihood": "prior and decoder are no model of the data"},
+    "autoencoder": {"likelihood": "prior and decoder are not a model of the data"},
 }
 INFO = {
     "elbo": ("ELBO", "nats/image", "higher", "Evidence lower bound on held-out images."),
@@ -105,7 +105,7 @@ def result(name: str, seed: int, **config: object) -> dict:
         metrics[column] = metric(column, float(some.mean()), float(some.std() / len(some) ** 0.5))
         metrics[column]["n"] = len(some)
     if log_px is None:
-        reason = "prior and decoder are no model of the data, so there is no likelihood"
+        reason = "prior and decoder are not a model of the data, so there is no likelihood"
         metrics = {n: metric(n, None, None, reason) for n in ("elbo", "log_likelihood_ais", "kl")}
         metrics["fid_digits"] = metric("fid_digits", None, None, "no prior to draw samples from")
     else:

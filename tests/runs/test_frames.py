@@ -141,7 +141,7 @@ def test_the_best_is_bold_and_ties_are_marked(three):
     assert re.fullmatch(r"\*\*-2\d\.\d\d ± 0\.\d\d\*\*", cells[2])
     assert "◇" not in text
     assert re.search(r"^\d+\. vmf: 1 of 3 seeds failed: the training loss", text, re.MULTILINE)
-    assert "n/a: prior and decoder are no model of the data" in text
+    assert "n/a: prior and decoder are not a model of the data" in text
     assert "gamix is known to break the law “bound”" in text
 
 

@@ -88,7 +88,7 @@ def test_names_in_a_plan_cannot_leave_the_folder(tmp_path, name):
     plan = json.loads((tmp_path / "a" / "plan.json").read_text())
     plan["cells"][name] = next(iter(plan["cells"].values()))
     files.write_json(tmp_path / "a" / "plan.json", plan)
-    with pytest.raises(UserError, match="is no cell"):
+    with pytest.raises(UserError, match="is not a cell"):
         merge([tmp_path / "a"], tmp_path / "c")
     shown = json.dumps(status.summary(tmp_path / "a"))
     assert "\\u001b" not in shown

@@ -102,7 +102,7 @@ def trained(cell: str, run: Path | None) -> "Codec":
 def existing(path: Path) -> None:
     """Raise UserError unless the file is there."""
     if not path.exists():
-        raise UserError(f"There is no file {path}; mend its name.")
+        raise UserError(f"There is no file {path}; fix its name.")
     if path.is_dir():
         raise UserError(f"{path} is a folder; name a file.")
 

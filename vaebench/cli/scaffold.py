@@ -23,7 +23,7 @@ def write(name: str, parent: Path) -> Path:
     """
     if not _NAME.fullmatch(name) or len(name) > 40:
         raise UserError(
-            f"{name!r} is no name for a variant; take lower-case letters and digits, - between."
+            f"{name!r} is not a name for a variant; take lower-case letters and digits, - between."
         )
     if _taken(name):
         raise UserError(

@@ -67,7 +67,7 @@ def _scalar(convert: Callable[[str], Any]) -> Callable[[yaml.SafeLoader, Any], A
         try:
             return convert(text)
         except (ValueError, KeyError):
-            problem = f"{text[:80]!r} is no {node.tag.removeprefix(_TAG)}"
+            problem = f"{text[:80]!r} is not a {node.tag.removeprefix(_TAG)}"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from None
 
     return construct
@@ -93,7 +93,7 @@ def read(path: Path, what: str = "--config") -> tuple[dict[str, Any], dict[str, 
         what: What an error calls it.
 
     Raises:
-        UserError: The file cannot be read or is no mapping, or has a key twice; the error names
+        UserError: The file cannot be read or is not a mapping, or has a key twice; the error names
             the line.
     """
     try:
@@ -116,10 +116,10 @@ def read(path: Path, what: str = "--config") -> tuple[dict[str, Any], dict[str, 
         raise UserError(f"{path}, line {_line(error)}: {error.problem}.") from error
     except yaml.MarkedYAMLError as error:
         line = f", line {_line(error)}" if error.problem_mark else ""
-        raise UserError(f"{what} {path}{line} is no YAML: {error.problem}.") from error
+        raise UserError(f"{what} {path}{line} is not YAML: {error.problem}.") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         problem = " ".join(str(error).split())
-        raise UserError(f"{what} {path} is no YAML: {problem}.") from error
+        raise UserError(f"{what} {path} is not YAML: {problem}.") from error
     return found, lines
 
 

@@ -85,7 +85,7 @@ def read(path: Path, size: tuple[int, int], channels: int | None = None) -> Pict
         channels: 1 for grey, 3 for colour, None for what the picture is.
 
     Raises:
-        UserError: It is no regular file, or no picture that can be read.
+        UserError: It is not a regular file, or no picture that can be read.
     """
     from PIL import Image
 

@@ -115,7 +115,7 @@ def run(settings: Settings, where: Where) -> int:
     except OSError as error:
         raise UserError(
             f"{error.filename or folder} cannot be written ({error.strerror}); finished cells are "
-            "kept: mend it and run the same command again."
+            "kept: fix that and run the same command again."
         ) from error
 
 

@@ -80,7 +80,7 @@ class Codec:
         """A picture file as (C, H, W) in [0, 1] with the model's channels and size.
 
         Raises:
-            UserError: It is no picture.
+            UserError: It is not a picture.
         """
         channels, height, width = self.shape
         try:

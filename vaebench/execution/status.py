@@ -27,7 +27,7 @@ def summary(folder: Path) -> dict[str, list[dict[str, Any]]]:
     """The cells of a run by their state: ``id``, and what is known of each.
 
     Raises:
-        UserError: The folder is no run.
+        UserError: The folder is not a run.
     """
     return _states(folder, _records(folder))
 
@@ -61,7 +61,7 @@ def show(folder: Path, as_json: bool) -> None:
     """Print the state of a run.
 
     Raises:
-        UserError: The folder is no run.
+        UserError: The folder is not a run.
     """
     if as_json:
         print(json.dumps(summary(folder), indent=1))

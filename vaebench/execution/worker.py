@@ -32,7 +32,7 @@ def plan(settings: Settings, place: Place) -> Plan:
     from vaebench.registry.catalogue import catalogue
 
     if place.fid_weights is not None and not place.fid_weights.is_file():
-        raise UserError(f"--fid-weights {place.fid_weights} is no file.")
+        raise UserError(f"--fid-weights {place.fid_weights} is not a file.")
     device = devices.find(place.device)
     if place.devices > (there := devices.count(device)):
         raise UserError(

@@ -11,10 +11,10 @@ from vaebench.models.posterior import Posterior
 
 #: What a law in `Variant.deviations` takes from the evaluation when it is broken.
 LAWS = {
-    "bound": "the training value is no bound on log p(x) and is not called ELBO",
+    "bound": "the training value is not a bound on log p(x) and is not called ELBO",
     "support": "q leaves the support of the prior: no ELBO",
     "density": "q has no density: no ELBO, no importance weights",
-    "likelihood": "prior and decoder are no model of the data: no likelihood, no samples",
+    "likelihood": "prior and decoder are not a model of the data: no likelihood, no samples",
 }
 
 

@@ -54,12 +54,12 @@ def check_networks(
                 kind = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
                 raise UserError(
                     f"The {part} of the backbone {name!r} maps {tuple(inputs.shape)} to {kind} "
-                    f"instead of {outputs}; mend its `build`."
+                    f"instead of {outputs}; fix its `build`."
                 )
             if not found.is_floating_point() or not found.isfinite().all():
                 raise UserError(
                     f"The {part} of the backbone {name!r} returns {found.dtype} that is not finite "
-                    "everywhere; mend its `build`."
+                    "everywhere; fix its `build`."
                 )
 
 

@@ -159,7 +159,7 @@ def load(name: str) -> Recipe:
         return _recipe(path, given)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         problem = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise UserError(f"{path} is no recipe: {problem}; see those in {folder()}.") from error
+        raise UserError(f"{path} is not a recipe: {problem}; see those in {folder()}.") from error
 
 
 def _recipe(path: Path, given: dict[str, Any]) -> Recipe:

@@ -19,7 +19,7 @@ from vaebench.statistics.intervals import UNIT, interval
 
 #: Settings that every table shows, whether they vary or not.
 SHOWN = ("plugin", "dataset", "backbone", "critic", "latent")
-#: Settings that are no part of what is compared: where and how a cell ran, not what.
+#: Settings that are not part of what is compared: where and how a cell ran, not what.
 _ASIDE = ("seed", "device", "code", "data")
 _LINES = 200_000
 #: What training cost.

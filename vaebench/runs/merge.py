@@ -73,7 +73,7 @@ def _choose(run: Path, name: str, chosen: dict[str, tuple[Path, dict[str, Any]]]
     """Take the cell from this run if it is the first that has it, or the first to have it done."""
     folder = run / "cells" / name
     if name != Path(name).name or name in (".", "..") or not name.isprintable():
-        raise UserError(f"{run}/plan.json names a cell {name!r:.80}, which is no cell.")
+        raise UserError(f"{run}/plan.json names a cell {name!r:.80}, which is not a cell.")
     if not os.path.lexists(folder / "result.json"):
         return
     inside = files.file(run, f"cells/{name}/result.json") is not None

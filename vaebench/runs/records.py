@@ -27,7 +27,7 @@ from vaebench.runs.schema import (
     number,
 )
 
-#: Of a planned cell, what is no setting of a finished one.
+#: Of a planned cell, what is not a setting of a finished one.
 _ASIDE = ("data", "code")
 #: Entries of a section, such as settings or metrics.
 _MOST = 1000
@@ -63,7 +63,7 @@ def cells(run: Path | str, *, planned: bool = True) -> list[Record]:
             before its code was changed.
 
     Raises:
-        UserError: The folder is no run.
+        UserError: The folder is not a run.
     """
     names = [name for name in _folders(run) if name == files.printable(name)]
     asked = _planned(run) if planned else None
@@ -71,7 +71,7 @@ def cells(run: Path | str, *, planned: bool = True) -> list[Record]:
 
 
 def left_out(run: Path | str) -> int:
-    """How many cells in the folder are no part of the run any more."""
+    """How many cells in the folder are not part of the run any more."""
     asked = _planned(run)
     return 0 if asked is None else sum(name not in asked for name in _folders(run))
 
@@ -115,7 +115,7 @@ def one(run: Path, cell: str) -> Record:
     if not os.path.lexists(path):
         return blank(cell, "unfinished", _WAITING)
     if files.file(run, f"cells/{cell}/result.json") is None:
-        return blank(cell, "failed", "result.json is no readable file inside the run")
+        return blank(cell, "failed", "result.json is not a readable file inside the run")
     try:
         found = files.read_json(path)
         if "checksum" in found and found["checksum"] != files.checksum(found):

@@ -150,7 +150,7 @@ def known(kind: type[T], found: Mapping[str, Any]) -> T:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether plain data has a type: a float is a number that can be squared, a bool is no int."""
+    """Whether plain data has a type: a float can be squared, and a bool is not an int."""
     inner = get_args(hint)
     origin = get_origin(hint)
     if hint is Any:

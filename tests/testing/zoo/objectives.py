@@ -1,4 +1,4 @@
-"""Objectives that are no bound, or not the one they seem."""
+"""Objectives that are not bounds, or not the one they seem."""
 
 import math
 

@@ -152,7 +152,7 @@ def _stranger(name: str, code: str, make: Callable[[Path | None, bool], nn.Modul
         network = make(weights, download)
         if not isinstance(network, nn.Module):
             raise UserError(
-                f"The feature extractor {name!r} is no torch.nn.Module: {network!r:.80}."
+                f"The feature extractor {name!r} is not a torch.nn.Module: {network!r:.80}."
             )
         network = network.eval().requires_grad_(False)
         identity = sha256(code.encode())

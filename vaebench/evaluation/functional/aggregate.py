@@ -80,7 +80,7 @@ def marginal_kl_per_dimension(
         draws: The largest number of z.
 
     Returns:
-        None where q or p is no product of univariate distributions.
+        None where q or p is not a product of univariate distributions.
 
     References:
         Chen et al. 2018, Isolating Sources of Disentanglement, arXiv 1802.04942, eq. 2.
@@ -106,7 +106,7 @@ def moment_kl(q: Distribution, p: Distribution, samples: int = 16) -> float | No
         samples: Draws for each image where the moments are not known.
 
     Returns:
-        None where the prior is no diagonal Gaussian.
+        None where the prior is not a diagonal Gaussian.
     """
     if not (isinstance(p, Independent) and isinstance(p.base_dist, Normal)):
         return None

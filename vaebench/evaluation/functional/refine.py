@@ -59,7 +59,7 @@ def refine(
         rate: Adam's first learning rate.
 
     Returns:
-        None where q is no product of one location-scale family.
+        None where q is not a product of one location-scale family.
 
     References:
         Cremer et al. 2018, Inference Suboptimality in Variational Autoencoders,

@@ -115,7 +115,9 @@ def collapse(subject: Subject) -> Measurement:
     """The share of dimensions whose KL is next to nothing for next to all images."""
     factors = kl_per_dimension(subject.q, subject.p)
     if factors is None:
-        raise Unavailable("q(z|x) or p(z) is no product over dimensions with a KL in closed form")
+        raise Unavailable(
+            "q(z|x) or p(z) is not a product over dimensions with a KL in closed form"
+        )
     curve = [10 ** (exponent / 4) for exponent in range(-12, 1)]
     return Measurement(
         collapsed(factors),
@@ -204,7 +206,7 @@ def marginal_kl_moment(subject: Subject) -> Measurement:
     with seeded(subject.seed, "aggregate"):
         value = aggregate.moment_kl(_posteriors(subject), subject.p)
     if value is None:
-        raise Unavailable("the prior is no diagonal Gaussian")
+        raise Unavailable("the prior is not a diagonal Gaussian")
     if not math.isfinite(value):
         raise Unavailable("q(z) has a covariance without full rank")
     return Measurement(value, _count(subject))
@@ -239,7 +241,7 @@ def concentration(subject: Subject) -> Measurement:
     """The mean concentration of posteriors on a sphere."""
     found: Any = getattr(subject.q, "concentration", None)
     if not isinstance(found, Tensor):
-        raise Unavailable("q(z|x) is no distribution on a sphere with a concentration")
+        raise Unavailable("q(z|x) is not a distribution on a sphere with a concentration")
     detail: dict[str, Any] = quantiles(found)
     try:
         detail["resultant_length"] = subject.q.mean.norm(dim=-1).mean().item()

@@ -32,7 +32,7 @@ _CONTEXT.set_forkserver_preload(["vaebench.execution.engines.preload"])
 
 
 class WorkerError(Exception):
-    """A function failed in a worker in a way that is no UserError; the text is its traceback."""
+    """A function failed in a worker in a way that is not a UserError; the text is its traceback."""
 
 
 def call(function: Callable[..., Any], *arguments: Any) -> Any:

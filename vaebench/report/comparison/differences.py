@@ -151,7 +151,7 @@ def _column(metric: str, known: Iterable[str]) -> str:
     if len(found) == 1:
         return found[0]
     hint = meant(found or nearest(metric, known)) or "Leave out --metric to see them all."
-    raise UserError(f"{metric!r} is no metric that both sides have. {hint}")
+    raise UserError(f"{metric!r} is not a metric that both sides have. {hint}")
 
 
 def sides(run: Path) -> list[Side]:

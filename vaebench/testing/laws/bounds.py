@@ -48,7 +48,7 @@ def kl_weight(variant: Variant, report: Report) -> None:
     """Where log p(x|z) makes up for half of the KL, half of its weight leaves half of the value.
 
     With log p(x|z) = β (log q(z|x) - log p(z)) and a KL weight of β, an ELBO is 0 in expectation
-    and so is every K-sample bound; what is no bound, or a loose one, is nearer to 0 at β = 1/2
+    and so is every K-sample bound; what is not a bound, or a loose one, is nearer to 0 at β = 1/2
     than at 1.
     """
     for size in small(variant, 3):

@@ -61,7 +61,7 @@ def _registered(q: Distribution, p: Distribution) -> Tensor:
 
 @check(
     "mean, variance or entropy of the distribution are not those of its draws; raise "
-    "NotImplementedError where there is no formula. (A mean direction is no mean.)",
+    "NotImplementedError where there is no formula. (A mean direction is not a mean.)",
 )
 def moments(variant: Variant, report: Report) -> None:
     """The stated mean, variance and entropy of q are those of its draws."""

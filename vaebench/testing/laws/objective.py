@@ -75,7 +75,7 @@ def _same_without_gradient(variant: Variant, report: Report) -> None:
 
 @check(
     "Raising log p(x|z) of one draw lowers the value: a sign is turned, or weights multiply "
-    "log-weights that they should not (Σ w log w is no bound).",
+    "log-weights that they should not (Σ w log w is not a bound).",
 )
 def monotone(variant: Variant, report: Report) -> None:
     """The objective never falls when the log-weight of a draw rises."""
