@@ -14,30 +14,41 @@ from vaebench.models.distributions import univariate
 ROOM = 1 << 22
 
 
+#: The half-width in nats from which a bracket says too little.
+WIDE = 0.5
+
+
 class Information(NamedTuple):
-    """The mean KL of a posterior, split in two.
+    """The mean KL of a posterior, split in two, for a population of images.
+
+    Each is the middle of a bracket. With the mixture of all N posteriors in place of q(z), the
+    image's own one among them, I_q is too small; without the own one it is too large.
 
     Attributes:
-        mutual_information: I_q(x; z), nats.
-        mutual_information_se: Its standard error over draws of z.
-        marginal_kl: KL(q(z) || p(z)), nats.
-        marginal_kl_se: Its standard error over draws of z.
-        saturated: I_q has come within half a nat of log N, which the estimate cannot exceed: it
-            is then too small by an unknown amount, and the marginal KL too large by the same.
+        mutual_information: I_q(x; z), nats; where the bracket is wide its lower end.
+        mutual_information_se: The bracket's half-width and the standard error over draws of z,
+            in quadrature.
+        marginal_kl: KL(q(z) || p(z)), nats; where the bracket is wide its upper end.
+        marginal_kl_se: Its error, made likewise.
+        half_width: Of the bracket, nats.
     """
 
     mutual_information: float
     mutual_information_se: float
     marginal_kl: float
     marginal_kl_se: float
-    saturated: bool
+    half_width: float
+
+    @property
+    def saturated(self) -> bool:
+        """Whether the bracket is too wide to say more than that I_q is not below its lower end."""
+        return not self.half_width <= WIDE
 
 
 def information(q: Distribution, p: Distribution, draws: int = 1000) -> Information | None:
     r"""Split :math:`E_x KL(q(z|x) \| p(z))` into :math:`I_q(x; z) + KL(q(z) \| p(z))`.
 
-    q(z) is the mixture of all N posteriors, the expectation one over a draw for each of evenly
-    spaced images.
+    The expectation is one over a draw for each of evenly spaced images.
 
     Args:
         q: Posterior, batch shape (N,), event shape (D,).
@@ -49,28 +60,47 @@ def information(q: Distribution, p: Distribution, draws: int = 1000) -> Informat
 
     References:
         Hoffman & Johnson 2016, ELBO surgery, NIPS workshop on advances in approximate Bayesian
-        inference.
+        inference; Poole et al. 2019, On Variational Bounds of Mutual Information,
+        arXiv 1905.06922, eq. 12 (lower end) and eq. 13 (upper end).
     """
     z, rows = _draws(q, draws)
     try:
-        own, mixture = _log_mixture(q.log_prob, z, rows, q.batch_shape[0])
+        own, ends = _log_mixtures(q.log_prob, z, rows, q.batch_shape[0])
     except NotImplementedError:
         return None
+    half = _half_width(ends).item()
+    mixture = ends.mean(0) if half <= WIDE else ends[0]
     mutual = own - mixture
     marginal = mixture - p.log_prob(z).cpu().double()
     return Information(
         mutual.mean().item(),
-        _error(mutual),
+        math.hypot(half, _error(mutual)),
         marginal.mean().item(),
-        _error(marginal),
-        mutual.mean().item() > math.log(q.batch_shape[0]) - 0.5,
+        math.hypot(half, _error(marginal)),
+        half,
     )
+
+
+class Margins(NamedTuple):
+    """KL(q(z_d) || p(z_d)) of each dimension, each the middle of a bracket as in `Information`.
+
+    Attributes:
+        values: Nats (D,).
+        errors: The brackets' half-widths and the standard errors over draws, in quadrature (D,).
+        error: That of the sum.
+        half_width: Of the sum's bracket, nats.
+    """
+
+    values: Tensor
+    errors: Tensor
+    error: float
+    half_width: float
 
 
 def marginal_kl_per_dimension(
     q: Distribution, p: Distribution, draws: int = 1000
-) -> tuple[Tensor, Tensor, float] | None:
-    """KL(q(z_d) || p(z_d)) (D,), standard errors (D,), and that of the sum; none saturates.
+) -> Margins | None:
+    """KL(q(z_d) || p(z_d)) for a population of images.
 
     The sum is the marginal KL less the total correlation of q(z).
 
@@ -88,17 +118,30 @@ def marginal_kl_per_dimension(
     try:
         factors, prior = univariate(q), univariate(p)
         z, rows = _draws(q, draws)
-        _, mixture = _log_mixture(factors.log_prob, z, rows, q.batch_shape[0])
+        _, ends = _log_mixtures(factors.log_prob, z, rows, q.batch_shape[0])
     except NotImplementedError:
         return None
-    ratio = mixture - prior.log_prob(z).cpu().double()
-    return ratio.mean(0), ratio.std(0) / math.sqrt(len(ratio)), _error(ratio.sum(1))
+    ratio = ends.mean(0) - prior.log_prob(z).cpu().double()
+    half = _half_width(ends)
+    errors = torch.hypot(half, ratio.std(0) / math.sqrt(len(ratio)))
+    whole = half.sum().item()
+    return Margins(ratio.mean(0), errors, math.hypot(whole, _error(ratio.sum(1))), whole)
 
 
-def moment_kl(q: Distribution, p: Distribution, samples: int = 16) -> float | None:
+class MomentKL(NamedTuple):
+    """A KL in nats, with its standard error over images and the bias that it is free of."""
+
+    value: float
+    se: float
+    bias: float
+
+
+def moment_kl(q: Distribution, p: Distribution, samples: int = 16) -> MomentKL | None:
     """KL of the Gaussian with mean and covariance of q(z) to p(z), which does not saturate.
 
-    Moments are exact for factorised posteriors, and from draws for others.
+    Moments of N images make it too large, by D (D + 3) / 4N for Gaussian codes without noise: the
+    second-order bias of the log-determinant, estimated from the images, is subtracted. Moments
+    are exact for factorised posteriors, and from draws for others.
 
     Args:
         q: Posterior, batch shape (N,), event shape (D,).
@@ -106,23 +149,45 @@ def moment_kl(q: Distribution, p: Distribution, samples: int = 16) -> float | No
         samples: Draws for each image where the moments are not known.
 
     Returns:
-        None where the prior is not a diagonal Gaussian.
+        None where the prior is not a diagonal Gaussian; infinite where the covariance has no full
+        rank.
     """
     if not (isinstance(p, Independent) and isinstance(p.base_dist, Normal)):
         return None
     try:
         univariate(q)
-        points, noise = q.mean, q.variance.mean(0).diag()
+        points, noise = q.mean[None], q.variance
     except NotImplementedError:
         with torch.no_grad():
-            points = q.sample(torch.Size((samples,))).flatten(0, 1)
-        noise = points.new_zeros(points.shape[1], points.shape[1])
+            points = q.sample(torch.Size((samples,)))
+        noise = torch.zeros_like(points[0])
     points, noise = points.detach().cpu().double(), noise.detach().cpu().double()
-    shift = points.mean(0) - p.mean.cpu()
-    variance = p.variance.cpu().double()
-    cov = torch.atleast_2d(points.T.cov(correction=0)) + noise
-    spread = (cov.diagonal() + shift.square()) / variance - 1 + variance.log()
-    return 0.5 * (spread.sum() - torch.linalg.slogdet(cov).logabsdet).item()
+    center, variance = p.mean.cpu().double(), p.variance.cpu().double()
+    count = points.shape[1]
+    apart = points - points.mean((0, 1))
+    second = torch.einsum("kni,knj->ij", apart, apart) / (len(points) * count)
+    cov = second + noise.mean(0).diag()
+    sign, logdet = torch.linalg.slogdet(cov)
+    if sign <= 0 or torch.linalg.matrix_rank(cov, hermitian=True) < len(cov):
+        return MomentKL(math.inf, math.nan, math.nan)
+    spread = ((points - center).square().mean(0) + noise) / variance
+    value = 0.5 * (spread.mean(0) - 1 + variance.log()).sum() - 0.5 * logdet
+    inverse = torch.linalg.inv(cov)
+    whitened = apart @ inverse
+    means = apart.mean(0)
+    first = ((means @ inverse) * means).sum(1).mean() / count
+    products = torch.einsum("kni,lni->kln", whitened, apart)
+    squares = (
+        products.square().mean((0, 1))
+        + 2 * (whitened.square() * noise).sum(2).mean(0)
+        + ((noise @ inverse.square()) * noise).sum(1)
+    )
+    bias = (0.5 * first + 0.25 * (squares.mean() - len(cov)) / count).item()
+    distances = products.diagonal().mean(1) + noise @ inverse.diagonal()
+    influence = 0.5 * (spread.sum(1) - distances)
+    # Where the influence vanishes, 2 N KL is chi-square: its standard deviation remains.
+    se = math.sqrt(influence.var().item() / count + max(bias, 0.0) / count) if count > 1 else 0.0
+    return MomentKL(value.item() - bias, se, bias)
 
 
 def _draws(q: Distribution, most: int) -> tuple[Tensor, Tensor]:
@@ -135,17 +200,29 @@ def _draws(q: Distribution, most: int) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def _log_mixture(
+def _log_mixtures(
     log_prob: Callable[[Tensor], Tensor], z: Tensor, rows: Tensor, count: int
 ) -> tuple[Tensor, Tensor]:
-    """log q(z|x) of each draw's own image, and log q(z), (M,) or (M, D), float64 on the CPU."""
-    own, mixture = [], []
+    """log q(z|x) of each draw's own image (M,) or (M, D), and log q(z) (2, M) or (2, M, D).
+
+    The first log q(z) is that of the mixture of all posteriors, the second that of all but the
+    image's own. Float64 on the CPU.
+    """
+    own, ends = [], []
     size = max(1, ROOM // (count * z.shape[1]))
     for points, index in zip(z.split(size), rows.split(size), strict=True):
-        table = log_prob(points[:, None].expand(-1, count, -1))
-        own.append(table[torch.arange(len(index)), index])
-        mixture.append(table.logsumexp(1) - math.log(count))
-    return torch.cat(own).cpu().double(), torch.cat(mixture).cpu().double()
+        table = log_prob(points[:, None].expand(-1, count, -1)).double()
+        place = torch.arange(len(index)), index
+        own.append(table[place])
+        whole = table.logsumexp(1) - math.log(count)
+        table[place] = -math.inf
+        ends.append(torch.stack([whole, table.logsumexp(1) - math.log(max(1, count - 1))]))
+    return torch.cat(own).cpu(), torch.cat(ends, 1).cpu()
+
+
+def _half_width(ends: Tensor) -> Tensor:
+    """Half the mean distance of two ends (2, M, ...)."""
+    return (ends[0] - ends[1]).mean(0) / 2
 
 
 def _error(values: Tensor) -> float:

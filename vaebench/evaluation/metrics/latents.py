@@ -148,8 +148,11 @@ def _count(subject: Subject) -> int:
     return min(len(subject.x), POSTERIORS)
 
 
-def _ceiling(subject: Subject) -> str:
-    return f"log N = {math.log(_count(subject)):.2f} nats for N = {_count(subject)} images"
+def _bracket(half_width: float, subject: Subject) -> str:
+    images = f"{_count(subject)} images"
+    return (
+        f"± {half_width:.2f} nats from {images}" if half_width < 1e4 else f"unbounded for {images}"
+    )
 
 
 def mutual_information(subject: Subject) -> Measurement:
@@ -157,11 +160,14 @@ def mutual_information(subject: Subject) -> Measurement:
     found = subject.once(_information)
     warning = None
     if found.saturated:
-        warning = f"saturated: the estimate cannot exceed {_ceiling(subject)}, the true value can"
+        warning = (
+            f"saturated: a lower bound, which cannot exceed log N = {math.log(_count(subject)):.2f} "
+            f"nats; its bracket is {_bracket(found.half_width, subject)}"
+        )
     return Measurement(
         found.mutual_information,
         _count(subject),
-        found.mutual_information_se,
+        None if found.saturated else found.mutual_information_se,
         {"posteriors": _count(subject)},
         warning=warning,
         detail={"saturated": found.saturated},
@@ -173,14 +179,15 @@ def marginal_kl(subject: Subject) -> Measurement:
     found = subject.once(_information)
     if found.saturated:
         raise Unavailable(
-            f"its estimate is saturated at {_ceiling(subject)}: see marginal_kl_dimensions and "
-            "marginal_kl_moment"
+            f"its bracket is wide ({_bracket(found.half_width, subject)}), as the information is "
+            "saturated: see marginal_kl_dimensions and marginal_kl_moment"
         )
     return Measurement(
         found.marginal_kl,
         _count(subject),
         found.marginal_kl_se,
         {"posteriors": _count(subject)},
+        detail={"half_width": found.half_width},
     )
 
 
@@ -191,25 +198,30 @@ def marginal_kl_dimensions(subject: Subject) -> Measurement:
         found = aggregate.marginal_kl_per_dimension(q, subject.p, DRAWS)
     if found is None:
         raise Unavailable("q(z|x) or p(z) is not known to be a product over dimensions")
-    values, errors, error = found
+    if not found.half_width <= aggregate.WIDE:
+        raise Unavailable(f"its bracket is wide ({_bracket(found.half_width, subject)})")
     return Measurement(
-        values.sum().item(),
+        found.values.sum().item(),
         _count(subject),
-        error,
+        found.error,
         {"posteriors": _count(subject)},
-        detail={"per_dimension": values.tolist(), "per_dimension_se": errors.tolist()},
+        detail={
+            "per_dimension": found.values.tolist(),
+            "per_dimension_se": found.errors.tolist(),
+            "half_width": found.half_width,
+        },
     )
 
 
 def marginal_kl_moment(subject: Subject) -> Measurement:
     """The distance of a Gaussian with q(z)'s moments from the prior."""
     with seeded(subject.seed, "aggregate"):
-        value = aggregate.moment_kl(_posteriors(subject), subject.p)
-    if value is None:
+        found = aggregate.moment_kl(_posteriors(subject), subject.p)
+    if found is None:
         raise Unavailable("the prior is not a diagonal Gaussian")
-    if not math.isfinite(value):
+    if not math.isfinite(found.value):
         raise Unavailable("q(z) has a covariance without full rank")
-    return Measurement(value, _count(subject))
+    return Measurement(found.value, _count(subject), found.se, detail={"bias": found.bias})
 
 
 def variance(subject: Subject) -> Measurement:
