@@ -147,9 +147,7 @@ def test_moment_kl_wants_a_gaussian_prior():
 
 
 def test_codes_without_full_rank_have_no_moment_kl():
-    q = product(torch.randn(10, 2), torch.tensor([1.0, 0.0]).expand(10, 2))
-    assert math.isfinite(moment_kl(q, prior(2)).value)
-    q = product(torch.randn(10, 1).expand(10, 2), torch.zeros(10, 2))
+    q = product(torch.randn(10, 1).expand(10, 2), torch.full((10, 2), 1e-20))
     assert moment_kl(q, prior(2)).value == math.inf
 
 

@@ -3,6 +3,8 @@ import pytest
 import torch
 from sklearn.neighbors import NearestNeighbors
 
+from vaebench.evaluation.functional.frechet import frechet_distance, moments
+from vaebench.evaluation.functional.kernel_distance import kernel_distance
 from vaebench.evaluation.functional.neighbours import neighbours
 
 
@@ -54,6 +56,46 @@ def test_equal_sets_are_perfect():
     assert found.precision == found.recall == found.coverage == 1
     # A point is in its own ball and in those of about k others.
     assert found.density == pytest.approx(1, abs=0.25)
+
+
+@pytest.mark.parametrize("copies", [2, 6, 20])
+def test_copies_change_nothing_in_equal_sets(copies):
+    once = sample(100)
+    often = once.repeat_interleave(copies, 0)
+    assert tuple(neighbours(often, often)) == pytest.approx(tuple(neighbours(once, once)), abs=0.01)
+    assert neighbours(often, often).coverage == 1
+
+
+def test_copies_that_differ_by_rounding_are_copies():
+    often = sample(100).repeat(8, 1) + 1e3
+    noisy = often + 1e-7 * sample(800, seed=2)
+    found = neighbours(noisy, often.roll(3, 0))
+    assert found.precision == found.recall == found.coverage == 1
+    assert found.density == pytest.approx(1, abs=0.25)
+
+
+def test_shares_are_over_images_and_not_over_distinct_ones():
+    """Ninety copies of one real image count ninety times in recall and coverage."""
+    real = torch.cat([sample(10) + 50, sample(1).repeat(90, 1)])
+    fake = real[10:].mean(0) + 1e-3 * sample(100, seed=1)
+    found = neighbours(real, fake)
+    assert found.precision == 1 and found.coverage == pytest.approx(0.9)
+
+
+def test_a_model_with_one_picture_has_no_recall():
+    found = neighbours(sample(100), sample(1).repeat(100, 1))
+    assert found.recall == 0 and found.coverage < 0.1 and found.precision == 1
+    with pytest.raises(ValueError, match="6 real images that differ"):
+        neighbours(sample(1).repeat(100, 1), sample(100))
+
+
+@pytest.mark.parametrize("copies", [1, 6, 20])
+def test_copies_leave_frechet_and_kernel_distance_at_nought(copies):
+    often = sample(100).repeat(copies, 1)
+    assert frechet_distance(moments(often), moments(often)) == pytest.approx(0, abs=1e-8)
+    value, se = kernel_distance(often, often)
+    # The unbiased estimate takes two sets for independent: of one set twice it is negative.
+    assert -0.25 < value < 0 and se < 0.05
 
 
 def test_two_samples_of_one_distribution():

@@ -1,9 +1,11 @@
+import math
+
 import pytest
 import torch
 from torch.distributions import Independent, Laplace, MultivariateNormal, Normal
 
 from tests.evaluation.models import LinearGaussian, standard
-from vaebench.evaluation.functional.refine import location_scale, refine
+from vaebench.evaluation.functional.refine import ARRIVED, location_scale, refine
 
 
 def encoder(batch, features):
@@ -40,6 +42,54 @@ def test_nothing_is_lost_where_nothing_is_to_be_gained():
     q = Independent(Normal(true.mean, true.variance.sqrt()), 1)
     found = refine(q, standard(1), model.log_likelihood(x), steps=20, rate=1.0)
     torch.testing.assert_close(found.best, found.encoder, atol=0.1, rtol=0)
+
+
+@pytest.mark.parametrize("stddev", [0.5, 0.1, 0.01, 0.003])
+@pytest.mark.parametrize("distance", [0.0, 0.5, 2.0])
+def test_a_posterior_of_the_family_is_reached_from_anywhere(stddev, distance):
+    """Diagonal linear Gaussian models, where the best of the family is the posterior itself."""
+    torch.manual_seed(0)
+    noise = 1 / math.sqrt(1 / stddev**2 - 1)
+    z = torch.randn(8, 6)
+    x = z + noise * torch.randn(8, 6)
+    evidence = Normal(0.0, math.sqrt(1 + noise**2)).log_prob(x).sum(-1)
+    loc = x * stddev**2 / noise**2 + distance * torch.randn(8, 6).sign()
+    found = refine(
+        Independent(Normal(loc, torch.ones(8, 6)), 1),
+        Independent(Normal(torch.zeros(6), torch.ones(6)), 1),
+        lambda z: Normal(z, noise, validate_args=False).log_prob(x).sum(-1),
+        draws=1024,
+    )
+    assert (evidence - found.best).mean() == pytest.approx(0, abs=0.05)
+    assert (found.gain < ARRIVED).all()
+
+
+def test_another_family_reaches_its_own_optimum():
+    """The best Laplace distribution for a Gaussian, by a search over its scale."""
+    noise, x = 0.01, torch.randn(6, 1)
+    s2 = 1 / (1 + 1 / noise**2)
+    evidence = Normal(0.0, math.sqrt(1 + noise**2)).log_prob(x).sum(-1)
+    found = refine(
+        Independent(Laplace(torch.zeros(6, 1), torch.ones(6, 1)), 1),
+        Independent(Normal(torch.zeros(1), torch.ones(1)), 1),
+        lambda z: Normal(z, noise, validate_args=False).log_prob(x).sum(-1),
+        draws=4096,
+    )
+    b = torch.linspace(0.2, 2, 2000) * math.sqrt(s2)
+    divergence = (b**2 / s2 + 0.5 * math.log(2 * math.pi * s2) - (2 * b).log() - 1).min()
+    assert (evidence - found.best).mean() == pytest.approx(divergence.item(), abs=0.03)
+
+
+def test_a_climb_that_has_not_arrived_says_so():
+    """A long bent valley, whose curvature leads nowhere, and hardly any steps."""
+
+    def valley(z):
+        return -200 * (z[..., 0] - z[..., 1] ** 2).square() - 0.5 * (z[..., 1] - 6).square()
+
+    q = Independent(Normal(torch.full((4, 2), -2.0), torch.full((4, 2), 0.3)), 1)
+    p = Independent(Normal(torch.zeros(2), torch.full((2,), 30.0)), 1)
+    torch.manual_seed(0)
+    assert (refine(q, p, valley, steps=10, rounds=2).gain > ARRIVED).all()
 
 
 def test_families_are_told_by_their_parameters():

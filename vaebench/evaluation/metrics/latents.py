@@ -149,10 +149,8 @@ def _count(subject: Subject) -> int:
 
 
 def _bracket(half_width: float, subject: Subject) -> str:
-    images = f"{_count(subject)} images"
-    return (
-        f"± {half_width:.2f} nats from {images}" if half_width < 1e4 else f"unbounded for {images}"
-    )
+    size = f"± {half_width:.2f} nats" if half_width < 1e4 else "without a lower end"
+    return f"{size} for {_count(subject)} images"
 
 
 def mutual_information(subject: Subject) -> Measurement:
@@ -161,8 +159,8 @@ def mutual_information(subject: Subject) -> Measurement:
     warning = None
     if found.saturated:
         warning = (
-            f"saturated: a lower bound, which cannot exceed log N = {math.log(_count(subject)):.2f} "
-            f"nats; its bracket is {_bracket(found.half_width, subject)}"
+            f"saturated: a lower bound, at most log N = {math.log(_count(subject)):.2f} nats; its "
+            f"bracket is {_bracket(found.half_width, subject)}"
         )
     return Measurement(
         found.mutual_information,

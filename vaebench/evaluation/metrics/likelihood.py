@@ -12,13 +12,15 @@ from vaebench.compute.random import derive, seeded
 from vaebench.evaluation.annealing.ais import ais
 from vaebench.evaluation.annealing.bdmc import Bracket, bdmc, certified
 from vaebench.evaluation.functional.importance import importance_curve
-from vaebench.evaluation.functional.refine import Bounds, refine
+from vaebench.evaluation.functional.refine import ARRIVED, Bounds, refine
 from vaebench.evaluation.functional.summaries import quantiles
 from vaebench.evaluation.metrics.subject import Subject
 from vaebench.models.metric import ELBO, MODEL, Measurement, Metric, Unavailable
 
 #: Images whose draws are taken together, and pixels that a CPU decodes at a time.
 _TOGETHER, _PIXELS = 256, 2**18
+#: The share of images whose best q may still be on its way, by which means hardly change.
+STRAGGLERS = 0.02
 
 
 def elbo(subject: Subject) -> Measurement:
@@ -88,6 +90,12 @@ def _refined(subject: Subject) -> Bounds:
         )
     if found is None:
         raise Unavailable("q is of no location-scale family, so that no best member is known")
+    moving = int((found.gain >= ARRIVED).sum())
+    if moving > STRAGGLERS * len(x):
+        raise Unavailable(
+            f"the best q is not found yet: the last round of the search gained {ARRIVED} nats or "
+            f"more on {moving} of {len(x)} images, {found.gain.max().item():.2f} on one"
+        )
     return found
 
 
