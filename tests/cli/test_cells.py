@@ -1,7 +1,10 @@
 import csv
 import json
+import os
 import shlex
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
@@ -12,8 +15,9 @@ from vaebench.cli.app import main
 from vaebench.config.command import command
 from vaebench.config.settings import Settings
 from vaebench.errors import UserError
+from vaebench.execution.restore import codec
 from vaebench.report.comparison import differences
-from vaebench.runs import files
+from vaebench.runs import files, records
 
 
 @pytest.fixture
@@ -267,6 +271,15 @@ def test_what_is_no_picture_is_refused(vaebench, trained, tmp_path):
     assert done.exit_code == 2 and "as a picture" in done.output
 
 
+def test_pipes_and_postscript_are_refused(vaebench, trained):
+    os.mkfifo("pipe.png")
+    with open("script.png", "w") as file:
+        file.write("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\nshowpage\n")
+    for name, words in (("pipe", "not a regular file"), ("script", "as a picture")):
+        done = vaebench("encode", trained, f"{name}.png", "--out", "codes.csv")
+        assert done.exit_code == 2 and words in done.output
+
+
 def test_what_is_converted_is_said(vaebench, trained):
     Image.new("RGB", (28, 20)).save("colour.png")
     Image.new("RGB", (28, 20)).save("another.png")
@@ -274,8 +287,79 @@ def test_what_is_converted_is_said(vaebench, trained):
     pictures = ("colour.png", "right.png", "another.png")
     done = vaebench("encode", trained, *pictures, "--out", "codes.csv")
     assert done.exit_code == 0
-    assert done.stderr == "Converted colour.png and 1 more: 28×20 colour → 8×8 grey.\n"
+    assert done.stderr == (
+        "Converted colour.png and 1 more: 28×20 → 8×8 (its middle), colour made grey.\n"
+    )
     assert done.stdout == "codes.csv\n"
+
+
+def write_codes(names, path="codes.csv"):
+    rows = [
+        [f"{(row + 1) / (len(name) + column)}" for column, name in enumerate(names)]
+        for row in range(2)
+    ]
+    with open(path, "w", newline="") as file:
+        csv.writer(file).writerows([names, *rows])
+
+
+def test_columns_of_codes_are_found_by_name(vaebench, trained):
+    with open("plain.csv", "w") as file:
+        file.write("z0,z1,z2\n.1,.2,-.3\n1,2,-3\n")
+    with open("other.csv", "w") as file:
+        file.write("\ufeffz2,picture, z0 ,z1\n-.3,a.png,.1,.2\n-3,b.png,1e0,2\n")
+    pictures = []
+    for name in ("plain", "other"):
+        done = vaebench("decode", trained, f"{name}.csv", "--out", f"{name}.png")
+        assert done.exit_code == 0, done.output
+        with Image.open(f"{name}.png") as image:
+            pictures.append(image.tobytes())
+    assert pictures[0] == pictures[1]
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("z0", "z1", "z99"), "no column z2; the cell takes z0 to z2, the file has columns z0, z1"),
+        (("z0", "z2"), "no column z1"),
+        (("z0", "z1", "z2", "z3"), "a column z3; the cell takes z0 to z2"),
+        (("z0", "z1", "z2", "z1"), "column z1 more than once"),
+        (("z0", "z1", "z2", "Z1"), "a column Z1"),
+        (("z00", "z1", "z2"), "no column z0"),
+        (("a", "b\x1b"), r"the file has columns a, b\x1b"),
+    ],
+)
+def test_columns_that_are_missing_or_too_many_are_named(vaebench, trained, names, words):
+    write_codes(names)
+    done = vaebench("decode", trained, "codes.csv", "--out", "a.png")
+    assert done.exit_code == 2 and words in done.output
+
+
+def test_a_picture_is_encoded_as_training_saw_it(vaebench, trained):
+    inside = np.random.default_rng(0).integers(0, 256, (8, 8)).astype(np.uint8)
+    wide = np.zeros((8, 24), np.uint8)
+    wide[:, 8:16] = inside
+    Image.fromarray(inside).save("inside.png")
+    Image.fromarray(wide).save("wide.png")
+    Image.fromarray(inside.astype(np.uint16) * 257).save("deep.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(inside).transpose(Image.Transpose.ROTATE_90).save("turned.png", exif=exif)
+    names = ("inside.png", "wide.png", "deep.png", "turned.png")
+    done = vaebench("encode", trained, *names, "--out", "codes.csv")
+    assert done.exit_code == 0, done.output
+    for words in ("24×8 → 8×8 (its middle)", "deep.png: scaled to 8 bits", "turned.png: turned"):
+        assert words in done.stderr
+    with open("codes.csv", newline="") as file:
+        rows = [row[1:] for row in csv.reader(file)]
+    assert len(rows) == 5 and all(row == rows[1] for row in rows[2:])
+
+
+def test_pictures_are_inverted_where_those_of_the_data_set_are(trained, tmp_path):
+    Image.new("L", (8, 8), 255).save(tmp_path / "white.png")
+    run = trained.parents[1]
+    model = codec(run, records.cells(run)[0])
+    assert (model.read(tmp_path / "white.png") == 1).all()
+    assert (replace(model, dataset="omniglot").read(tmp_path / "white.png") == 0).all()
 
 
 def test_codes_that_the_prior_cannot_draw_are_said(vaebench, tmp_path):

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vaebench.config.names import expand, parse, spell, split
+from vaebench.config.command import command
+from vaebench.config.names import absolute, expand, join, leads_to, parse, spell, split
 from vaebench.errors import UserError
 
 words = st.text("abcxyz_", min_size=1, max_size=5)
@@ -17,6 +18,38 @@ def test_parse_inverts_spell(name, options):
 @given(st.lists(st.builds(spell, words, st.dictionaries(words, values, max_size=3)), min_size=1))
 def test_split_keeps_bracketed_commas_together(items):
     assert split(",".join(items)) == items
+
+
+@given(st.lists(st.text("ab,/ .", min_size=1).map(str.strip).filter(bool), min_size=1))
+def test_split_inverts_join_whatever_commas_the_items_have(items):
+    assert split(join(items)) == items
+
+
+def test_a_comma_in_a_path_is_escaped():
+    assert split(r"mnist,folder:/my pictures/a\,b,digits") == [
+        "mnist",
+        "folder:/my pictures/a,b",
+        "digits",
+    ]
+    words = command({"plugin": "gaussian", "dataset": "folder:/a,b"})
+    assert r"'folder:/a\,b'" in words
+
+
+def test_paths_become_absolute(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    assert absolute("pics") == f"{tmp_path}/pics"
+    assert absolute("../pics/") == f"{tmp_path.parent}/pics"
+    assert absolute("~/a:b") == "/home/me/a:b"
+    for path in ("/data/pics/", "/a/../b"):
+        assert absolute(path) == path
+    assert leads_to("folder:pics", f"folder:{tmp_path}/pics")
+    assert leads_to("package:name:a:b", f"package:name:{tmp_path}/a:b")
+    assert not leads_to("folder:pics", "folder:/elsewhere/pics")
+    assert not leads_to("mnist", "mnist")
+    tmp_path.rmdir()
+    with pytest.raises(UserError, match="working directory that is gone"):
+        absolute("pics")
 
 
 def test_alternatives_make_every_combination():

@@ -130,6 +130,13 @@ def test_the_preview_estimates_from_finished_cells(tmp_path, capsys):
     assert "4 cells, 1 finished" in text and "1:30:00" in text
 
 
+def test_notes_on_data_are_said_after_its_name():
+    notes = {"folder:/p": ("40 pictures read.", "x\x1b[31m")}
+    lines = status.said(notes)
+    assert lines[0] == "folder:/p: 40 pictures read."
+    assert "\x1b" not in lines[1]
+
+
 def test_the_preview_says_what_must_fail(tmp_path, capsys):
     cells = [cell(), cell(plugin="iwae"), cell(plugin="gone")]
     long = "ValueError: found\ntensor([[nan]])"

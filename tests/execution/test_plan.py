@@ -3,11 +3,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.data.picture_files import write
 from vaebench.config.cell import DEFAULT_PLUGINS
 from vaebench.config.resources import Place
 from vaebench.config.settings import Settings, from_dict, to_dict
+from vaebench.config.yaml_files import read
 from vaebench.errors import UserError
 from vaebench.execution.plan import resolve
+from vaebench.runs.lock import claim, claimed
 
 PLACE = Place(Path("nowhere"))
 
@@ -21,6 +24,37 @@ def test_the_default_is_eight_cells_on_digits():
     assert [cell.plugin for cell in found] == list(DEFAULT_PLUGINS)
     assert {cell.dataset for cell in found} == {"digits"}
     assert {cell.critic for cell in found} == {"patchgan"}
+
+
+def test_a_relative_folder_is_the_same_run_from_everywhere(tmp_path, monkeypatch):
+    write(tmp_path / "a,b", 24)
+    asked = replace(
+        Settings(),
+        plugins=("gaussian",),
+        dataset=("folder:a,b",),
+        image_size=(8,),
+        critic=("none",),
+    )
+    monkeypatch.chdir(tmp_path)
+    settings, cells, notes = resolve(asked, PLACE)
+    path = f"folder:{tmp_path}/a,b"
+    assert settings.dataset == (path,) and cells[0].dataset == path
+    assert "24 pictures read" in notes[path][0]
+    (tmp_path / "run").mkdir()
+    claim(tmp_path / "run", settings)
+    (tmp_path / "away").mkdir()
+    monkeypatch.chdir(tmp_path / "away")
+    again = from_dict(read(tmp_path / "run" / "config.yaml")[0], "config.yaml")
+    assert again == settings and resolve(again, PLACE)[1] == cells
+    with pytest.raises(UserError, match="is not a folder"):
+        resolve(asked, PLACE)
+
+
+def test_a_run_of_a_relative_folder_goes_on_with_its_absolute_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text("dataset: folder:pics\n")
+    assert claimed(tmp_path / "run", replace(Settings(), dataset=(f"folder:{tmp_path}/pics",)))
 
 
 def test_axes_multiply():

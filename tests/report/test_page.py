@@ -206,6 +206,17 @@ def test_small_pictures_stay_exact_and_large_ones_fit_the_budget(tmp_path):
     assert len(found.uri) < 50_000 * 4 / 3 + 100
 
 
+def test_the_page_says_what_was_read(tmp_path):
+    for seed in (0, 1):
+        found = result("gaussian", seed)
+        notes = ["40 <b>pictures</b> read; 3 passed over"]
+        found["data"] |= {"notes": notes if seed else "no list"}
+        write_cell(tmp_path, found)
+    page = Page(report.write(tmp_path).page.read_text("utf-8"))
+    assert "Data: 40 <b>pictures</b> read; 3 passed over" in "".join(page.text)
+    assert not page.all("b") or "pictures</b>" not in page.html
+
+
 def test_pictures_are_decoded_not_passed_through(tmp_path):
     from PIL.PngImagePlugin import PngInfo
 

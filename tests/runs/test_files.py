@@ -177,11 +177,11 @@ def test_cells_that_the_last_command_did_not_ask_for(tmp_path):
     for name in ("old", "new"):
         put(tmp_path, name, json.dumps(BASE))
     assert [r["cell"] for r in records.cells(tmp_path)] == ["new", "old"]
-    assert records.left_out(tmp_path) == 0
+    assert not records.left_out(tmp_path)
     (tmp_path / "plan.json").write_text('{"cells": {"new": {}, "missing": {}}}')
     assert [r["cell"] for r in records.cells(tmp_path)] == ["new"]
     assert [r["cell"] for r in records.cells(tmp_path, planned=False)] == ["new", "old"]
-    assert records.left_out(tmp_path) == 1
+    assert records.left_out(tmp_path).total() == 1
     for nonsense in ("[]", "{", '{"cells": 3}'):
         (tmp_path / "plan.json").write_text(nonsense)
         assert len(records.cells(tmp_path)) == 2
@@ -207,3 +207,27 @@ def test_more_settings_than_any_run_has_are_refused(tmp_path):
     many = {f"x{i}": i for i in range(1001)}
     found = record(tmp_path, config=many)
     assert found["status"] == "failed" and "1001 entries, more than 1000" in found["reason"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"data": {"hash": "old"}}, "other pictures"),
+        ({"variant": {"code": "old"}}, "other code than"),
+        ({"data": {"hash": "old"}, "variant": {"code": "old"}}, "other pictures"),
+        ({}, "other code or settings"),
+    ],
+)
+def test_it_is_said_what_cells_are_left_out_for(tmp_path, changes, words):
+    config = {"plugin": "a", "dataset": "folder:/p", "image_size": 8}
+    now = {"data": {"hash": "new"}, "variant": {"code": "new"}}
+    put(tmp_path, "old", json.dumps(BASE | {"config": config} | now | changes))
+    planned = config | {"data": "new", "code": "new"}
+    (tmp_path / "plan.json").write_text(json.dumps({"cells": {"now": planned}}))
+    ((reason, count),) = records.left_out(tmp_path).items()
+    assert count == 1 and reason.startswith(words)
+
+
+def test_what_vaebench_says_in_a_log_is_no_reason(tmp_path):
+    (tmp_path / "log.txt").write_text(f"{files.OURS}40 pictures read\nthe cause\n")
+    assert files.last_lines(tmp_path / "log.txt") == "the cause"

@@ -100,11 +100,13 @@ def trained(cell: str, run: Path | None) -> "Codec":
 
 
 def existing(path: Path) -> None:
-    """Raise UserError unless the file is there."""
+    """Raise UserError unless a regular file is there."""
     if not path.exists():
         raise UserError(f"There is no file {path}; fix its name.")
     if path.is_dir():
         raise UserError(f"{path} is a folder; name a file.")
+    if not path.is_file():
+        raise UserError(f"{path} is not a regular file; name one.")
 
 
 def writable(path: Path) -> None:

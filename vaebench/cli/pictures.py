@@ -1,5 +1,6 @@
 """The commands that use a trained cell on pictures: sample, encode, decode."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,11 +13,16 @@ from vaebench.runs import files
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
     from torch import Tensor
     from torch.distributions import Distribution
 
-#: Modes of pictures, in Pillow's names, that have no colour.
-_GREY = ("1", "L", "LA", "I", "I;16", "F")
+    from vaebench.data.pictures import Picture
+
+#: What a column of codes may look like whose name is mistyped.
+_CODE = re.compile(r"\s*z[\s_.-]*\d+\s*", re.IGNORECASE)
+#: Codes beyond it are mistakes.
+_LARGEST = 1e6
 
 
 @click.command()
@@ -45,6 +51,8 @@ def encode(cell: str, pictures: tuple[Path, ...], run: Path | None, out: Path) -
     """Write the posterior means of pictures, a row each, as CSV.
 
     z0, z1, … are E[z|x]; where the prior lives on a sphere, the mean of q lies inside of it.
+    Pictures are read as those of the data set: the middle is cut out, and what else is changed
+    is said.
 
     \b
     vaebench encode results/NAME/cells/CELL seven.png eight.png --out codes.csv
@@ -56,8 +64,9 @@ def encode(cell: str, pictures: tuple[Path, ...], run: Path | None, out: Path) -
     import pandas as pd
     import torch
 
-    codes = model.encode(torch.stack([model.read(path) for path in pictures])).numpy()
-    _say_converted(pictures, model.shape)
+    found = [model.picture(path) for path in pictures]
+    codes = model.encode(torch.stack([one.pixels for one in found]) / 255).numpy()
+    _say_converted(pictures, found)
     frame = pd.DataFrame(codes, columns=[f"z{i}" for i in range(codes.shape[1])])
     frame.insert(0, "picture", [str(path) for path in pictures])
     with writing(out):
@@ -72,59 +81,82 @@ def encode(cell: str, pictures: tuple[Path, ...], run: Path | None, out: Path) -
 def decode(cell: str, codes: Path, run: Path | None, out: Path) -> None:
     """Decode a CSV of codes, such as `vaebench encode` writes, to pictures.
 
+    Its columns z0, z1, … are found by their names, in whatever order they stand.
+
     \b
     vaebench decode results/NAME/cells/CELL codes.csv --out pictures.png
     """
     _png(out)
     existing(codes)
-    given = _codes(codes)
+    table = _table(codes)
     model = trained(cell, run)
     import torch
 
     prior = model.model.posterior.prior()
-    wanted = prior.event_shape[-1]
-    if given.shape[1] != wanted:
-        raise UserError(
-            f"{codes} has {given.shape[1]} columns of codes; the cell takes {wanted}, "
-            f"z0 to z{wanted - 1}."
-        )
-    z = torch.from_numpy(given)
+    z = torch.from_numpy(_codes(codes, table, prior.event_shape[-1]))
     _say_outside(prior, z)
     _write_pictures(out, model.decode(z))
 
 
-def _codes(path: Path) -> "np.ndarray":
-    """The columns z0, z1, … of a CSV as (N, D); UserError where they hold no codes."""
+def _table(path: Path) -> "pd.DataFrame":
+    """A CSV as texts, its first row the names of the columns; UserError if it is none."""
     import pandas as pd
 
     try:
-        z = pd.read_csv(path).filter(regex=r"^z\d+$").to_numpy("float32")
+        rows = pd.read_csv(
+            path, header=None, dtype=str, keep_default_na=False, encoding="utf-8-sig"
+        )
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read as a CSV of codes z0, z1, …") from error
-    if not z.size or not (abs(z) < 1e6).all():
+    table = rows.iloc[1:]
+    table.columns = pd.Index([str(name).strip() for name in rows.iloc[0]])
+    return table
+
+
+def _codes(path: Path, table: "pd.DataFrame", latent: int) -> "np.ndarray":
+    """The columns z0 to z(D-1) of a table as codes (N, D), wherever they stand.
+
+    Raises:
+        UserError: One is missing, there twice or no number, or there are others.
+    """
+    wanted = [f"z{i}" for i in range(latent)]
+    given = [name for name in table.columns if _CODE.fullmatch(name)]
+    takes = f"the cell takes z0 to z{latent - 1}" if latent > 1 else "the cell takes z0"
+    if lacking := [name for name in wanted if name not in given]:
+        there = f"columns {_some(table.columns)}"
+        raise UserError(f"{path} has no column {_some(lacking)}; {takes}, the file has {there}.")
+    if others := [name for name in given if name not in wanted]:
+        raise UserError(f"{path} has a column {_some(others)}; {takes}.")
+    if twice := [name for name in wanted if given.count(name) > 1]:
+        raise UserError(f"{path} has the column {_some(twice)} more than once; leave one.")
+    try:
+        z = table[wanted].to_numpy("float64").astype("float32")
+    except ValueError as error:
+        raise UserError(f"{path} must hold numbers in its columns z0, z1, … ({error}).") from error
+    if not len(z) or not (abs(z) < _LARGEST).all():
         raise UserError(f"{path} must hold finite numbers in columns z0, z1, …, a row each code.")
     return z
 
 
-def _say_converted(pictures: Iterable[Path], shape: tuple[int, int, int]) -> None:
+def _some(names: Iterable[str], most: int = 6) -> str:
+    shown = [ascii(name)[1:-1] for name in names]
+    return ", ".join([*shown[:most], f"… ({len(shown)} in all)"] if len(shown) > most else shown)
+
+
+def _say_converted(paths: Iterable[Path], found: Iterable["Picture"]) -> None:
     """Say on standard error which pictures are not of the data set's size and colour."""
-    from PIL import Image
-
-    channels, height, width = shape
-    wanted = _kind(width, height, channels == 1)
     others: dict[str, list[Path]] = {}
-    for path in pictures:
-        with Image.open(path) as picture:
-            kind = _kind(*picture.size, picture.mode in _GREY)
-        if kind != wanted:
-            others.setdefault(kind, []).append(path)
-    for kind, paths in others.items():
-        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-        click.echo(f"Converted {paths[0]}{more}: {kind} → {wanted}.", err=True)
-
-
-def _kind(width: int, height: int, grey: bool) -> str:
-    return f"{width}×{height} {'grey' if grey else 'colour'}"
+    for path, one in zip(paths, found, strict=True):
+        width, height = one.original
+        size = one.pixels.shape[2], one.pixels.shape[1]
+        resized = f"{width}×{height} → {size[0]}×{size[1]}" if one.original != size else ""
+        if width * size[1] != height * size[0]:
+            resized += " (its middle)"
+        if changes := ", ".join(filter(None, (resized, *one.changes))):
+            others.setdefault(changes, []).append(path)
+    for changes, some in others.items():
+        more = f" and {len(some) - 1} more" if len(some) > 1 else ""
+        click.echo(f"Converted {some[0]}{more}: {changes}.", err=True)
 
 
 def _say_outside(prior: "Distribution", z: "Tensor") -> None:

@@ -3,8 +3,9 @@
 No torch here: the command line parses its arguments with it before anything heavy is loaded.
 """
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import product
 from typing import Any
 
@@ -14,8 +15,39 @@ _SPELLED = re.compile(r"([^\[\]=,|]+)(?:\[([^\[\]]*)\])?")
 
 
 def split(text: str) -> list[str]:
-    """The items of a comma-separated list; commas inside brackets do not separate."""
-    return [item.strip() for item in re.findall(r"(?:[^,\[]|\[[^\]]*\]?)+", text) if item.strip()]
+    r"""The items of a comma-separated list; commas inside brackets, and ``\,``, do not separate."""
+    found = re.findall(r"(?:\\,|[^,\[]|\[[^\]]*\]?)+", text)
+    return [item.strip().replace("\\,", ",") for item in found if item.strip()]
+
+
+def join(items: Iterable[str]) -> str:
+    r"""The inverse of `split`: commas outside of brackets are written ``\,``."""
+    return ",".join(re.sub(r"(\[[^\]]*\]?)|,", _escaped, item) for item in items)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return match[1] or "\\,"
+
+
+def absolute(path: str) -> str:
+    """The absolute path of ``~/pictures`` or ``pictures``; absolute ones stay as they are spelled.
+
+    Raises:
+        UserError: The path is relative and the working directory is gone.
+    """
+    path = os.path.expanduser(path)
+    try:
+        return path if os.path.isabs(path) else os.path.abspath(path)
+    except OSError as error:
+        raise UserError(
+            f"{path} is relative to a working directory that is gone; name its absolute path."
+        ) from error
+
+
+def leads_to(dataset: str, located: str) -> bool:
+    """Whether a name is another one, but for a relative path in place of its absolute one."""
+    places = [i + 1 for i, character in enumerate(dataset) if character == ":"]
+    return any(dataset[:i] + absolute(dataset[i:]) == located for i in places)
 
 
 def parse(spelled: str) -> tuple[str, dict[str, str]]:

@@ -90,7 +90,7 @@ def read_folder(request: Request) -> Images:
     else:
         del changes["grey made colour"]
     train, validation, test = (splits[part] for part in SPLITS)
-    return Images(train, validation, test, notes=tuple(_notes(root, found, changes)))
+    return Images(train, validation, test, notes=tuple(_notes(found, changes)))
 
 
 def listing(root: Path) -> Listing:
@@ -189,7 +189,7 @@ def _counted(pictures: Iterable[Picture], changes: Counter[str]) -> Iterator[Pic
         yield picture
 
 
-def _notes(root: Path, found: Listing, changes: Counter[str]) -> Iterator[str]:
+def _notes(found: Listing, changes: Counter[str]) -> Iterator[str]:
     counts = {part: len(found.parts[part]) for part in SPLITS}
     own = [part for part in SPLITS if found.homes[part] != found.homes["train"]]
     text = ", ".join(
@@ -198,7 +198,7 @@ def _notes(root: Path, found: Listing, changes: Counter[str]) -> Iterator[str]:
     )
     if classes := found.classes:
         text += f"; {len(classes)} classes, named by folders"
-    yield f"{root}: {sum(counts.values())} pictures read ({text}){_but(found.passed)}."
+    yield f"{sum(counts.values())} pictures read ({text}){_but(found.passed)}."
     if changes:
         yield f"Converted: {_list(changes)}."
 

@@ -225,6 +225,8 @@ def _plain(
         image = image.convert("RGB")
     if channels == 1 and image.mode == "RGB":
         changes.append("colour made grey")
+    if channels == 3 and image.mode == "L":
+        changes.append("grey made colour")
     return image.convert({1: "L", 3: "RGB", None: image.mode}[channels]), changes
 
 

@@ -107,6 +107,8 @@ def run(settings: Settings, where: Where) -> int:
             with screen.status("Timing a few steps of each kind of cell"):
                 return local.call(rehearse, tuple(cells), there)
 
+        for line in status.said(planned.notes):
+            print(line)
         status.preview(folder, planned.cells, rehearsed, planned.broken)
         return 0
     try:
@@ -132,6 +134,8 @@ def _run(folder: Path, planned: Plan, place: Place, where: Where, screen: Consol
         for cell in planned.cells
         if _missing(folder, cell, where.retry_failed or cell.plugin in planned.broken, screen)
     ]
+    for line in status.said(planned.notes):
+        screen.print(line, markup=False, soft_wrap=True)
     for name in dict.fromkeys(cell.plugin for cell in todo if cell.plugin in planned.broken):
         screen.print(status.unloadable(name, planned.broken), markup=False, soft_wrap=True)
     if todo:
@@ -143,10 +147,10 @@ def _run(folder: Path, planned: Plan, place: Place, where: Where, screen: Consol
         _run_cells(todo, folder, place, _engine(where, jobs), screen)
     else:
         screen.print(_nothing_to_do(folder, planned.cells), markup=False, soft_wrap=True)
-    if count := records.left_out(folder):
+    for reason, count in records.left_out(folder).items():
         screen.print(
-            f"Left out of the tables: {count} of {folder}/cells, of other code than is installed "
-            "now; kept until you delete them.",
+            f"Left out of the tables: {count} of {folder}/cells, of {reason}; kept until you "
+            "delete them.",
             markup=False,
             soft_wrap=True,
         )

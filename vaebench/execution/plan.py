@@ -16,7 +16,7 @@ from vaebench.evaluation.metrics.select import select
 from vaebench.models.backbones import Shape
 from vaebench.models.likelihoods import Takes
 from vaebench.registry.catalogue import Catalogue, catalogue
-from vaebench.registry.lookup import backbone, likelihood, load, parts, source
+from vaebench.registry.lookup import backbone, likelihood, load, located, parts, source
 from vaebench.registry.validation import check_likelihood, check_networks
 
 #: The settings that cells are combined from, the last ones varying fastest.
@@ -26,23 +26,30 @@ AXES = (
 )
 
 
-def resolve(settings: Settings, place: Place) -> tuple[Settings, tuple[Cell, ...]]:
+def resolve(
+    settings: Settings, place: Place
+) -> tuple[Settings, tuple[Cell, ...], dict[str, tuple[str, ...]]]:
     """Resolve settings into cells, reading each data set once to see that it is there.
 
     Returns:
-        The settings with the variants' names spelled out, and a cell for each combination.
+        The settings with the names of variants and the paths of data sets spelled out, a cell for
+        each combination, and the notes on each data set that has some.
 
     Raises:
         UserError: Something asked for does not exist or cannot work.
     """
     settings.check()
     found = catalogue()
+    places = tuple(dict.fromkeys(map(located, settings.dataset)))
     names = [spelled for item in settings.plugins for spelled in expand(item)]
     observations = [
         spelled for item in settings.likelihood for spelled in (expand(item) if item else [None])
     ]
     settings = replace(
-        settings, plugins=tuple(found.select(names)), likelihood=tuple(dict.fromkeys(observations))
+        settings,
+        dataset=places,
+        plugins=tuple(found.select(names)),
+        likelihood=tuple(dict.fromkeys(observations)),
     )
     if not settings.plugins:
         raise UserError("No variants to compare; see `vaebench list`.")
@@ -66,7 +73,8 @@ def resolve(settings: Settings, place: Place) -> tuple[Settings, tuple[Cell, ...
         key = choice["dataset"], choice["image_size"]
         resolved.append(_cell(choice, datasets[key], hashes[key], found))
     _check_parts(resolved, datasets)
-    return settings, tuple(dict.fromkeys(resolved))
+    notes = {name: images.notes for (name, _), images in datasets.items() if images.notes}
+    return settings, tuple(dict.fromkeys(resolved)), notes
 
 
 def _check_parts(cells: list[Cell], datasets: dict[tuple[str, int | None], Images]) -> None:

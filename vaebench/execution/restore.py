@@ -1,13 +1,11 @@
 """A cell's trained model, rebuilt from its record and its weights, and what it is good for."""
 
 import warnings
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
@@ -15,21 +13,23 @@ from torch import Tensor
 from vaebench.compute.random import seeded
 from vaebench.config.cell import Cell
 from vaebench.config.names import parse
+from vaebench.data import pictures
 from vaebench.data.batches import observed
 from vaebench.data.images import Images, Split
+from vaebench.data.pictures import Picture
 from vaebench.errors import UserError, short
 from vaebench.evaluation.functional.posteriors import posterior_means
 from vaebench.models import weights
 from vaebench.models.vae import VAE
 from vaebench.models.variant import Variant
 from vaebench.registry.catalogue import catalogue
+from vaebench.registry.lookup import source
 from vaebench.runs import files
 from vaebench.runs.schema import Record
 from vaebench.training.build import CPU, Resolved, build
 
 #: The largest file of weights that is read, in bytes.
 LARGEST = 4 * 2**30
-_MOST_PIXELS = 2**26
 _MOST_CHANNELS = 2**16
 _CHUNK = 256
 
@@ -43,12 +43,14 @@ class Codec:
         variant: The variant, configured.
         shape: Channels, height and width of its pictures.
         levels: L, the number of grey levels of its data.
+        dataset: The name of its data set, which says how pictures are read.
     """
 
     model: VAE
     variant: Variant
     shape: tuple[int, int, int]
     levels: int
+    dataset: str
 
     def sample(self, count: int, seed: int = 0) -> Tensor:
         """Decoder means (N, C, H, W) in [0, 1] of N draws from the prior.
@@ -62,13 +64,17 @@ class Codec:
         with seeded(seed, "samples"), torch.no_grad():
             return self.decode(self.model.posterior.prior().sample(torch.Size((count,))))
 
-    def encode(self, pictures: Tensor) -> Tensor:
-        """Posterior means (N, D) of pictures (N, C, H, W) in [0, 1], observed as in training."""
-        pixels = pictures.mul(self.levels - 1).round().to(torch.uint8)
-        x = observed(Split(pixels), self.model.likelihood, "encode")
+    def encode(self, x: Tensor) -> Tensor:
+        """Posterior means (N, D) of pictures x (N, C, H, W) in [0, 1], observed as in training.
+
+        Each picture is observed with the same noise, so that its code depends on it alone.
+        """
+        pixels = x.mul(self.levels - 1).round().to(torch.uint8)
+        likelihood = self.model.likelihood
+        seen = torch.cat([observed(Split(one), likelihood, "encode") for one in pixels.split(1)])
         with seeded(0, "encode"), torch.no_grad():
             return torch.cat(
-                [posterior_means(self.model.encode(part))[0] for part in x.split(_CHUNK)]
+                [posterior_means(self.model.encode(part))[0] for part in seen.split(_CHUNK)]
             )
 
     def decode(self, z: Tensor) -> Tensor:
@@ -77,30 +83,31 @@ class Codec:
             return torch.cat([self.model.pictures(part) for part in z.split(_CHUNK)])
 
     def read(self, path: Path) -> Tensor:
-        """A picture file as (C, H, W) in [0, 1] with the model's channels and size.
+        """A picture file as (C, H, W) in [0, 1], read as those of the data set were.
 
         Raises:
             UserError: It is not a picture.
         """
+        return self.picture(path).pixels / 255
+
+    def picture(self, path: Path) -> Picture:
+        """A picture file with the model's channels and size, and what was changed for that.
+
+        Raises:
+            UserError: It is no picture, or whoever brought the data set is not installed.
+        """
         channels, height, width = self.shape
-        try:
-            with Image.open(path) as file:
-                if file.width * file.height > _MOST_PIXELS:
-                    raise UserError(f"{path} has more than {_MOST_PIXELS >> 20} megapixels.")
-                image = file.convert("L" if channels == 1 else "RGB")
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise UserError(f"{path} cannot be read as a picture; give a PNG or JPEG.") from error
-        if image.size != (width, height):
-            image = image.resize((width, height), Image.Resampling.BICUBIC)
-        array = np.atleast_3d(np.asarray(image, dtype=np.float32)) / 255
-        return torch.from_numpy(array).permute(2, 0, 1)
+        found = pictures.read(path, (width, height), channels)
+        if not source(self.dataset).inverted:
+            return found
+        return replace(found, pixels=255 - found.pixels, changes=(*found.changes, "inverted"))
 
 
 def codec(run: Path | str, record: Record) -> Codec:
     """The trained model of a cell as a codec of pictures; UserError where `restore` raises one."""
     trained = restore(run, record)
     images = trained.images
-    return Codec(trained.model, trained.variant, images.shape, images.levels)
+    return Codec(trained.model, trained.variant, images.shape, images.levels, trained.cell.dataset)
 
 
 def restore(

@@ -54,6 +54,8 @@ def run(cell: Cell, place: Place, folder: Path, progress: Progress) -> Record:
     trackers = Trackers(place.loggers, cell, record["config"], folder)
     try:
         resolved = resolve(cell, place)
+        for note in resolved.images.notes:
+            print(f"{files.OURS}{note}")
         record["variant"], record["data"] = _variant(resolved), _data(resolved)
         record["train"] = _trained(resolved, place, folder, progress, trackers)
         record["metrics"], record["timings"] = _measured(resolved, place, folder, progress)
@@ -110,6 +112,7 @@ def _data(resolved: Resolved) -> DataRecord:
         "test": len(images.test),
         "shape": list(images.shape),
         "levels": images.levels,
+        "notes": list(images.notes),
     }
 
 

@@ -80,6 +80,11 @@ def show(folder: Path, as_json: bool) -> None:
         out.print(note)
 
 
+def said(notes: Mapping[str, Sequence[str]]) -> list[str]:
+    """The notes on data sets, each after its name."""
+    return [files.printable(f"{name}: {note}") for name, some in notes.items() for note in some]
+
+
 def unloadable(name: str, broken: Mapping[str, str]) -> str:
     """What is said ahead of the cells of a plugin that cannot be loaded."""
     return f"{name} cannot be loaded: {short(broken[name]).rstrip('.')}; its cells will fail."

@@ -16,13 +16,15 @@ from vaebench.runs.schema import Record
 class Plan:
     """The cells of a run, the settings with every name spelled out, and the device found.
 
-    `broken` has the reason for each installed plugin that cannot be loaded.
+    `broken` has the reason for each installed plugin that cannot be loaded, `notes` what is to be
+    said of data sets.
     """
 
     settings: Settings
     cells: tuple[Cell, ...]
     device: str
     broken: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def plan(settings: Settings, place: Place) -> Plan:
@@ -38,14 +40,14 @@ def plan(settings: Settings, place: Place) -> Plan:
         raise UserError(
             f"--devices {place.devices} is more than the {there} of {device} here; take fewer."
         )
-    resolved, cells = resolve(settings, place)
+    resolved, cells, notes = resolve(settings, place)
     for cell in cells:
         if cell.batch_size % place.devices:
             raise UserError(
                 f"--batch-size {cell.batch_size} cannot be divided among {place.devices} devices; "
                 "choose a multiple."
             )
-    return Plan(resolved, cells, str(device), catalogue().broken)
+    return Plan(resolved, cells, str(device), catalogue().broken, notes)
 
 
 def work(cell: Cell, place: Place, folder: Path, progress: Progress) -> Record:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from vaebench.config.names import parse
+from vaebench.config.names import absolute, parse
 from vaebench.data import heldout
 from vaebench.data.images import Images, Request, Source, Split, negative, permuted
 from vaebench.data.remarks import remarks
@@ -33,6 +33,12 @@ def parts(name: str) -> tuple[str, str]:
     if any(p.distribution == key and inner in p.facts.get("datasets", ()) for p in plugins):
         return f"{key}:{inner}", rest
     return key, path
+
+
+def located(name: str) -> str:
+    """A data set's name with the absolute path, which names the same pictures in every folder."""
+    key, path = parts(name)
+    return f"{key}:{absolute(path)}" if path else name
 
 
 def likelihood(spelled: str, levels: int) -> Likelihood:
@@ -64,7 +70,7 @@ def load(name: str, request: Request) -> Images:
         UserError: It is missing, damaged, too small or not what it must be.
     """
     found = source(name)
-    if path := parts(name)[1]:
+    if path := parts(located(name))[1]:
         request = Request(Path(path), request.download, request.size)
     what = f"The data set {name!r}"
     with explained(what):

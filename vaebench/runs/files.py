@@ -19,6 +19,8 @@ from vaebench.runs.schema import Record
 #: The largest file that is read back, in bytes.
 LARGEST = 64 * 2**20
 #: Files of a cell that its result says nothing about.
+#: How lines of a log begin that vaebench itself writes.
+OURS = "[vaebench] "
 UNSEALED = ("result.json", "log.txt", "checkpoint")
 #: Control characters, halves of surrogate pairs and marks that turn the direction of the text.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
@@ -177,7 +179,10 @@ def _sha256(path: Path) -> str:
 
 
 def last_lines(log: Path, count: int = 3) -> str:
-    """The last lines of a log in one line, each shortened; empty where there are none."""
+    """The last lines of a log in one line, each shortened; empty where there are none.
+
+    What vaebench itself says of the data is no reason of a failure, and left out.
+    """
     try:
         if not log.is_file():
             return ""
@@ -186,7 +191,11 @@ def last_lines(log: Path, count: int = 3) -> str:
             text = file.read().decode("utf-8", "replace")
     except OSError:
         return ""
-    lines = [line.strip()[:200] for line in text.splitlines() if line.strip()]
+    lines = [
+        line.strip()[:200]
+        for line in text.splitlines()
+        if line.strip() and not line.startswith(OURS)
+    ]
     return printable(" | ".join(lines[-count:]))
 
 

@@ -3,11 +3,13 @@
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
+from vaebench.config.names import leads_to
 from vaebench.config.settings import Settings, from_dict, to_dict
 from vaebench.config.yaml_files import dump, read
 from vaebench.errors import UserError
@@ -67,7 +69,7 @@ def claimed(folder: Path, settings: Settings) -> bool:
         found: dict[str, Any] = {}
         try:
             given = read(config)[0] if config.is_file() else {}
-            found = to_dict(from_dict(given, str(config))) if given else {}
+            found = to_dict(_located(from_dict(given, str(config)), settings)) if given else {}
         except UserError:
             pass
         if found != wanted:
@@ -80,6 +82,15 @@ def claimed(folder: Path, settings: Settings) -> bool:
     if folder.is_dir() and any(not files.own(path) for path in folder.iterdir()):
         raise UserError(f"{folder} is not empty and does not hold a run; choose another --out.")
     return False
+
+
+def _located(found: Settings, wanted: Settings) -> Settings:
+    """The settings with absolute paths of data sets, where those that are wanted have them."""
+    places = [
+        next((place for place in wanted.dataset if leads_to(name, place)), name)
+        for name in found.dataset
+    ]
+    return replace(found, dataset=tuple(places))
 
 
 def running(folder: Path) -> set[str]:

@@ -5,6 +5,7 @@ processes write there too, so a reader takes every result for damaged until it h
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -70,10 +71,31 @@ def cells(run: Path | str, *, planned: bool = True) -> list[Record]:
     return [one(Path(run), name) for name in names if asked is None or name in asked]
 
 
-def left_out(run: Path | str) -> int:
-    """How many cells in the folder are not part of the run any more."""
+def left_out(run: Path | str) -> Counter[str]:
+    """How many cells in the folder are not part of the run any more, by what they are of."""
     asked = _planned(run)
-    return 0 if asked is None else sum(name not in asked for name in _folders(run))
+    if asked is None:
+        return Counter()
+    planned = [cell for cell in asked.values() if isinstance(cell, dict)]
+    gone = [one(Path(run), name) for name in _folders(run) if name not in asked]
+    return Counter(_other(record, planned) for record in gone)
+
+
+def _other(record: Record, planned: list[dict[str, Any]]) -> str:
+    """What a cell is of that is no part of the run: other pictures, code or settings."""
+    config, pictures = record["config"], record["data"].get("hash")
+    alike = [
+        cell
+        for cell in planned
+        if all(cell.get(key) == config.get(key) for key in ("dataset", "image_size"))
+    ]
+    if alike and pictures and all(cell.get("data") != pictures for cell in alike):
+        return "other pictures than are there now"
+    code = record["variant"].get("code")
+    same = [cell for cell in alike if cell.get("plugin") == config.get("plugin")]
+    if same and code and all(cell.get("code") != code for cell in same):
+        return "other code than is installed now"
+    return "other code or settings"
 
 
 def _folders(run: Path | str) -> list[str]:

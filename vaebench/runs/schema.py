@@ -71,7 +71,10 @@ class VariantRecord(TypedDict, total=False):
 
 
 class DataRecord(TypedDict, total=False):
-    """The data set: its hash, the sizes of its splits, shape (C, H, W) and levels of its images."""
+    """The data set: its hash, the sizes of its splits, shape (C, H, W) and levels of its images.
+
+    `notes` are sentences on what was read, passed over and converted.
+    """
 
     hash: str
     train: int
@@ -79,6 +82,7 @@ class DataRecord(TypedDict, total=False):
     test: int
     shape: list[int]
     levels: int
+    notes: list[str]
 
 
 class TrainRecord(TypedDict, total=False):

@@ -34,6 +34,8 @@ _HERE = Path(__file__).parents[1] / "assets"
 _PICTURES = 1_500_000
 _DETAILS = 800_000
 _CONFIG = 2**16
+#: Sentences on its data that a section shows; cells of several machines may have several of each.
+_NOTES = 8
 _STATUS = {"unfinished": "not finished"}
 
 
@@ -150,6 +152,7 @@ def _section(
         "references": block.references,
         "images": block.images,
         "caption": caption(block, sheet.columns, "marked ★"),
+        "data": _data(block, records),
         "empty": empty,
         "matrices": [
             matrix(column, block.pairs[column.name])
@@ -164,6 +167,13 @@ def _section(
         "figures": list(_figures(name, run, sheet, block, focused, records)),
         "panels": panels(run, block.rows, budget, records),
     }
+
+
+def _data(block: Block, records: Mapping[str, Record]) -> list[str]:
+    """What was read, passed over and converted of the data set, as its cells say."""
+    cells = [cell for row in block.rows for cell in row.cells]
+    said = [note for cell in cells for note in records[cell]["data"].get("notes", [])]
+    return list(dict.fromkeys(said))[:_NOTES]
 
 
 def _settings(block: Block) -> list[tuple[str, str]]:
