@@ -207,6 +207,8 @@ def test_a_strangers_data_set_of_a_built_in_name_answers_to_its_package(installe
     assert lookup.source("digits").split != lookup.source("rival:digits").split
     assert lookup.parts("rival:digits:a/b") == ("rival:digits", "a/b")
     assert lookup.parts("folder:rival") == ("folder", "rival")
+    assert lookup.located("rival:digits") == "rival:digits"
+    assert lookup.located("rival:digits:a/b") == f"rival:digits:{Path.cwd()}/a/b"
     cell = planned(dataset=("rival:digits",), backbone=("rival:mlp",))
     assert cell.width == 12
     assert cell.code.count(found.plugins["rival"].code) == 2
