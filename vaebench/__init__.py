@@ -13,10 +13,14 @@ if TYPE_CHECKING:
     from vaebench.data.images import Request as Request
     from vaebench.data.images import Source as Source
     from vaebench.data.images import Split as Split
+    from vaebench.evaluation.metrics.subject import Subject as Subject
     from vaebench.hookspecs import hookimpl as hookimpl
     from vaebench.models.backbones import Backbone as Backbone
     from vaebench.models.draw import Draw as Draw
     from vaebench.models.likelihoods import Likelihood as Likelihood
+    from vaebench.models.metric import Measurement as Measurement
+    from vaebench.models.metric import Metric as Metric
+    from vaebench.models.metric import Unavailable as Unavailable
     from vaebench.models.objectives import elbo as elbo
     from vaebench.models.objectives import iwae as iwae
     from vaebench.models.posterior import Gaussian as Gaussian
@@ -31,11 +35,15 @@ _HOME = {
     "Gaussian": "models.posterior",
     "Images": "data.images",
     "Likelihood": "models.likelihoods",
+    "Measurement": "models.metric",
+    "Metric": "models.metric",
     "Posterior": "models.posterior",
     "Request": "data.images",
     "Run": "notebook",
     "Source": "data.images",
     "Split": "data.images",
+    "Subject": "evaluation.metrics.subject",
+    "Unavailable": "models.metric",
     "Variant": "models.variant",
     "elbo": "models.objectives",
     "hookimpl": "hookspecs",

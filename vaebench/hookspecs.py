@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from vaebench.data.images import Source
     from vaebench.models.backbones import Backbone
     from vaebench.models.likelihoods import Likelihood
+    from vaebench.models.metric import Metric
     from vaebench.models.variant import Variant
 
 #: Major version of the plugin interface; a plugin may name its own as `vaebench_interface`.
@@ -49,6 +50,16 @@ def vaebench_likelihoods() -> "dict[str, type[Likelihood]]":  # type: ignore[emp
     """Return observation models by name, subclasses of `Likelihood`, for ``--likelihood``.
 
     What the constructor takes by keyword beside `levels` is chosen as ``name[option=value]``.
+    """
+
+
+@hookspec
+def vaebench_metrics() -> "list[Metric]":  # type: ignore[empty-body]
+    """Return metrics, for ``--metrics``.
+
+    They are computed where they are asked for by name, by group, by the plugin's name or with
+    ``all``, after those of vaebench. Their code is then part of the cell's name, and one that
+    fails costs its own number alone.
     """
 
 

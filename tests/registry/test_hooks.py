@@ -12,11 +12,13 @@ from click.testing import CliRunner
 import vaebench
 from tests.cli.test_commands import SMALL
 from tests.registry.test_catalogue import installed as installed  # a fixture
+from vaebench import report as vaebench_report
 from vaebench.cli.app import main
 from vaebench.config.resources import Place
 from vaebench.config.settings import Settings
 from vaebench.data.images import Request
 from vaebench.errors import UserError
+from vaebench.evaluation.metrics.select import select
 from vaebench.execution import plan
 from vaebench.execution.run_cell import run as run_cell
 from vaebench.registry import lookup
@@ -27,6 +29,7 @@ import torch
 from torch import nn
 from torch.distributions import Cauchy, Independent
 from vaebench import Backbone, Images, Likelihood, Request, Source, Split, hookimpl
+from vaebench import Measurement, Metric
 
 class Encoder(nn.Module):
     def __init__(self, shape, width):
@@ -78,6 +81,22 @@ class Wide(Likelihood):
 @hookimpl
 def vaebench_likelihoods():
     return {"wide": Wide}
+
+def brightness(subject):
+    gaps = (subject.reconstructions - subject.pictures).mean(dim=(1, 2, 3)).abs()
+    return Measurement.mean(gaps)
+
+@hookimpl
+def vaebench_metrics():
+    return [
+        Metric(name="brightness", title="Error of brightness", unit="grey value", better="lower",
+               description="Mean grey values held together.", compute=brightness,
+               head="bright", place=15, group="light"),
+        Metric(name="broken", title="Broken", unit="nats", description="Never a number.",
+               compute=lambda subject: 1 / 0, group="light"),
+        Metric(name="elbo", title="Their ELBO", unit="nats", description="Another number.",
+               compute=lambda subject: Measurement(7.0, 1)),
+    ]
 """
 SETTINGS = Settings(
     plugins=("gaussian",),
@@ -158,6 +177,66 @@ def test_a_backbone_that_refuses_more_channels_is_told_what_it_was_asked_for(ins
     installed("strange", fussy)
     with pytest.raises(UserError, match=r"'shallow', asked for a decoder of shape \(4, 6, 9\)"):
         planned(likelihood=("categorical",))
+
+
+def test_a_strangers_metric_stands_in_table_and_page(installed, tmp_path):
+    installed("strange", STRANGER)
+    names = ("elbo", "light", "strange:elbo")
+    run = tmp_path / "run"
+    for seed in (0, 1):
+        cell = planned(dataset=("digits",), backbone=("mlp",), metrics=names, seeds=(seed,))
+        record = run_cell(cell, PLACE, run / "cells" / cell.id, lambda progress: None)
+        assert record["status"] == "done", record["reason"]
+        assert list(record["metrics"]) == [
+            *("elbo", "distortion", "brightness", "broken", "strange.elbo")
+        ]
+        assert record["metrics"]["strange.elbo"]["value"] == 7.0
+        assert record["metrics"]["elbo"]["value"] not in (None, 7.0)
+        assert "ZeroDivisionError" in record["metrics"]["broken"]["reason"]
+        assert "strange_module.py" in record["metrics"]["broken"]["reason"]
+    (run / "config.yaml").write_text("dataset: digits\n")
+    vaebench_report.write(run)
+    head = next(x for x in (run / "table.md").read_text().splitlines() if x.startswith("| variant"))
+    assert head.index("bright ↓") < head.index("ELBO") and "Their ELBO" not in head
+    page = (run / "report.html").read_text()
+    assert "Error of brightness" in page and "Their ELBO" in page
+    assert "No variant has a value of Broken (ZeroDivisionError" in page
+    assert len(vaebench.load(run).per_image.query("metric == 'brightness'")) == 2 * 400
+    again = ["evaluate", str(run / "cells" / cell.id), "--metrics", "brightness", "--json"]
+    done = CliRunner().invoke(main, again)
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["brightness"]["value"] == pytest.approx(
+        record["metrics"]["brightness"]["value"], rel=1e-5
+    )
+
+
+def test_a_strangers_metric_is_computed_where_it_is_asked_for(installed):
+    bare = {"dataset": ("digits",), "backbone": ("mlp",)}
+    before = planned(**bare, metrics=("default",))
+    catalogue.cache_clear()
+    found = installed("strange", STRANGER)
+    assert planned(**bare, metrics=("default",)) == before
+    for names in (("brightness",), ("light",), ("strange",), ("all",), ("default", "strange:elbo")):
+        cell = planned(**bare, metrics=names)
+        assert cell.code == f"{before.code}+{found.plugins['strange'].code}", names
+    assert [m.name for m in select(["strange"])] == ["brightness", "broken", "strange.elbo"]
+    assert [m.name for m in select(["elbo"])] == ["elbo", "distortion"]
+    with pytest.raises(UserError, match=r"No metric 'brightnes'\. Did you mean 'brightness'"):
+        planned(metrics=("brightnes",))
+    catalogue.cache_clear()
+    installed("rings", "import nothing_like_this")
+    with pytest.raises(UserError, match=r"'rings' cannot be loaded: .*nothing_like_this"):
+        planned(metrics=("rings",))
+
+
+def test_the_list_has_a_strangers_metrics(installed):
+    installed("strange", STRANGER)
+    text = CliRunner().invoke(main, ["list", "--metrics"], env={"COLUMNS": "200"}).output
+    (line,) = (line for line in text.splitlines() if line.startswith("brightness "))
+    assert "Mean grey values" in line and "Group light" in line and "strange 1.0" in line
+    found = json.loads(CliRunner().invoke(main, ["list", "--metrics", "--json"]).stdout)["metrics"]
+    one = next(each for each in found if each["name"] == "brightness")
+    assert (one["from"], one["better"], one["default"]) == ("strange 1.0", "lower", False)
 
 
 def test_the_code_of_a_plugged_data_set_or_backbone_is_part_of_a_cells_identity(installed):
@@ -241,6 +320,12 @@ def test_an_unknown_name_gets_the_closest_one_and_a_broken_plugin_its_reason(ins
         ('return {"wide": Wide}', 'return {"wide": Wide(4)}', "not a class of Likelihood"),
         ('takes = "real"', 'takes = "bits"', "takes='bits', which is not one of binary, levels"),
         ('    return {"noise"', '    1 / 0\n    return {"noise"', "ZeroDivisionError"),
+        ("place=15", "place='first'", "place='first', which is not a whole number or None"),
+        ("place=15", "role='king'", "says role 'king'; it is one of None, 'likelihood'"),
+        ('name="broken"', 'name="seed"', "has the name of a setting"),
+        ('name="broken"', 'name="brightness"', "two of the name 'brightness'"),
+        ("lambda subject: 1 / 0", "lambda: 1 / 0", "a function that cannot be called with"),
+        ("    return [\n", "    return [\n3,", "returns 3, which is not a Metric"),
     ],
 )
 def test_a_broken_hook_breaks_its_plugin_alone(installed, old, new, reason):
@@ -329,7 +414,12 @@ def test_the_documented_data_set_and_backbone_are_planned_with(installed):
     from tests.test_docs import ROOT, blocks
 
     codes = blocks(ROOT / "docs" / "extending.md", "python")
-    hooks = {"vaebench_datasets": "bars", "vaebench_backbones": "conv", "vaebench_likelihoods": "t"}
+    hooks = {
+        "vaebench_datasets": "bars",
+        "vaebench_backbones": "conv",
+        "vaebench_likelihoods": "t",
+        "vaebench_metrics": "brightness",
+    }
     for hook, name in hooks.items():
         catalogue.cache_clear()
         found = installed(name, next(code for code in codes if f"def {hook}" in code))
@@ -339,3 +429,4 @@ def test_the_documented_data_set_and_backbone_are_planned_with(installed):
     assert len(cell.code.split("+")) == 3
     cell = planned(likelihood=("student[df=4.0]",), dataset=("bars",), width=(4,))
     assert (cell.likelihood, cell.binarise) == ("student[df=4.0]", "none")
+    assert [metric.name for metric in select(["brightness"])] == ["brightness"]

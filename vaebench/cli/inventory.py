@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 def collect() -> dict[str, Any]:
     """Plugins with their variants, data sets, backbones and metrics."""
     from vaebench.evaluation.features.extractor import EXTRACTORS
+    from vaebench.evaluation.metrics.plugged import plugged
     from vaebench.evaluation.metrics.select import METRICS
     from vaebench.registry.catalogue import BUILT_IN, catalogue, changes
 
@@ -44,15 +45,23 @@ def collect() -> dict[str, Any]:
             *({"name": n, "from": p.package} for n, p in found.brought("features").items()),
         ],
         "metrics": [
-            {
-                "name": metric.name,
-                "group": metric.group,
-                "unit": metric.unit,
-                "better": metric.better,
-                "description": metric.description,
-                "default": not metric.costly,
-            }
-            for metric in METRICS
+            *(
+                {
+                    "name": metric.name,
+                    "from": own,
+                    "group": metric.group,
+                    "unit": metric.unit,
+                    "better": metric.better,
+                    "description": metric.description,
+                    "default": not metric.costly,
+                }
+                for metric in METRICS
+            ),
+            *(
+                {"name": each.name, "from": each.plugin.package, **each.facts}
+                | {"group": each.group, "default": False}
+                for each in plugged(found, (metric.name for metric in METRICS))
+            ),
         ],
     }
 

@@ -12,7 +12,7 @@ from vaebench.data.images import Images, Request
 from vaebench.data.validation import explained
 from vaebench.errors import UserError, unknown
 from vaebench.evaluation.features.extractor import EXTRACTORS
-from vaebench.evaluation.metrics.select import select
+from vaebench.evaluation.metrics.select import asked_of_plugins, select
 from vaebench.models.backbones import Shape
 from vaebench.models.likelihoods import Takes
 from vaebench.registry.catalogue import Catalogue, catalogue
@@ -112,18 +112,18 @@ def _cell(choice: dict[str, Any], images: Images, digest: str, found: Catalogue)
         "extractor": choice["extractor"] or defaults.extractor,
         "seconds": choice["seconds"] if choice["budget"] == "seconds" else None,
     }
-    code = _code(found, choice["plugin"], choice["dataset"], built_by, spelled)
-    return Cell(**choice | resolved, data=digest, code=code)
+    return Cell(**choice | resolved, data=digest, code=_code(found, choice | resolved))
 
 
-def _code(found: Catalogue, spelled: str, dataset: str, built_by: str, observed_as: str) -> str:
+def _code(found: Catalogue, choice: dict[str, Any]) -> str:
     """Digests of a cell's code: its variant's, then those of what plugins bring beside it."""
-    name = parse(spelled)[0]
+    name = parse(choice["plugin"])[0]
     mine = "" if name in found.broken else found.owner(name).code
     others = [
-        found.bringer("datasets", parts(dataset)[0]).code,
-        found.bringer("backbones", built_by).code,
-        found.bringer("likelihoods", parse(observed_as)[0]).code,
+        found.bringer("datasets", parts(choice["dataset"])[0]).code,
+        found.bringer("backbones", choice["backbone"]).code,
+        found.bringer("likelihoods", parse(choice["likelihood"])[0]).code,
+        *dict.fromkeys(metric.plugin.code for metric in asked_of_plugins(choice["metrics"])),
     ]
     return "+".join([mine, *filter(None, others)])
 

@@ -3,12 +3,11 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from string import Formatter
 from typing import Any
 
 from torch import Tensor
 
-from vaebench.config.metric import COLUMN, ROLES, SUFFIXES, Better, Role
+from vaebench.config.metric import ROLES, SUFFIXES, TEMPLATE, Better, Role
 from vaebench.errors import UserError
 from vaebench.models.variant import LAWS
 
@@ -17,8 +16,6 @@ NOTHING: frozenset[str] = frozenset()
 MODEL = frozenset({"likelihood"})
 DENSITY = frozenset({"density"})
 ELBO = frozenset({"density", "likelihood", "support"})
-#: What a metric's name may hold in braces.
-PARAMETERS = ("extractor", "k")
 
 
 class Unavailable(Exception):
@@ -112,15 +109,12 @@ class Metric:
             _expect(self, "needs", law, tuple(LAWS))
         if not callable(self.compute):
             raise UserError(f"The metric {self.name!r} has no function to compute it.")
-        try:
-            column = self.column("x", 1)
-        except (KeyError, IndexError, ValueError, AttributeError):
-            column = ""
-        if not COLUMN.fullmatch(column) or column.endswith(SUFFIXES):
-            raise UserError(
-                f"The metric name {self.name!r} must begin with a letter, hold letters, digits and "
-                f"_ . + - besides {{extractor}} and {{k}}, and not end in {', '.join(SUFFIXES)}."
-            )
+        for name in filter(None, (self.name, self.reference)):
+            if not TEMPLATE.fullmatch(name) or name.endswith(SUFFIXES):
+                raise UserError(
+                    f"The metric name {name!r} must be of the form {TEMPLATE.pattern} and not end "
+                    f"in {' or '.join(SUFFIXES)}."
+                )
 
     def column(self, extractor: str, k: int) -> str:
         """The column's name with an extractor and a number of draws."""
@@ -128,7 +122,7 @@ class Metric:
 
     def takes(self, parameter: str) -> bool:
         """Whether the name depends on ``extractor`` or ``k``."""
-        return parameter in {part for _, part, _, _ in Formatter().parse(self.name)}
+        return f"{{{parameter}}}" in self.name
 
 
 def _expect(metric: Metric, what: str, given: Any, known: tuple[Any, ...]) -> None:

@@ -10,19 +10,25 @@ from typing import Any
 import pluggy
 
 from vaebench import hookspecs
+from vaebench.config.cell import Cell
+from vaebench.config.metric import TEMPLATE
 from vaebench.data.images import Source
 from vaebench.errors import UserError
 from vaebench.hookspecs import GROUP
 from vaebench.models.backbones import Backbone
 from vaebench.models.likelihoods import TAKES, Likelihood
+from vaebench.models.metric import Metric
 from vaebench.models.variant import Variant
 from vaebench.registry.code import digest
 from vaebench.registry.options import PLAIN, keywords, options
+from vaebench.runs.schema import FIXED
 
 #: Names become folder names and table cells; this is what they may hold.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 #: Names that stand for several things where they are asked for.
 RESERVED = ("all", "default", "none")
+#: Columns of tables that are not metrics.
+_TAKEN = {*FIXED, *(field.name for field in fields(Cell))}
 #: What a thing is, as plain data: what `vaebench list` tells and a run is planned with.
 Facts = dict[str, Any]
 
@@ -37,12 +43,14 @@ class Kind:
         check: Returns the thing; raises UserError, which goes on from the thing's name, for
             what is not of this kind.
         facts: Describes it.
+        knowing: The class of things that know their names, so that the hook returns a list.
     """
 
     noun: str
     hook: str
     check: Callable[[Any], Any]
     facts: Callable[[Any], Facts]
+    knowing: type[Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -92,11 +100,12 @@ def _checked(hook: Any, kind: Kind) -> dict[str, Any]:
     """What a hook returns, by name."""
     found: dict[str, Any] = {}
     for answer in hook():
-        for name, thing in _named(hook.name, answer):
-            if not (type(name) is str and NAME.fullmatch(name)):
+        for name, thing in _named(hook.name, answer, kind.knowing):
+            form = TEMPLATE if kind.knowing is Metric else NAME
+            if not (type(name) is str and form.fullmatch(name)):
                 raise UserError(
                     f"{hook.name} returns the name {_shown(name)}, which is not of the form "
-                    f"{NAME.pattern}"
+                    f"{form.pattern}"
                 )
             if name in RESERVED:
                 raise UserError(
@@ -112,22 +121,21 @@ def _checked(hook: Any, kind: Kind) -> dict[str, Any]:
     return found
 
 
-def _named(hook: str, answer: Any) -> list[tuple[Any, Any]]:
-    """Names and things of what a hook returns: variants know theirs, all else comes as a dict."""
-    if isinstance(answer, Mapping) and hook != "vaebench_variants":
+def _named(hook: str, answer: Any, knowing: type[Any] | None) -> list[tuple[Any, Any]]:
+    """Names and things of what a hook returns: a list where these know theirs, else a dict."""
+    if isinstance(answer, Mapping) and knowing is None:
         return list(answer.items())
-    if hook != "vaebench_variants":
+    if knowing is None:
         raise UserError(f"{hook} returns {_shown(answer)}, which is not a dict of names")
+    noun = knowing.__name__
     try:
-        variants = list(answer)
+        things = list(answer)
     except TypeError:
-        raise UserError(
-            f"{hook} returns {_shown(answer)}, which is not a list of Variant"
-        ) from None
-    for variant in variants:
-        if not isinstance(variant, Variant):
-            raise UserError(f"{hook} returns {_shown(variant)}, which is not a Variant")
-    return [(variant.name, variant) for variant in variants]
+        raise UserError(f"{hook} returns {_shown(answer)}, which is not a list of {noun}") from None
+    for thing in things:
+        if not isinstance(thing, knowing):
+            raise UserError(f"{hook} returns {_shown(thing)}, which is not a {noun}")
+    return [(thing.name, thing) for thing in things]
 
 
 def _shown(value: Any) -> str:
@@ -240,6 +248,31 @@ def _of_likelihood(kind: type[Likelihood]) -> Facts:
     }
 
 
+def _metric(thing: Metric) -> Metric:
+    _need(
+        thing,
+        compute=_FUNCTION,
+        place=("a whole number or None", lambda value: value is None or type(value) is int),
+        keep=("a whole number", lambda value: type(value) is int),
+        costly=_SWITCH,
+        error=_SWITCH,
+        **dict.fromkeys(("title", "unit", "description", "group", "head", "reference"), _TEXT),
+    )
+    _takes("function", thing.compute, "subject")
+    if thing.name in _TAKEN:
+        raise UserError("has the name of a setting or of a column that every table has")
+    return thing
+
+
+def _of_metric(metric: Metric) -> Facts:
+    return {
+        "group": metric.group,
+        "unit": metric.unit,
+        "better": metric.better,
+        "description": metric.description,
+    }
+
+
 def _plain_fields(thing: Any) -> Facts:
     """The fields of a dataclass that are plain data."""
     values = {field.name: getattr(thing, field.name) for field in fields(thing)}
@@ -257,10 +290,11 @@ def _of_variant(variant: Variant) -> Facts:
 
 
 KINDS = {
-    "variants": Kind("variant", "vaebench_variants", _variant, _of_variant),
+    "variants": Kind("variant", "vaebench_variants", _variant, _of_variant, Variant),
     "datasets": Kind("data set", "vaebench_datasets", _source, _plain_fields),
     "backbones": Kind("backbone", "vaebench_backbones", _backbone, _plain_fields),
     "likelihoods": Kind("likelihood", "vaebench_likelihoods", _likelihood, _of_likelihood),
+    "metrics": Kind("metric", "vaebench_metrics", _metric, _of_metric, Metric),
     "features": Kind(
         "feature extractor",
         "vaebench_features",

@@ -35,11 +35,11 @@ def load(name: str, point: EntryPoint) -> Loaded:
             contents = read(name, point.load())
     # A stranger's module may fail in any way, SystemExit included.
     except BaseException as error:
-        raise UserError(_reason(error)) from error
+        raise UserError(reason(error)) from error
     return Loaded(contents, tuple(changed))
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """What was raised, with file and line where it rises from other code than ours."""
     try:
         said = str(error)

@@ -13,7 +13,7 @@ import pandas as pd
 
 from vaebench.config.cell import ABSENT
 from vaebench.runs import files, schema
-from vaebench.runs.schema import MetricRecord, Record
+from vaebench.runs.schema import COST, FIXED, MetricRecord, Record
 from vaebench.statistics.cost import seconds_to_elbo
 from vaebench.statistics.intervals import UNIT, interval
 
@@ -22,14 +22,8 @@ SHOWN = ("plugin", "dataset", "backbone", "critic", "latent")
 #: Settings that are not part of what is compared: where and how a cell ran, not what.
 _ASIDE = ("seed", "device", "code", "data")
 _LINES = 200_000
-#: What training cost.
-COST = (
-    *("seconds", "seconds_per_epoch", "seconds_to_elbo", "elbo_target"),
-    *("parameters", "decoder_passes", "peak_memory"),
-)
 #: Settings that cells must share for their ELBOs to be comparable, besides the images.
 _OBSERVED = ("dataset", "image_size", "likelihood", "binarise")
-_FIXED = ("cell", "status", "reason", "data_hash", *COST)
 
 
 def frame(run: Path | str, records: Sequence[Record]) -> pd.DataFrame:
@@ -42,9 +36,9 @@ def frame(run: Path | str, records: Sequence[Record]) -> pd.DataFrame:
     metrics: dict[str, MetricRecord] = {}
     settings = dict.fromkeys((*SHOWN, "seed"))
     for record in records:
-        settings |= dict.fromkeys(key for key in record["config"] if key not in _FIXED)
+        settings |= dict.fromkeys(key for key in record["config"] if key not in FIXED)
         for name, metric in record["metrics"].items():
-            if name not in (*_FIXED, *settings):
+            if name not in (*FIXED, *settings):
                 metrics.setdefault(name, metric)
     rows = [_row(record, list(settings), list(metrics)) for record in records]
     _guess(rows, list(settings))

@@ -23,6 +23,13 @@ from vaebench.config.metric import Better, Role
 SCHEMA = 1
 #: Numbers beyond it are taken for no numbers: their squares would be infinite.
 HUGE = 1e100
+#: What training cost, as columns of a frame.
+COST = (
+    *("seconds", "seconds_per_epoch", "seconds_to_elbo", "elbo_target"),
+    *("parameters", "decoder_passes", "peak_memory"),
+)
+#: Columns of a frame that are neither settings nor metrics.
+FIXED = ("cell", "status", "reason", "data_hash", *COST)
 Status = Literal["done", "failed", "unfinished"]
 
 

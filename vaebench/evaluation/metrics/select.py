@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from vaebench.errors import unknown
+from vaebench.errors import UserError, unknown
 from vaebench.evaluation.metrics import (
     features,
     gradients,
@@ -12,7 +12,9 @@ from vaebench.evaluation.metrics import (
     novelty,
     representations,
 )
+from vaebench.evaluation.metrics.plugged import Plugged, plugged
 from vaebench.models.metric import Metric
+from vaebench.registry.catalogue import catalogue
 
 METRICS: tuple[Metric, ...] = (
     *likelihood.METRICS,
@@ -23,19 +25,40 @@ METRICS: tuple[Metric, ...] = (
     *representations.METRICS,
     *gradients.METRICS,
 )
+#: What selects them.
+_OWN = {m.name for m in METRICS} | {m.group for m in METRICS}
 
 
 def select(names: Iterable[str]) -> tuple[Metric, ...]:
-    """The metrics that names of columns, of groups, ``default`` or ``all`` stand for.
+    """The metrics that names of columns, of groups, of plugins, ``default`` or ``all`` stand for.
 
-    ``default`` is all of them but the costly ones.
+    ``default`` is all of vaebench's own but the costly ones. Those of plugins come last and are
+    loaded.
+
+    Raises:
+        UserError: A name stands for none, or a plugin cannot be loaded.
     """
     chosen = set(names)
-    known = {m.name for m in METRICS} | {m.group for m in METRICS} | {"all", "default"}
-    for name in chosen - known:
-        raise unknown("metric", name, known)
-    return tuple(
+    theirs = asked_of_plugins(chosen)
+    own = (
         m
         for m in METRICS
         if chosen & {m.name, m.group, "all"} or ("default" in chosen and not m.costly)
     )
+    return (*own, *(metric.load(catalogue()) for metric in theirs))
+
+
+def asked_of_plugins(names: Iterable[str]) -> list[Plugged]:
+    """The metrics of plugins among those that names stand for; UserError for an unknown name.
+
+    A group that is called as a metric or group of vaebench's own does not select them.
+    """
+    found, chosen = catalogue(), set(names)
+    theirs = plugged(found, (m.name for m in METRICS))
+    said = [each.names | ({each.group, each.plugin.name} - _OWN) for each in theirs]
+    known = {"all", "default"}.union(_OWN, *said)
+    for name in chosen - known:
+        if name in found.broken:
+            raise UserError(f"The plugin {name!r} cannot be loaded: {found.broken[name]}.")
+        raise unknown("metric", name, known)
+    return [each for each, mine in zip(theirs, said, strict=True) if chosen & (mine | {"all"})]
