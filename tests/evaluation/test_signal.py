@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from tests.cells import cell, digits
-from vaebench.evaluation.metrics.gradients import _ratio, encoder_snr
+from vaebench.evaluation.metrics.gradients import encoder_snr, signal_to_noise
 from vaebench.evaluation.metrics.subject import Subject
 from vaebench.models.metric import Unavailable
 from vaebench.registry.catalogue import catalogue
@@ -34,7 +34,7 @@ def test_the_ratio_is_that_of_a_known_law():
     torch.manual_seed(0)
     mean = torch.tensor([0.3, -0.4], dtype=torch.float64)
     g = mean + 5 * torch.randn(400_000, 2, dtype=torch.float64)
-    found = _ratio(g.sum(0), g.square().sum().item(), len(g))
+    found = signal_to_noise(g.sum(0), g.square().sum().item(), len(g))
     assert found == pytest.approx(0.5 / (5 * 2**0.5), rel=0.05)
 
 

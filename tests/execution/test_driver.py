@@ -69,7 +69,7 @@ def test_only_what_is_missing_failed_or_altered_runs(tmp_path, capsys):
     (tmp_path / "cells" / cells[2].id / "history.csv").write_text("epoch\n9\n")
 
     def missing(retry):
-        return [driver._missing(tmp_path, one, retry, screen) for one in cells]
+        return [driver.missing(tmp_path, one, retry, screen) for one in cells]
 
     assert missing(False) == [False, False, True, True]
     assert "history.csv was altered; computing the cell again" in capsys.readouterr().err
@@ -85,9 +85,9 @@ def test_what_failed_by_the_machines_fault_runs_again_by_itself(tmp_path):
     folder.mkdir(parents=True)
     for transient in (True, False):
         files.write_result(folder, files.failure(one, "full") | {"transient": transient})
-        assert driver._missing(tmp_path, one, False, screen) is transient
+        assert driver.missing(tmp_path, one, False, screen) is transient
     files.write_result(folder, files.failure(one, None) | {"status": "done", "transient": True})
-    assert not driver._missing(tmp_path, one, False, screen)
+    assert not driver.missing(tmp_path, one, False, screen)
 
 
 def test_the_state_of_a_run(tmp_path, capsys):

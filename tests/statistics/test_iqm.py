@@ -43,12 +43,12 @@ def test_the_interval_is_a_percentile_bootstrap_within_each_data_set():
 
 def test_the_interval_holds_what_is_said_of_it(monkeypatch):
     """Of nominally 95 %: about 76 % with three seeds on one data set, 93 % with ten on three."""
-    monkeypatch.setattr(iqm, "_DRAWS", 500)
+    monkeypatch.setattr(iqm, "DRAWS", 500)
     rng = np.random.default_rng(0)
     for seeds, datasets, expected in ((3, 1, 0.76), (10, 3, 0.93)):
         held = 0
         for _ in range(300):
-            found = iqm._aggregate([rng.normal(0, 1, seeds) for _ in range(datasets)])
+            found = iqm.aggregate([rng.normal(0, 1, seeds) for _ in range(datasets)])
             held += found.low <= 0 <= found.high
         assert held / 300 == pytest.approx(expected, abs=4 * 0.025 + 0.01)
 

@@ -132,7 +132,7 @@ def _run(folder: Path, planned: Plan, place: Place, where: Where, screen: Consol
     todo = [
         cell
         for cell in planned.cells
-        if _missing(folder, cell, where.retry_failed or cell.plugin in planned.broken, screen)
+        if missing(folder, cell, where.retry_failed or cell.plugin in planned.broken, screen)
     ]
     for line in status.said(planned.notes):
         screen.print(line, markup=False, soft_wrap=True)
@@ -167,7 +167,8 @@ def _engine(where: Where, jobs: int) -> Engine:
     return Ray(where.address, where.gpus_per_cell, limits)
 
 
-def _missing(folder: Path, cell: Cell, retry_failed: bool, screen: Console) -> bool:
+def missing(folder: Path, cell: Cell, retry_failed: bool, screen: Console) -> bool:
+    """Whether a cell has to be computed: it has no sound result, or may be tried again."""
     path = folder / "cells" / cell.id
     if path.is_symlink() or path.parent.is_symlink():
         raise UserError(f"{path} leads out of the run; remove the link.")

@@ -8,7 +8,7 @@ from scipy import stats
 
 from vaebench.statistics.intervals import LEVEL
 
-_DRAWS = 10_000
+DRAWS = 10_000
 _TRIMMED = 0.25
 #: What the interval needs: so many seeds, or two on each of so many data sets.
 SEEDS, DATASETS = 3, 2
@@ -83,12 +83,13 @@ def interquartile_means(tasks: Sequence[Task], better: str) -> dict[str, Aggrega
     scored = [scores for task in tasks if (scores := normalised(task, better))]
     if not scored:
         return {}
-    return {name: _aggregate([each[name] for each in scored]) for name in _enough(tasks)}
+    return {name: aggregate([each[name] for each in scored]) for name in _enough(tasks)}
 
 
-def _aggregate(strata: Sequence[np.ndarray]) -> Aggregate:
+def aggregate(strata: Sequence[np.ndarray]) -> Aggregate:
+    """The interquartile mean of scores in strata, one a data set, with its bootstrap interval."""
     rng = np.random.default_rng(0)
-    drawn = np.concatenate([rng.choice(x, (_DRAWS, len(x))) for x in strata], axis=1)
+    drawn = np.concatenate([rng.choice(x, (DRAWS, len(x))) for x in strata], axis=1)
     low, high = np.quantile(_middle(drawn), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     scores = np.concatenate(strata)
     return Aggregate(float(_middle(scores)), float(low), float(high), len(scores))

@@ -21,7 +21,7 @@ from vaebench.testing.report import Check, KitWarning
 from vaebench.testing.runner import Result, declarations, examine
 
 __all__ = ["Check", "KitWarning", "Result", "checks", "parametrize_with_checks", "run"]
-_CHECKS = (
+CHECKS = (
     conduct.name,
     robustness.sizes,
     robustness.shapes,
@@ -60,7 +60,7 @@ _CHECKS = (
 
 def checks() -> list[Check]:
     """All checks: callables check(variant) that raise AssertionError where a law is broken."""
-    return list(_CHECKS)
+    return list(CHECKS)
 
 
 def run(

@@ -37,11 +37,14 @@ def encoder_snr(subject: Subject) -> Measurement:
         for parameter in wanted:
             parameter.requires_grad_(False)
     whole = sums.sum(0)
-    value = _ratio(whole, sum(squares), count)
+    value = signal_to_noise(whole, sum(squares), count)
     if value is None:
         raise Unavailable("its gradient is the same whatever the noise")
     rest = count - _DRAWS
-    left = [_ratio(whole - s, sum(squares) - q, rest) for s, q in zip(sums, squares, strict=True)]
+    left = [
+        signal_to_noise(whole - s, sum(squares) - q, rest)
+        for s, q in zip(sums, squares, strict=True)
+    ]
     spread = torch.tensor([each or 0.0 for each in left], dtype=torch.float64)
     se = math.sqrt((_BLOCKS - 1) * spread.var(correction=0).item())
     depends = {"K": variant.samples, "gradients": count, "batch": len(x)}
@@ -60,7 +63,7 @@ def _gradient(subject: Subject, x: Tensor, wanted: list[Tensor]) -> Tensor:
     return torch.cat([part.flatten() for part in parts]).double().cpu()
 
 
-def _ratio(total: Tensor, square: float, count: int) -> float | None:
+def signal_to_noise(total: Tensor, square: float, count: int) -> float | None:
     """|E g| / sqrt(E |g - E g|²) from the sum of gradients and of their squared lengths."""
     length = (total / count).square().sum().item()
     variance = (square / count - length) * count / (count - 1)

@@ -18,7 +18,7 @@ from vaebench.evaluation.metrics.subject import Subject
 from vaebench.models.metric import ELBO, MODEL, Measurement, Metric, Unavailable
 
 #: Images whose draws are taken together, and pixels that a CPU decodes at a time.
-_TOGETHER, _PIXELS = 256, 2**18
+_TOGETHER, PIXELS = 256, 2**18
 #: The share of images whose best q may still be on its way, by which means hardly change.
 STRAGGLERS = 0.02
 
@@ -65,7 +65,7 @@ def _rows(subject: Subject) -> int:
     if subject.device.type != "cpu":
         return subject.rows
     outputs = subject.model.likelihood.outputs * math.prod(subject.images.shape)
-    return min(subject.rows, max(64, _PIXELS // outputs))
+    return min(subject.rows, max(64, PIXELS // outputs))
 
 
 def annealed(subject: Subject) -> Measurement:
