@@ -337,6 +337,19 @@ def test_an_extractor_without_classes_has_no_class_histogram(monkeypatch):
     assert "'pixels' knows no classes" in found["missed_classes_pixels"]["reason"]
 
 
+class Constant(torch.nn.Module):
+    def forward(self, images):
+        return torch.full((len(images), 3), 0.3) + 1e-8 * images.flatten(1)[:, :3]
+
+
+def test_features_that_are_all_the_same_measure_nothing(monkeypatch):
+    known = {"flat": lambda weights, download: Extractor("flat", "2" * 64, Constant())}
+    monkeypatch.setattr("vaebench.evaluation.metrics.subject.chosen", lambda name: known)
+    found = measure(replace(subject(), extractor_name="flat"), "fid", "kid", "neighbours")
+    for record in found.values():
+        assert record["value"] is None and "the same" in record["reason"]
+
+
 class Broken(torch.nn.Module):
     def forward(self, images):
         return images.flatten(1) / 0

@@ -19,7 +19,7 @@ from vaebench.evaluation.features.extractor import Extractor, chosen, extractor
 from vaebench.evaluation.functional.posteriors import posterior_means
 from vaebench.models.distributions import closed_kl
 from vaebench.models.draw import Draw
-from vaebench.models.metric import Metric
+from vaebench.models.metric import Metric, Unavailable
 from vaebench.models.objectives import elbo
 from vaebench.models.vae import VAE
 from vaebench.models.variant import Variant
@@ -29,6 +29,8 @@ MOST_IMAGES = 10_000
 #: Draws from q for an expectation under it, and decoder passes in all above which they get fewer.
 DRAWS = 32
 PASSES = 20_000
+#: The relative difference of features that rounding makes.
+_SAME = 1e-6
 T = TypeVar("T")
 
 
@@ -205,9 +207,13 @@ class Subject:
 
     @cached_property
     def real(self) -> Real:
-        """Features of the test images."""
+        """Features of the test images; Unavailable where they are the same for all of them."""
         count = min(len(self.x), MOST_IMAGES)
-        return self._real(f"test[:{count}]", lambda: self.pictures[:count])
+        found = self._real(f"test[:{count}]", lambda: self.pictures[:count])
+        spread = found.features.amax(0) - found.features.amin(0)
+        if (spread <= _SAME * found.features.abs().amax(0)).all():
+            raise Unavailable("the features of all test images are the same: they measure nothing")
+        return found
 
     @cached_property
     def training(self) -> Real:
