@@ -2,7 +2,15 @@
 
 import pytest
 
-from vaebench.runs.schema import DataRecord, MetricRecord, TrainRecord, VariantRecord, fits, known
+from vaebench.runs.schema import (
+    DataRecord,
+    Detail,
+    MetricRecord,
+    TrainRecord,
+    VariantRecord,
+    fits,
+    known,
+)
 
 
 @pytest.mark.parametrize(
@@ -18,6 +26,8 @@ from vaebench.runs.schema import DataRecord, MetricRecord, TrainRecord, VariantR
         (MetricRecord, "role", None, ["king", ["elbo"]]),
         (MetricRecord, "place", 10, [10.0, True, "10"]),
         (MetricRecord, "error", True, [1, None]),
+        (Detail, "per_dimension", [0.5, 2], [[None], ["1"], 3]),
+        (Detail, "curve", {"k": [1], "bound": [None], "se": "kept"}, [{"k": [1]}, {"k": 1}, [1]]),
         (MetricRecord, "depends", {"a": [1, {"b": None}]}, [[1], None]),
     ],
 )

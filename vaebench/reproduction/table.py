@@ -2,15 +2,18 @@
 
 import csv
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from vaebench.errors import UserError
 from vaebench.reproduction.recipe import Measure, Point, Recipe, X
+from vaebench.runs.schema import Record
 from vaebench.statistics.intervals import interval
 
+#: Recipes name the columns of vaebench's own metrics; this one is the rate.
+_RATE = "kl"
 COLUMNS = ("row", "paper", "measured", "ci_low", "ci_high", "difference", "budget", "verdict")
 
 
@@ -103,15 +106,17 @@ def rows(recipe: Recipe, budget: str, cells: pd.DataFrame) -> list[Row]:
     ]
 
 
-def readings(recipe: Recipe, record: Mapping[str, Any]) -> dict[str, float]:
+def readings(recipe: Recipe, record: Record) -> dict[str, float]:
     """What the measures read off a cell's record beyond its columns: points of a bound's curve."""
     found = {}
     for name in [n for m in recipe.measures.values() for n in (m.column, m.minus) if n]:
         column, _, k = name.partition("@")
         if k:
-            curve = record["metrics"].get(column, {}).get("detail", {}).get("curve", {})
-            points = dict(zip(curve.get("k", ()), curve.get("bound", ()), strict=False))
-            found[name] = points.get(int(k), np.nan)
+            metric = record["metrics"].get(column)
+            curve = metric["detail"].get("curve") if metric else None
+            points = dict(zip(curve["k"], curve["bound"], strict=False)) if curve else {}
+            bound = points.get(int(k))
+            found[name] = np.nan if bound is None else bound
     return found
 
 
@@ -133,9 +138,9 @@ def _seeds(
         return value.groupby(mine["seed"].astype(int)).mean().dropna()
     partner = next(p for p in recipe.points if (p.line, p.x) == (point.matched, point.x))
     theirs = _of(recipe, budget, partner, cells)
-    rates = theirs["kl"].astype(float).groupby(theirs["seed"].astype(int)).mean()
+    rates = theirs[_RATE].astype(float).groupby(theirs["seed"].astype(int)).mean()
     found = {
-        seed: _interpolated(mine.loc[part, "kl"].astype(float), value[part], rates.get(seed))
+        seed: _interpolated(mine.loc[part, _RATE].astype(float), value[part], rates.get(seed))
         for seed, part in mine.groupby(mine["seed"].astype(int)).groups.items()
     }
     return pd.Series(found, dtype=float).dropna()

@@ -18,6 +18,7 @@ from vaebench.runs.older import upgraded
 from vaebench.runs.schema import (
     SCHEMA,
     DataRecord,
+    Detail,
     MetricRecord,
     Record,
     TrainRecord,
@@ -200,7 +201,7 @@ def _section(found: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _metric(name: str, found: dict[str, Any]) -> MetricRecord:
     metric = known(MetricRecord, found)
-    value, reason = number(metric.get("value")), metric.get("reason")
+    value, reason, detail = number(metric.get("value")), metric.get("reason"), found.get("detail")
     if value is None and not reason:
         reason = "no finite number"
     return {
@@ -221,7 +222,7 @@ def _metric(name: str, found: dict[str, Any]) -> MetricRecord:
         "se": number(metric.get("se")),
         "n": number(metric.get("n")),
         "depends": metric.get("depends") or {},
-        "detail": metric.get("detail") or {},
+        "detail": known(Detail, detail if isinstance(detail, dict) else {}),
         "reason": reason if value is None else "",
         "warning": metric.get("warning") or "",
     }

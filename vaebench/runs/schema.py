@@ -16,6 +16,7 @@ from typing import (
     get_args,
     get_origin,
     get_type_hints,
+    is_typeddict,
 )
 
 from vaebench.config.metric import Better, Role
@@ -31,6 +32,23 @@ COST = (
 #: Columns of a frame that are neither settings nor metrics.
 FIXED = ("cell", "status", "reason", "data_hash", *COST)
 Status = Literal["done", "failed", "unfinished"]
+
+
+class Curve(TypedDict):
+    """A bound on log p(x), nats an item, over numbers of draws."""
+
+    k: list[int]
+    bound: list[float | None]
+
+
+class Detail(TypedDict, total=False):
+    """Of what was seen on the way to a number, what plots show; metrics keep more than that.
+
+    `curve` is that of a ``bound``, `per_dimension` the nats of a ``rate`` by latent dimension.
+    """
+
+    curve: Curve
+    per_dimension: list[float]
 
 
 class MetricRecord(TypedDict):
@@ -58,7 +76,7 @@ class MetricRecord(TypedDict):
     se: float | None
     n: float | None
     depends: dict[str, Any]
-    detail: dict[str, Any]
+    detail: Detail
     reason: str | None
     warning: str | None
 
@@ -166,6 +184,12 @@ def fits(value: Any, hint: Any) -> bool:
     origin = get_origin(hint)
     if hint is Any:
         return True
+    if is_typeddict(hint):
+        return (
+            isinstance(value, dict)
+            and len(known(hint, value)) == len(value)
+            and (hint.__required_keys__ <= value.keys())
+        )
     if origin in (Union, UnionType):
         return any(fits(value, one) for one in inner)
     if origin is Literal:

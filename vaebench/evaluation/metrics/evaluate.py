@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from torch import Tensor
 
@@ -10,7 +10,7 @@ from vaebench.errors import UserError
 from vaebench.evaluation.metrics.coherence import contradiction
 from vaebench.evaluation.metrics.subject import Subject
 from vaebench.models.metric import Measurement, Metric, Unavailable
-from vaebench.runs.schema import MetricRecord
+from vaebench.runs.schema import Detail, MetricRecord
 
 
 class Evaluated(NamedTuple):
@@ -91,7 +91,7 @@ def _record(subject: Subject, metric: Metric, found: Measurement | str) -> Metri
         "se": one.se if one else None,
         "n": one.n if one else None,
         "depends": one.depends if one else {},
-        "detail": one.detail if one else {},
+        "detail": cast(Detail, one.detail) if one else {},
         "warning": one.warning if one else None,
         "reason": found if isinstance(found, str) else None,
     }

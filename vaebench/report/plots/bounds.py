@@ -85,13 +85,12 @@ def _seed(run: str, cell: str, metrics: Mapping[str, MetricRecord]) -> _Seed | N
 
 
 def _curve(metric: MetricRecord) -> dict[int, float]:
-    """What the metric keeps of smaller K; empty where that is damaged."""
+    """What the metric keeps of smaller K."""
     kept = metric["detail"].get("curve")
-    lists = [kept.get(key) for key in ("k", "bound")] if isinstance(kept, dict) else []
-    if not lists or not all(isinstance(each, list) and len(each) <= _LONGEST for each in lists):
+    if kept is None or len(kept["k"]) > _LONGEST:
         return {}
-    pairs = [(schema.number(k), schema.number(bound)) for k, bound in zip(*lists, strict=False)]
-    return {int(k): bound for k, bound in pairs if k is not None and bound is not None and k >= 1}
+    pairs = zip(kept["k"], kept["bound"], strict=False)
+    return {k: bound for k, bound in pairs if bound is not None and k >= 1}
 
 
 def _annealed(estimates: pd.Series, bound: pd.Series, metric: MetricRecord) -> tuple[float, float]:

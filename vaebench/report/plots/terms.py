@@ -9,7 +9,6 @@ from matplotlib.ticker import MaxNLocator
 from vaebench.report.plots import bounds
 from vaebench.report.plots.style import Look, blank
 from vaebench.report.rows import Row
-from vaebench.runs import schema
 from vaebench.runs.schema import Record
 
 _MOST_DIMENSIONS = 512
@@ -35,12 +34,9 @@ def _spectrum(row: Row, records: Mapping[str, Record]) -> np.ndarray:
     found = []
     for cell in row.cells:
         rates = [m for m in records[cell]["metrics"].values() if m["role"] == "rate"]
-        values = rates[0]["detail"].get("per_dimension") if rates else None
-        if isinstance(values, list) and 0 < len(values) <= _MOST_DIMENSIONS:
-            numbers = [schema.number(value) for value in values]
-            known = [number for number in numbers if number is not None]
-            if len(known) == len(values):
-                found.append(sorted(known, reverse=True))
+        values = rates[0]["detail"].get("per_dimension", []) if rates else []
+        if 0 < len(values) <= _MOST_DIMENSIONS:
+            found.append(sorted(values, reverse=True))
     if not found or len({len(each) for each in found}) > 1:
         return np.zeros(0)
     return np.mean(found, axis=0)
