@@ -16,6 +16,7 @@ from vaebench.evaluation.annealing.latent_space import LatentSpace, latent_space
 from vaebench.evaluation.annealing.plan import Plan, prepare
 from vaebench.evaluation.annealing.proposal import Proposal, proposed
 from vaebench.evaluation.annealing.settings import Settings
+from vaebench.evaluation.annealing.signs import Signs
 from vaebench.evaluation.annealing.streams import Random, seeds_of
 from vaebench.evaluation.annealing.weights import effective, log_mean_exp, standard_error
 
@@ -33,7 +34,8 @@ class Estimate:
         acceptance: Mean probability of acceptance (B,).
         steps: Steps from the start to the posterior (B,).
         evaluations: Gradients of the decoder spent on each image (B,), all of them.
-        pilot_evaluations: Of these, the ones spent on fitting the start and on the pilot (B,).
+        pilot_evaluations: Of these, the ones spent on fitting the start and on the pilots (B,).
+        signs: What the search for the posterior told of its shape.
     """
 
     log_likelihood: Tensor
@@ -44,18 +46,28 @@ class Estimate:
     steps: Tensor
     evaluations: Tensor
     pilot_evaluations: Tensor
+    signs: Signs
 
     def _reasons(self) -> dict[str, Tensor]:
         chains = len(self.log_weights)
+        many, bent = self.signs.many, self.signs.bent
+        alone = ~self.signs.agree(self.log_likelihood)
         return {
             f"fewer than a quarter of the {chains} chains are effective": self.ess < chains / 4,
             "fewer than a fifth of the moves are accepted": self.acceptance < 0.2,
             "the standard error is above .25 nats": self.se > 0.25,
+            "three or more modes were found, and there may be others": many & alone,
+            "the posterior is bent, unlike the Gaussians where the chains start": bent & alone,
         }
 
     @property
     def trusted(self) -> Tensor:
-        """Whether effective number, acceptance and standard error speak for the estimate (B,)."""
+        """Whether nothing speaks against the estimate (B,).
+
+        That is its effective number, acceptance and standard error, and the shape of the posterior:
+        where it has three or more modes, or is bent as rings and funnels are, the pilots from both
+        starts have to agree with the estimate.
+        """
         return ~torch.stack(list(self._reasons().values())).any(0)
 
     @property
@@ -67,6 +79,12 @@ class Estimate:
             for reason, which in self._reasons().items()
             if which.any()
         ]
+
+    def take(self, images: Tensor) -> "Estimate":
+        """The estimates of some of the images."""
+        signs, values = self.signs.take(images), dict(vars(self))
+        del values["signs"]
+        return Estimate(**{k: v[..., images] for k, v in values.items()}, signs=signs)
 
 
 class Task:
@@ -130,8 +148,7 @@ class Task:
         """The estimate of all images of this task."""
         parts = [(task.anneal(part), images) for task, part, images in self.by_steps(plan)]
         order = torch.cat([images for _, images in parts]).argsort()
-        together = side_by_side([part for part, _ in parts])
-        return Estimate(*(values[..., order] for values in together))
+        return side_by_side([part for part, _ in parts]).take(order)
 
     def anneal(self, plan: Plan) -> Estimate:
         """The estimating run, of one number of steps."""
@@ -158,12 +175,16 @@ class Task:
             torch.full_like(plan.steps, len(betas) - 1),
             plan.evaluations + self.joint.evaluations - before,
             plan.evaluations,
+            plan.signs,
         )
 
 
-def side_by_side(parts: Sequence[Estimate]) -> list[Tensor]:
-    """Each attribute of the estimates, all images after one another."""
-    return [torch.cat(part, -1) for part in zip(*(vars(e).values() for e in parts), strict=True)]
+def side_by_side(parts: Sequence[Estimate]) -> Estimate:
+    """The estimates of all images after one another."""
+    values = [[vars(part)[name] for part in parts] for name in vars(parts[0]) if name != "signs"]
+    return Estimate(
+        *(torch.cat(each, -1) for each in values), Signs.together([p.signs for p in parts])
+    )
 
 
 def ais(
@@ -248,4 +269,4 @@ def ais(
         task = Task(log_likelihood, space, batch, settings, seed, memory)
         q = proposed(proposal, space, batch, seed) if isinstance(proposal, Distribution) else None
         parts = [part.estimate(part.plan(q)) for part in task.split(chunk)]
-    return Estimate(*side_by_side(parts))
+    return side_by_side(parts)

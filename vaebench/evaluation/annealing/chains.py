@@ -74,12 +74,24 @@ class Measured:
     variance: Tensor
     log_step: Tensor
 
-    def with_part(self, images: Tensor, other: "Measured", share: Tensor) -> "Measured":
-        """What it would be if in some images a share of the chains were like those of another."""
-        variance, log_step = self.variance.clone(), self.log_step.clone()
-        variance[:, images] = torch.lerp(variance[:, images], other.variance, share)
-        log_step[:, images] = torch.lerp(log_step[:, images], other.log_step, share)
-        return Measured(self.knots, variance, log_step)
+    def at(self, knots: Tensor) -> "Measured":
+        """The same at other inverse temperatures (S, B)."""
+        variance, log_step = (
+            interpolate(knots, self.knots, values) for values in (self.variance, self.log_step)
+        )
+        return Measured(knots, variance, log_step)
+
+    def with_part(
+        self, images: Tensor, other: "Measured", variance: Tensor, log_step: Tensor
+    ) -> "Measured":
+        """What it would be if in some images shares of the chains were like those of another."""
+        other, mine = (
+            other.at(self.knots[:, images]),
+            Measured(self.knots, self.variance.clone(), self.log_step.clone()),
+        )
+        mine.variance[:, images] = torch.lerp(mine.variance[:, images], other.variance, variance)
+        mine.log_step[:, images] = torch.lerp(mine.log_step[:, images], other.log_step, log_step)
+        return mine
 
     def schedule(self) -> Schedule:
         """The schedule, smoothed, with no stretch passed over at a run."""

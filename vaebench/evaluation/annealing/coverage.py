@@ -7,13 +7,14 @@ from vaebench.evaluation.annealing import chains
 from vaebench.evaluation.annealing.chains import Measured
 from vaebench.evaluation.annealing.joint import Joint
 from vaebench.evaluation.annealing.kernels import Kernel
-from vaebench.evaluation.annealing.starts import Start
+from vaebench.evaluation.annealing.starts import Start, prior_start
 from vaebench.evaluation.annealing.streams import Random
 from vaebench.evaluation.annealing.weights import log_mean_exp
 
 _HOPELESS = 100.0  # nats by which the prior's ELBO is too low for a chain to start there
 _LEAST = 0.125  # share of the chains that start at the prior, where any do
 _HOLE = 6.0  # nats above the evidence at which log p(x, u) - log q(u) shows a hole in q
+_MARGIN = 0.5  # nats by which a pilot of four chains may be larger by chance
 _COUNTS = 5.0  # nats below the evidence down to which a chain's weight counts
 
 
@@ -23,6 +24,7 @@ def covered(
     measured: Measured,
     log_weights: Tensor,
     gap: Tensor,
+    images: Tensor,
     random: Random,
     kernel: Kernel,
     moves: int,
@@ -39,6 +41,7 @@ def covered(
         measured: What the pilot from there measured.
         log_weights: Of its chains (C, B), nats.
         gap: The prior's ELBO less the evidence that the pilot found (B,), nats.
+        images: Which images to look at.
         random: Random streams.
         kernel: The moves.
         moves: Number of moves of the pilot.
@@ -46,7 +49,7 @@ def covered(
     Returns:
         The start and the measurements with those chains counted in.
     """
-    images = (gap > -_HOPELESS).nonzero()[:, 0].cpu()
+    images = images[(gap > -_HOPELESS)[images].cpu()]
     if not len(images):
         return start, measured
     part = joint.take(images)
@@ -60,8 +63,7 @@ def covered(
     theirs, state, weights = chains.pilot(path, all_prior, kernel, streams, moves)
     if part is not joint:
         joint.evaluations[images] += part.evaluations
-    hole = state.end - ours(state.v)[0] > evidence + _HOLE
-    missed = (hole & (weights > evidence - _COUNTS)).any(0)
+    missed = overlooked(state.end - ours(state.v)[0], weights, evidence)
     as_good = (0.5 * gap).sigmoid()
     found = (log_mean_exp(weights) - evidence).sigmoid()
     least = (1.0 if joint.space.few else 0.5) * missed
@@ -70,6 +72,57 @@ def covered(
     share = share * (called_for & (gap > -_HOPELESS))
     # Chains that bring nothing home add no variance either.
     weight = share * (2 * found).clamp_max(1)
-    whole, measured = torch.zeros_like(log_weights[0]), measured.with_part(images, theirs, weight)
+    whole = start.share[-1].clone()
     whole[images] = share
-    return start.with_prior(whole), measured
+    return start.with_prior(whole), measured.with_part(images, theirs, weight, weight)
+
+
+def overlooked(log_ratio: Tensor, weights: Tensor, evidence: Tensor) -> Tensor:
+    """Whether chains with weights (C, B) that count end where a start has a hole (B,)."""
+    return ((log_ratio > evidence + _HOLE) & (weights > evidence - _COUNTS)).any(0)
+
+
+def rivalled(
+    joint: Joint,
+    start: Start,
+    measured: Measured,
+    log_weights: Tensor,
+    images: Tensor,
+    random: Random,
+    kernel: Kernel,
+    moves: int,
+) -> tuple[Start, Measured, Tensor]:
+    """Let most chains start at the prior where a pilot from there finds more than the start's.
+
+    An estimate of log p(x) is low rather than high, so that the larger one has missed less.
+
+    Returns:
+        The start and the measurements, and the evidence that the pilot from the prior found (B,),
+        nats, -inf where there was none.
+    """
+    rival = torch.full_like(log_weights[0], -torch.inf)
+    if not len(images):
+        return start, measured, rival
+    part = joint.take(images)
+    if part is None:
+        images, part = torch.arange(joint.batch), joint
+    streams = random.take(images)
+    prior = prior_start(part.space, part.space.draw(streams("spread"), 64))
+    path = chains.path_of(part, prior)
+    theirs, state, weights = chains.pilot(path, prior, kernel, streams("prior pilot"), moves)
+    if part is not joint:
+        joint.evaluations[images] += part.evaluations
+    rival[images] = log_mean_exp(weights)
+    evidence = log_mean_exp(log_weights)[images]
+    u = prior.whitening(state.v)
+    height = state.end - prior.log_volume
+    missed = overlooked(height - start.take(images).log_density(u), weights, evidence)
+    better = rival[images] > evidence + _MARGIN
+    whole = start.share[-1].clone()
+    share = better.to(whole)
+    whole[images] = torch.where(better, 1 - _LEAST, _LEAST * (missed | joint.space.few).to(whole))
+    start = start.with_prior(whole)
+    chosen = images[better.cpu()]
+    if len(chosen):
+        start = start.within(chosen, prior.whitening.take(better.nonzero()[:, 0]))
+    return start, measured.with_part(images, theirs, share, share), rival

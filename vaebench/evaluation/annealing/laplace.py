@@ -21,11 +21,14 @@ class Fit(NamedTuple):
         loc: Means (B, D).
         scale: Square roots of the covariances (B, D, D).
         elbo: Evidence lower bound under it (B,), nats, from the last round of points.
+        curvature: The least average curvature of -log p(x, u) that a round after Laplace's met
+            (B,), relative to the round's Gaussian; of Laplace's alone, relative to the prior.
     """
 
     loc: Tensor
     scale: Tensor
     elbo: Tensor
+    curvature: Tensor
 
 
 def climb(joint: Joint, u: Tensor, iterations: int, rate: float = 0.2) -> tuple[Tensor, Tensor]:
@@ -48,6 +51,36 @@ def climb(joint: Joint, u: Tensor, iterations: int, rate: float = 0.2) -> tuple[
         size = rate * 0.5 * (1 + math.cos(math.pi * k / iterations))
         u = u + size * mean / root.clamp_min(1e-12)
     return best, peak
+
+
+def ascend(joint: Joint, white: Whitening, u: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
+    """Climb log p(x, u) along its gradient in v from u (M, B, D), Newton's way where v is round.
+
+    Each point's step grows while it climbs and shrinks where it would fall.
+
+    Returns:
+        The points reached (M, B, D) and the values there (M, B).
+    """
+
+    def at(v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        u = white(v)
+        value, gradient = joint(u)
+        extra, slope = joint.space.height(u)
+        return v, value + extra, white.pull(gradient + slope)
+
+    here = at(white.back(u))
+    step = torch.ones_like(here[1])
+    for _ in range(iterations):
+        v, value, gradient = here
+        there = at(v + step[..., None] * gradient)
+        better = there[1] > value
+        here = (
+            torch.where(better[..., None], there[0], v),
+            torch.where(better, there[1], value),
+            torch.where(better[..., None], there[2], gradient),
+        )
+        step = torch.where(better, 1.5 * step, 0.2 * step)
+    return white(here[0]), here[1]
 
 
 def fit(joint: Joint, loc: Tensor, streams: Streams, rounds: int, *, full: bool = True) -> Fit:
@@ -74,12 +107,14 @@ def fit(joint: Joint, loc: Tensor, streams: Streams, rounds: int, *, full: bool 
     width = _NEAR / math.sqrt(features)
     # No direction is taken to be much wider than the prior, nor far from the last round's width.
     found = _round(joint, Whitening(loc, width * eye), eye, 0.25 * width**2, 1 / width, full)
+    least: list[Tensor] = []
     for _ in range(rounds):
         normal = streams.normal(features, features, dtype=torch.float64).movedim(1, 0)
         rotation = torch.linalg.qr(normal).Q
         white = Whitening(found.loc, found.scale)
+        least.append(found.curvature)
         found = _round(joint, white, rotation, 0.1, math.sqrt(features), full)
-    return found
+    return found._replace(curvature=torch.stack([*least, found.curvature])[1:].amin(0))
 
 
 def _round(
@@ -99,6 +134,7 @@ def _round(
     if not full:
         curvature = torch.diag_embed(curvature.diagonal(dim1=-2, dim2=-1))
     values, vectors = torch.linalg.eigh(0.5 * (curvature + curvature.mT))
+    lowest = values[:, 0]
     values = values.clamp_min(least).maximum(_CONDITION**-2 * values[:, -1:])
     move = (vectors @ ((vectors.mT @ gradient.mean(0)[..., None]) / values[..., None]))[..., 0]
     short = move * (reach / move.norm(dim=-1, keepdim=True).clamp_min(reach))
@@ -107,4 +143,4 @@ def _round(
     loc = torch.where((height[1] > height[0])[:, None], ends[1], ends[0])
     scale = white.scale @ vectors * values.rsqrt()[:, None]
     entropy = 0.5 * features * math.log(2 * math.pi * math.e) + white.log_volume
-    return Fit(loc, scale, value.mean(0) + entropy)
+    return Fit(loc, scale, value.mean(0) + entropy, lowest)

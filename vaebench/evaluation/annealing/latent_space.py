@@ -85,6 +85,10 @@ class LatentSpace:
         same = back.shape == z.shape and torch.allclose(back, z, rtol=1e-3, atol=1e-3)
         return z.double() if same else None
 
+    def opposite(self, u: Tensor) -> Tensor:
+        """Points twice as far out on the other side (K, B, D), to find what draws u miss."""
+        return -2 * u
+
     def height(self, u: Tensor) -> tuple[Tensor | float, Tensor | float]:
         """What is added to log p(x, u) and its gradient where a mode is looked for."""
         return 0.0, 0.0
@@ -111,6 +115,10 @@ class OwnCoordinates(_OtherPrior):
     """
 
     distribution: Distribution = field(kw_only=True)
+
+    def opposite(self, u: Tensor) -> Tensor:
+        """Points twice as far out on the other side (K, B, D), to find what draws u miss."""
+        return 3 * u.mean(0) - 2 * u
 
     def draw(self, streams: Streams, draws: int) -> Tensor:
         """Draws u (draws, B, D) of the prior."""
@@ -151,6 +159,10 @@ class Directions(_OtherPrior):
     def from_z(self, z: Tensor) -> Tensor | None:
         """Some u with to_z(u) = z for z (K, B, D), or None where no way back is known."""
         return super().from_z(z * (self.radius / z.norm(dim=-1, keepdim=True)))
+
+    def opposite(self, u: Tensor) -> Tensor:
+        """Points on the other side (K, B, D), to find what draws u miss."""
+        return -u
 
     def height(self, u: Tensor) -> tuple[Tensor | float, Tensor | float]:
         """The volume at each length, without which the density is highest at 0."""

@@ -1,17 +1,18 @@
 """What is decided before the estimating run: where chains start, how they step, and how long."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from vaebench.evaluation.annealing import chains
 from vaebench.evaluation.annealing.chains import Schedule
-from vaebench.evaluation.annealing.coverage import covered
+from vaebench.evaluation.annealing.coverage import covered, rivalled
 from vaebench.evaluation.annealing.joint import Joint
 from vaebench.evaluation.annealing.modes import laplace_start
 from vaebench.evaluation.annealing.proposal import Proposal
 from vaebench.evaluation.annealing.settings import Settings
+from vaebench.evaluation.annealing.signs import Signs
 from vaebench.evaluation.annealing.starts import Start, gaussian_start, prior_start, whole_chains
 from vaebench.evaluation.annealing.streams import Random
 from vaebench.evaluation.annealing.weights import log_mean_exp
@@ -30,17 +31,24 @@ class Plan:
         schedule: Speeds and step sizes.
         steps: Number of steps of each image (B,).
         evaluations: Gradients of the decoder spent so far on each image (B,).
+        signs: What speaks for and against the start.
     """
 
     start: Start
     schedule: Schedule
     steps: Tensor
     evaluations: Tensor
+    signs: Signs
 
     def take(self, images: Tensor) -> "Plan":
         """The plan of some of the images."""
-        start, schedule = self.start.take(images), self.schedule.take(images)
-        return Plan(start, schedule, self.steps[images], self.evaluations[images])
+        return Plan(
+            self.start.take(images),
+            self.schedule.take(images),
+            self.steps[images],
+            self.evaluations[images],
+            self.signs.take(images),
+        )
 
     def betas(self, kind: str) -> Tensor:
         """Inverse temperatures 0 … 1 (N + 1, B), N the largest number of steps."""
@@ -71,7 +79,7 @@ def require_finite(joint: Joint, u: Tensor) -> Tensor:
 
 def prepare(joint: Joint, proposal: Proposal | None, random: Random, settings: Settings) -> Plan:
     """Fit the start of B images and run their pilot."""
-    space = joint.space
+    space, found = joint.space, None
     wide = space.draw(random("points"), 32 if space.few else 8)
     prior_elbo = (require_finite(joint, wide) - space.log_prior(wide)).mean(0)
     if settings.start == "prior":
@@ -81,21 +89,41 @@ def prepare(joint: Joint, proposal: Proposal | None, random: Random, settings: S
             raise ValueError("start='proposal' needs a proposal on the space of the prior.")
         start = gaussian_start(space, proposal.loc, torch.diag_embed(proposal.spread))
     else:
-        look = wide
+        look = torch.cat([wide[:20], space.opposite(wide[: 8 if space.few else 4])])
         if proposal is not None:
-            look = torch.cat([proposal.loc[None], proposal.draws, wide[4:]])
-        start = laplace_start(joint, look, random, full=settings.start == "laplace")
+            look = torch.cat([proposal.loc[None], proposal.draws, look])
+        found = laplace_start(joint, look, random, full=settings.start == "laplace")
+        start = found.start
     path, moves = chains.path_of(joint, start), settings.pilot_moves
     measured, _, log_weights = chains.pilot(path, start, settings.moves, random("pilot"), moves)
+    signs = Signs.none(log_weights[0])
     if settings.start != "prior":
-        gap = prior_elbo - log_mean_exp(log_weights)
+        evidence = log_mean_exp(log_weights)
+        odd = torch.zeros_like(evidence, dtype=torch.bool)
+        if found is not None:
+            length = measured.schedule().length
+            signs = Signs(found.modes, found.curvature, length, evidence, signs.rival)
+            odd = signs.odd
+        usual, odd_ones = ((odd == which).nonzero()[:, 0].cpu() for which in (False, True))
         start, measured = covered(
-            joint, start, measured, log_weights, gap, random, settings.moves, moves
+            joint,
+            start,
+            measured,
+            log_weights,
+            prior_elbo - evidence,
+            usual,
+            random,
+            settings.moves,
+            moves,
         )
+        start, measured, rival = rivalled(
+            joint, start, measured, log_weights, odd_ones, random, settings.moves, 3 * moves
+        )
+        signs = replace(signs, rival=rival)
     start = start.with_shares(whole_chains(start.share, settings.chains))
     schedule = measured.schedule()
     steps = enough(schedule, joint.evaluations, settings)
-    return Plan(start, schedule, steps, joint.evaluations.clone())
+    return Plan(start, schedule, steps, joint.evaluations.clone(), signs)
 
 
 def enough(schedule: Schedule, spent: Tensor, settings: Settings) -> Tensor:

@@ -54,21 +54,28 @@ class Start:
             of v: the one with the largest share, for v to be of order 1 where chains are.
         share: (M + 1, B), summing to one over the first axis: those of the Gaussians, and of the
             prior at the end.
+        whitening: Other coordinates v than those of the first Gaussian.
 
     Attributes:
         single: There is one Gaussian and nothing else: v is standard normal.
     """
 
-    def __init__(self, space: LatentSpace, gaussians: Sequence[Whitening], share: Tensor) -> None:
+    def __init__(
+        self,
+        space: LatentSpace,
+        gaussians: Sequence[Whitening],
+        share: Tensor,
+        whitening: Whitening | None = None,
+    ) -> None:
         self.space = space
         self.gaussians = gaussians
         self.share = share
-        self.whitening = gaussians[0]
+        self.whitening = gaussians[0] if whitening is None else whitening
         self.log_volume = self.whitening.log_volume
         self._relative = [self._of_first(gaussian) for gaussian in gaussians]
         self._log_share = share.log()
         self._has_prior = bool(share[-1].any())
-        self.single = len(gaussians) == 1 and not self._has_prior
+        self.single = len(gaussians) == 1 and not self._has_prior and whitening is None
 
     def _of_first(self, gaussian: Whitening) -> tuple[Tensor, Tensor, Tensor]:
         """Center and inverse scale of a Gaussian in v, and log |det| of the latter."""
@@ -82,11 +89,27 @@ class Start:
     def take(self, images: Tensor) -> "Start":
         """The start of some of the images."""
         gaussians = [gaussian.take(images) for gaussian in self.gaussians]
-        return Start(self.space.take(images), gaussians, self.share[:, images])
+        whitening = None if self._of_first_gaussian else self.whitening.take(images)
+        return Start(self.space.take(images), gaussians, self.share[:, images], whitening)
 
     def with_shares(self, share: Tensor) -> "Start":
         """The same with other shares (M + 1, B)."""
-        return Start(self.space, self.gaussians, share)
+        whitening = None if self._of_first_gaussian else self.whitening
+        return Start(self.space, self.gaussians, share, whitening)
+
+    def within(self, images: Tensor, whitening: Whitening) -> "Start":
+        """The same in other coordinates v (of some images)."""
+        center, scale = self.whitening.center.clone(), self.whitening.scale.clone()
+        center[images], scale[images] = whitening.center, whitening.scale
+        return Start(self.space, self.gaussians, self.share, Whitening(center, scale))
+
+    def log_density(self, u: Tensor) -> Tensor:
+        """log-density (K, B) at u (K, B, D)."""
+        return self(self.whitening.back(u))[0] - self.log_volume
+
+    @property
+    def _of_first_gaussian(self) -> bool:
+        return self.whitening is self.gaussians[0]
 
     def with_prior(self, share: Tensor) -> "Start":
         """The same with the share (B,) of the prior, the Gaussians in proportion as before."""

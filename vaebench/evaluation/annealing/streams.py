@@ -16,9 +16,7 @@ _PURPOSES = (
     "reverse",
     "exact",
     "spread",
-    "mode 0",
-    "mode 1",
-    "mode 2",
+    *(f"mode {k}" for k in range(16)),
 )
 _MASK = (1 << 64) - 1
 
