@@ -132,25 +132,24 @@ def square(latents: int, sigma: float) -> Case:
     return factorised(torch.square, latents, sigma)._replace(proposal=None)
 
 
-FAMILIES = {
-    "squares": lambda: [square(4, 0.05), square(8, 0.3), square(8, 0.05), square(16, 0.05)],
-    "waves": lambda: [factorised(lambda z: (3 * z).sin(), 3, 0.1)._replace(proposal=None)],
-    "shells": lambda: [shell(2, 0.01), shell(5, 0.01), shell(8, 0.001)],
-    "rings": lambda: [shell(2, 0.05, linear=4), shell(2, 0.05, linear=18)],
-    "funnels": lambda: [funnel(3, 2.0), funnel(4, 1.0), funnel(6, 2.0)],
-    "bananas": lambda: [banana(2), banana(8)],
-}
+def hard() -> list[Case]:
+    squares = [square(latents, sigma) for latents in (4, 8, 16) for sigma in (0.3, 0.05)]
+    waves = factorised(lambda z: (3 * z).sin(), 3, 0.1)._replace(proposal=None)
+    shells = [shell(2, 0.01), shell(5, 0.01), shell(8, 0.001)]
+    rings = [shell(2, 0.05, linear=4), shell(2, 0.05, linear=18)]
+    funnels = [funnel(3, 2.0), funnel(4, 1.0), funnel(6, 2.0)]
+    return [*squares, waves, *shells, *rings, *funnels, banana(2), banana(8), banana(20)]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", FAMILIES)
-def test_what_is_wrong_is_not_trusted(family: str) -> None:
-    """One in 33 of the wrong ones may be; in so few there is none."""
-    for case in FAMILIES[family]():
+def test_three_in_a_hundred_of_the_wrong_are_trusted_at_most() -> None:
+    wrong, trusted = 0, 0
+    for case in hard():
         off, found = case.errors()
-        wrong = (off.abs() > 0.5) & (off.abs() > 3 * found.se)
-        assert not (wrong & found.trusted).any(), (off, found.signs)
+        bad = (off.abs() > 0.5) & (off.abs() > 3 * found.se)
+        wrong, trusted = wrong + int(bad.sum()), trusted + int((bad & found.trusted).sum())
         assert found.evaluations.max() < 6000 + 500
+    assert wrong > 30 and trusted <= 0.03 * wrong, (wrong, trusted)
 
 
 def test_many_modes_are_told() -> None:

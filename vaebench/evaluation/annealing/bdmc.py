@@ -1,6 +1,7 @@
 """A bracket on log p(x) from both sides, for images simulated from the model."""
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -40,7 +41,11 @@ class Bracket:
 
     @property
     def gap(self) -> Tensor:
-        """Upper less lower bound (B,), nats; it averages to no less than the bias of `lower`."""
+        """Upper less lower bound (B,), nats; its mean is no less than the bias of `lower`.
+
+        That of one image certifies nothing: it is small by chance, and where both directions stay
+        in the same part of a posterior, and may be negative.
+        """
         return self.upper - self.lower.log_likelihood
 
     @property
@@ -50,7 +55,9 @@ class Bracket:
 
     @property
     def mean_gap_se(self) -> float:
-        """Standard error of the mean gap over images, nats."""
+        """Standard error of the mean gap over images, nats; of one image, infinite."""
+        if len(self.gap) == 1:
+            return math.inf
         return self.gap.std().item() / math.sqrt(len(self.gap))
 
 
@@ -141,15 +148,27 @@ def certified(
     """Find the target for `ais` at which the bracket on simulated images closes below `target`.
 
     Halves it, and so takes four times as many steps, until the mean gap is below the wish, or
-    until halving it changes nothing because the budget is spent.
+    until halving it changes nothing because the budget is spent; then a warning says so.
 
     Returns:
         The target to run `ais` with, and the bracket that it gave.
+
+    Raises:
+        ValueError: As in `ais`, or the bracket is of one image, which certifies nothing.
     """
+    if batch == 1:
+        raise ValueError("A bracket of one image certifies nothing: simulate more of them.")
     aim = target
     while True:
         found = bdmc(simulate, prior, batch=batch, seed=seed, target=aim, budget=budget, **settings)
         spent = (found.lower.evaluations >= 0.9 * budget).all()
-        if found.mean_gap < target or spent or settings.get("steps") is not None:
+        if found.mean_gap < target:
+            return aim, found
+        if spent or settings.get("steps") is not None:
+            warnings.warn(
+                f"The bracket does not close to {target:g} nats: the mean gap is "
+                f"{found.mean_gap:.3g} ± {found.mean_gap_se:.2g}; ask for a larger budget.",
+                stacklevel=2,
+            )
             return aim, found
         aim /= 2

@@ -9,7 +9,8 @@ from torch import Tensor
 MOST_MODES = 8  # that a search keeps
 _MANY = 3  # modes from which on there may be others
 _BENT = 0.0  # curvature under which the posterior is not log-concave where it counts
-_BENT_LENGTH = 1.2  # thermodynamic length above which that is no mere kink
+_BENT_LENGTH = 1.2  # thermodynamic length above which that is more than a kink, as two modes are
+_STRONGLY_BENT = -3.0  # curvature under which it is in any case
 _LONG = 1.3  # thermodynamic length above which no Gaussian fits well
 _TOO_LONG = 3.0  # above which it is nothing like one
 _AGREE = 0.5  # nats between estimates that agree
@@ -60,7 +61,8 @@ class Signs:
     @property
     def bent(self) -> Tensor:
         """Whether the posterior is unlike any Gaussian (B,)."""
-        bent = (self.curvature < _BENT) & (self.length > _BENT_LENGTH)
+        more = (self.length > _BENT_LENGTH) | (self.modes > 1)
+        bent = (self.curvature < _BENT) & more | (self.curvature < _STRONGLY_BENT)
         return bent | (self.length > _TOO_LONG)
 
     @property

@@ -1,6 +1,7 @@
 """Columns about the likelihood: bounds on log p(x), their terms and the gaps between them."""
 
 import math
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -9,7 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vaebench.compute.random import derive, seeded
-from vaebench.evaluation.annealing.ais import ais
+from vaebench.evaluation.annealing.ais import Estimate, ais
 from vaebench.evaluation.annealing.bdmc import Bracket, bdmc, certified
 from vaebench.evaluation.functional.importance import importance_curve
 from vaebench.evaluation.functional.refine import ARRIVED, Bounds, refine
@@ -21,6 +22,8 @@ from vaebench.models.metric import ELBO, MODEL, Measurement, Metric, Unavailable
 _TOGETHER, PIXELS = 256, 2**18
 #: The share of images whose best q may still be on its way, by which means hardly change.
 STRAGGLERS = 0.02
+#: Images that a bracket is simulated for at least: the gap of one certifies nothing.
+_SIMULATED = 8
 
 
 def elbo(subject: Subject) -> Measurement:
@@ -78,8 +81,16 @@ def inference_gap(subject: Subject) -> Measurement:
     ais = annealed(subject)
     assert ais.per_image is not None
     count = len(ais.per_image)
-    gaps = ais.per_image.double().cpu() - subject.terms.elbo[:count].double().cpu()
-    return Measurement.mean(gaps, ais.warning, quantiles(gaps), **ais.depends)
+    return _gap(ais, subject.terms.elbo[:count])
+
+
+def _gap(ais: Measurement, bound: Tensor) -> Measurement:
+    """How far a bound (N,) is below the AIS estimate, over the images where that is trusted."""
+    assert ais.per_image is not None
+    gaps = ais.per_image.double().cpu() - bound.double().cpu()
+    known = gaps[~ais.per_image.cpu().isnan()]
+    found = Measurement.mean(known, ais.warning, quantiles(known), **ais.depends)
+    return replace(found, per_image=gaps)
 
 
 def _refined(subject: Subject) -> Bounds:
@@ -103,9 +114,7 @@ def approximation_gap(subject: Subject) -> Measurement:
     """How far the ELBO of the best q of its family is below the AIS estimate."""
     best = subject.once(_refined).best.double().cpu()
     ais = annealed(subject)
-    assert ais.per_image is not None
-    gaps = ais.per_image.double().cpu() - best
-    return Measurement.mean(gaps, ais.warning, quantiles(gaps), **ais.depends)
+    return _gap(ais, best)
 
 
 def amortisation_gap(subject: Subject) -> Measurement:
@@ -150,7 +159,7 @@ def _bracket(subject: Subject) -> tuple[float | None, Bracket]:
         model, q = _LogLikelihood(subject, x), _proposal(subject, x)
         return model if q is None else (model, q)
 
-    batch = min(subject.ais_images, len(subject.x))
+    batch = max(_SIMULATED, min(subject.ais_images, len(subject.x)))
     seed = derive(subject.seed, "bdmc")
     wish = _effort(subject)
     try:
@@ -172,14 +181,41 @@ def bdmc_estimate(subject: Subject) -> Measurement:
         len(found.gap),
         found.mean_gap_se,
         depends | {"images": "simulated from the model"},
+        warning=_missed(subject, found, found.lower),
+    )
+
+
+def _missed(subject: Subject, bracket: Bracket, found: Estimate) -> str | None:
+    """That the gap or the standard errors of an estimate are above the target, None if not."""
+    target = subject.ais_target
+    if target is None:
+        return None
+    error = found.se.square().mean().sqrt().item()
+    parts = {"the BDMC gap": bracket.mean_gap, "the sampler's error of an image": error}
+    above = [f"{name} is {value:.3g}" for name, value in parts.items() if not value <= target]
+    if not above:
+        return None
+    steps, budget = subject.ais_steps, subject.ais_budget
+    effort = f"{budget} gradients an image" if steps is None else f"{steps} steps"
+    remedy = "--ais-budget" if steps is None else "--ais-steps"
+    return (
+        f"The target of {target:g} nats is missed with {effort}: {' and '.join(above)} nats; "
+        f"ask for a larger {remedy} or --ais-target."
     )
 
 
 def ais_estimate(subject: Subject) -> Measurement:
-    """The mean over images, with the sampler's own error and cost beside it."""
+    """The mean over the images that can be trusted, with the sampler's own error and cost.
+
+    The values of the others are NaN, and their number is told: they do not enter the mean.
+
+    Raises:
+        Unavailable: No image can be trusted, or annealing does not apply.
+    """
     x = subject.x[: subject.ais_images]
     wish = _effort(subject)
     bracket: dict[str, Any] = {}
+    simulated = None
     if subject.ais_target is not None:
         aim, simulated = subject.once(_bracket)
         wish["target"] = aim
@@ -198,7 +234,17 @@ def ais_estimate(subject: Subject) -> Measurement:
         )
     except ValueError as error:
         raise Unavailable(str(error)) from error
-    n = len(x)
+    values = found.log_likelihood.where(found.trusted, torch.nan)
+    warnings = list(found.warnings)
+    if simulated is not None and (missed := _missed(subject, simulated, found)):
+        warnings.append(missed)
+    if not found.trusted.any():
+        raise Unavailable(" ".join(warnings))
+    if left_out := int((~found.trusted).sum()):
+        bracket["left_out"] = left_out
+        warnings.append(f"The mean is over the other {len(x) - left_out} images.")
+    found = found.take(found.trusted.nonzero()[:, 0])
+    n = len(found.se)
     depends = subject.depends(
         chains=len(found.log_weights),
         steps=round(found.steps.double().mean().item()),
@@ -208,14 +254,14 @@ def ais_estimate(subject: Subject) -> Measurement:
         sampler_se=round(found.se.square().sum().sqrt().item() / n, 4),
         **bracket,
     )
-    values = found.log_likelihood
+    kept = found.log_likelihood
     return Measurement(
-        values.mean().item(),
+        kept.mean().item(),
         n,
-        values.std().item() / math.sqrt(n) if n > 1 else None,
+        kept.std().item() / math.sqrt(n) if n > 1 else None,
         depends,
         values,
-        " ".join(found.warnings) or None,
+        " ".join(warnings) or None,
     )
 
 
