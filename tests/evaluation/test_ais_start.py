@@ -117,11 +117,12 @@ def test_a_prior_for_each_image(kind: int) -> None:
     grid = torch.cartesian_prod(axis, axis)[:, None].expand(-1, 6, -1)
     truth = (likelihood(grid) + prior.log_prob(grid)).logsumexp(0) + 2 * math.log(0.1)
     whole = ais(likelihood, prior, batch=6)
-    assert ((whole.log_likelihood - truth).abs() < 0.1).all()
+    assert ((whole.log_likelihood - truth).abs() < 5 * whole.se + 1e-3).all()
+    assert whole.se.max() < 0.15
     chunked = ais(likelihood, prior, batch=6, chunk=2)
     torch.testing.assert_close(whole.log_weights, chunked.log_weights, rtol=0, atol=1e-6)
     alone = ais(likelihood.subset(torch.tensor([0])), of_each(slice(0, 1))[kind], batch=1)
-    assert alone.log_likelihood.item() == pytest.approx(truth[0].item(), abs=0.1)
+    assert alone.log_likelihood.item() == pytest.approx(truth[0].item(), abs=0.2)
 
 
 def test_brackets_with_a_prior_for_each_image() -> None:

@@ -181,10 +181,9 @@ class Task:
 
 def side_by_side(parts: Sequence[Estimate]) -> Estimate:
     """The estimates of all images after one another."""
-    values = [[vars(part)[name] for part in parts] for name in vars(parts[0]) if name != "signs"]
-    return Estimate(
-        *(torch.cat(each, -1) for each in values), Signs.together([p.signs for p in parts])
-    )
+    names = [name for name in vars(parts[0]) if name != "signs"]
+    values = {name: torch.cat([vars(part)[name] for part in parts], -1) for name in names}
+    return Estimate(**values, signs=Signs.together([part.signs for part in parts]))
 
 
 def ais(
