@@ -8,8 +8,7 @@ from vaebench.statistics import iqm
 
 TEXT = (
     f"The mean of the middle half of all scores over data sets and seeds. {iqm.REFERENCE} "
-    "Intervals are 95 % bootstrap intervals over seeds, stratified by data set (Agarwal et al. "
-    "2021). With few seeds they are too narrow (three seeds on one data set: about 76 %): where "
+    "Intervals are Student's, 95 %, over seeds within data sets, each variant by itself: where "
     "they part what the verdicts above call a tie, the verdicts hold."
 )
 
