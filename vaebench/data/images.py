@@ -27,6 +27,11 @@ class Images:
 
     `outside` holds the images of a class that all three splits lack, where one is held out.
     `notes` are sentences on what was read, passed over and converted, for people.
+
+    Example:
+        >>> grey = torch.zeros(10, 1, 8, 8, dtype=torch.uint8)
+        >>> Images(Split(grey), Split(grey[:2]), Split(grey[:3]), levels=17).shape
+        (1, 8, 8)
     """
 
     train: Split

@@ -78,6 +78,13 @@ class Draw(NamedTuple):
         fixed: The densities with fixed parameters, where the harness offers them.
         kl_weight: The weight of log p(z) - log q(z|x) in `log_w` and of `kl`: below 1 while the
             KL term is warmed up in training, 1 otherwise.
+
+    Example:
+        >>> from torch.distributions import Independent, Normal
+        >>> q, p = (Independent(Normal(torch.zeros(b, 2), 1.0), 1) for b in (4, 1))
+        >>> made = draw(q, p, lambda z: -z.square().sum(-1), samples=3)
+        >>> made.z.shape, made.log_w.shape, made.kl.tolist()
+        (torch.Size([3, 4, 2]), torch.Size([3, 4]), [0.0, 0.0, 0.0, 0.0])
     """
 
     q: Distribution

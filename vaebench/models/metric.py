@@ -82,6 +82,22 @@ class Metric:
         error: Whether a terminal shows the error too.
         role: The part that it plays in the report's sentences and plots, see `ROLES`.
         reference: The name of the metric that says what real images score.
+
+    Example:
+        >>> def brightness(subject):
+        ...     return Measurement.mean(subject.samples.flatten(1).mean(1))
+        >>> bright = Metric(
+        ...     name="brightness",
+        ...     title="Mean grey value of samples",
+        ...     unit="",
+        ...     better=None,
+        ...     description="Samples are decoder means of draws from the prior.",
+        ...     compute=brightness,
+        ...     group="brightness",
+        ...     needs=("likelihood",),
+        ... )
+        >>> bright.costly
+        False
     """
 
     name: str

@@ -14,6 +14,18 @@ class Posterior(nn.Module):
     Args:
         features: D, the number of latent dimensions.
         context: F, the number of encoder features.
+
+    Example:
+        >>> class Wide(Posterior):
+        ...     def __init__(self, features, context, scale: float = 2.0):
+        ...         super().__init__(features, context)
+        ...         self.loc, self.scale = nn.Linear(context, features), scale
+        ...
+        ...     def forward(self, h):
+        ...         return Independent(Normal(self.loc(h), self.scale), 1)
+        >>> q = Wide(features=2, context=5)(torch.zeros(3, 5))
+        >>> q.batch_shape, q.event_shape
+        (torch.Size([3]), torch.Size([2]))
     """
 
     def __init__(self, features: int, context: int) -> None:
@@ -42,6 +54,10 @@ class Gaussian(Posterior):
 
     References:
         Kingma & Welling 2014, Auto-Encoding Variational Bayes, arXiv 1312.6114, app. C.2.
+
+    Example:
+        >>> Gaussian(features=2, context=5)(torch.zeros(3, 5)).mean.shape
+        torch.Size([3, 2])
     """
 
     def __init__(self, features: int, context: int) -> None:

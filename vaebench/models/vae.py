@@ -56,7 +56,7 @@ class VAE(nn.Module):
     def draw_decoded(
         self, x: Tensor, samples: int, *, stratified: bool = True, ranks: Ranks = ALONE
     ) -> tuple[Draw, Tensor]:
-        """The same, with the outputs (K, B, M·C, H, W) that log p(x|z) was computed from."""
+        """A draw with the outputs (K, B, M·C, H, W) that its log p(x|z) was computed from."""
         h = ranks.whole(self.encoder(x))
         outputs: list[Tensor] = []
 

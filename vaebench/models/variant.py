@@ -31,6 +31,11 @@ class Variant:
         penalties: Named terms, each mapping a Draw to (B,) nats, subtracted from the objective.
         deviations: Laws that the variant is known to break, each with the reason.
         reference: The paper, with its arXiv number or DOI.
+
+    Example:
+        >>> from vaebench import Gaussian, iwae
+        >>> Variant("iwae", Gaussian, iwae, samples=8, reference="Burda et al. 2016").samples
+        8
     """
 
     name: str

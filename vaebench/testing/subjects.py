@@ -273,7 +273,7 @@ class LinearGaussian(nn.Module):
         return -(square / self.noise + constant) / 2 + self.bonus
 
     def rows(self, index: Tensor) -> "LinearGaussian":
-        """The same model of some of the observations."""
+        """This model of some of the observations."""
         return LinearGaussian(self.x[index], self.weight, self.noise, self.bonus)
 
 

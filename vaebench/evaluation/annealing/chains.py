@@ -75,7 +75,7 @@ class Measured:
     log_step: Tensor
 
     def at(self, knots: Tensor) -> "Measured":
-        """The same at other inverse temperatures (S, B)."""
+        """This schedule at other inverse temperatures (S, B)."""
         variance, log_step = (
             interpolate(knots, self.knots, values) for values in (self.variance, self.log_step)
         )

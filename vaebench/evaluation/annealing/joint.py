@@ -50,7 +50,7 @@ class Joint:
         self._kept = 0.0  # bytes for each z
 
     def take(self, images: Tensor) -> "Joint | None":
-        """The same for some of the images, where log_likelihood offers `subset(indices)`."""
+        """The density of some of the images, where log_likelihood offers `subset(indices)`."""
         take = getattr(self.log_likelihood, "subset", None)
         if take is None:
             return None
@@ -106,6 +106,6 @@ class Joint:
         return value + prior, gradient + slope
 
     def __call__(self, u: Tensor) -> tuple[Tensor, Tensor]:
-        """The same, with nothing where the decoder overflows: density 0, no slope."""
+        """log p(x|z) and its slope, density 0 and no slope where the decoder overflows."""
         value, gradient = self.evaluate(u)
         return value.nan_to_num(nan=-torch.inf, posinf=-torch.inf), gradient.nan_to_num(0, 0, 0)

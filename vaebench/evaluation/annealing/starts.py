@@ -93,12 +93,12 @@ class Start:
         return Start(self.space.take(images), gaussians, self.share[:, images], whitening)
 
     def with_shares(self, share: Tensor) -> "Start":
-        """The same with other shares (M + 1, B)."""
+        """This start with other shares (M + 1, B)."""
         whitening = None if self._of_first_gaussian else self.whitening
         return Start(self.space, self.gaussians, share, whitening)
 
     def within(self, images: Tensor, whitening: Whitening) -> "Start":
-        """The same in other coordinates v (of some images)."""
+        """This start in other coordinates v (of some images)."""
         center, scale = self.whitening.center.clone(), self.whitening.scale.clone()
         center[images], scale[images] = whitening.center, whitening.scale
         return Start(self.space, self.gaussians, self.share, Whitening(center, scale))
@@ -112,7 +112,7 @@ class Start:
         return self.whitening is self.gaussians[0]
 
     def with_prior(self, share: Tensor) -> "Start":
-        """The same with the share (B,) of the prior, the Gaussians in proportion as before."""
+        """This start with the share (B,) of the prior, the Gaussians in proportion as before."""
         others = self.share[:-1] / self.share[:-1].sum(0)
         return self.with_shares(torch.cat([others * (1 - share), share[None]]))
 

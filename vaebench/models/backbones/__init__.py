@@ -32,6 +32,12 @@ class Backbone:
             takes several outputs for each value: of this pair only the decoder is used.
         width: From the shape to the width that is taken where ``--width`` is not given.
         check: Raises UserError for a shape that the networks cannot take.
+
+    Example:
+        >>> import torch
+        >>> encoder, decoder = BACKBONES["mlp"].build((1, 8, 8), 5, 16)
+        >>> encoder(torch.zeros(3, 1, 8, 8)).shape, decoder(torch.zeros(3, 5)).shape
+        (torch.Size([3, 16]), torch.Size([3, 1, 8, 8]))
     """
 
     title: str
