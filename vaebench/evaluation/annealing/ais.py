@@ -18,7 +18,12 @@ from vaebench.evaluation.annealing.proposal import Proposal, proposed
 from vaebench.evaluation.annealing.settings import Settings
 from vaebench.evaluation.annealing.signs import Signs
 from vaebench.evaluation.annealing.streams import Random, seeds_of
-from vaebench.evaluation.annealing.weights import effective, log_mean_exp, standard_error
+from vaebench.evaluation.annealing.weights import (
+    effective,
+    log_mean_exp,
+    mean_weight_error,
+    standard_error,
+)
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ class Estimate:
     Attributes:
         log_likelihood: Estimates of log p(x) (B,), nats, float64; exp of them is unbiased, so
             that they are low rather than high.
-        se: Standard errors over the chains (B,), nats.
+        se: Standard errors over the chains (B,), nats, as wide as Student's t for so few.
         log_weights: Of each chain (C, B), nats.
         ess: Effective number of chains (B,), at most C.
         acceptance: Mean probability of acceptance (B,).
@@ -59,6 +64,11 @@ class Estimate:
             "three or more modes were found, and there may be others": many & alone,
             "the posterior is bent, unlike the Gaussians where the chains start": bent & alone,
         }
+
+    @property
+    def mean_se(self) -> float:
+        """Standard error of the mean over images that is due to the sampler, nats."""
+        return mean_weight_error(self.log_weights).square().sum().sqrt().item() / len(self.se)
 
     @property
     def trusted(self) -> Tensor:

@@ -251,7 +251,7 @@ def ais_estimate(subject: Subject) -> Measurement:
         evaluations=round(found.evaluations.double().mean().item()),
         acceptance=round(found.acceptance.mean().item(), 3),
         ess=round(found.ess.mean().item(), 2),
-        sampler_se=round(found.se.square().sum().sqrt().item() / n, 4),
+        sampler_se=round(found.mean_se, 4),
         **bracket,
     )
     kept = found.log_likelihood
