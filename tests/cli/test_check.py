@@ -75,7 +75,7 @@ def test_a_log_shows_that_the_examination_goes_on(capsys, monkeypatch):
 def test_the_kit_tells_which_law_it_is_at(monkeypatch):
     from vaebench import Gaussian, Variant
 
-    chosen = testing._CHECKS[:3]
+    chosen = testing.CHECKS[:3]
     monkeypatch.setattr(testing, "CHECKS", chosen)
     told = []
     testing.run(Variant("mine", Gaussian), progress=lambda *state: told.append(state))

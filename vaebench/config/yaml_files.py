@@ -67,7 +67,7 @@ def _scalar(convert: Callable[[str], Any]) -> Callable[[yaml.SafeLoader, Any], A
         try:
             return convert(text)
         except (ValueError, KeyError):
-            problem = f"{text[:80]!r} is not a {node.tag.removeprefix(_TAG)}"
+            problem = f"{text[:80]!r} cannot be read as {node.tag.removeprefix(_TAG)}"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from None
 
     return construct

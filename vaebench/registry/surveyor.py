@@ -83,6 +83,8 @@ def examine(
 
 
 _PARENT = os.getppid()
+#: The exit code of a process that cannot answer, since a plugin has closed its files.
+_CLOSED = 113
 
 
 def _begin(
@@ -102,10 +104,16 @@ def _begin(
     os.environ.clear()
     os.environ.update(environment)
     sys.path[:] = path
-    answer = json.dumps(asdict(_examined(name, point))).encode() + b"\n"
-    while answer:
-        answer = answer[os.write(mine, answer) :]
-    os._exit(0)
+    code = 1
+    try:
+        answer = json.dumps(asdict(_examined(name, point))).encode() + b"\n"
+        while answer:
+            answer = answer[os.write(mine, answer) :]
+        code = 0
+    except OSError:
+        code = _CLOSED
+    finally:
+        os._exit(code)
 
 
 def _examined(name: str, point: EntryPoint) -> Offer:
@@ -170,7 +178,7 @@ def _why(status: int | None, seconds: float, late: bool) -> str:
             f"it takes longer than {seconds:g} s to import; VAEBENCH_PLUGIN_TIMEOUT allows more "
             "seconds"
         )
-    if status is None:
+    if status is None or os.waitstatus_to_exitcode(status) == _CLOSED:
         return "importing it closes the files of the process that does"
     if os.WIFSIGNALED(status):
         return f"importing it crashes the process ({signal.Signals(os.WTERMSIG(status)).name})"
