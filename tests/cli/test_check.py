@@ -87,7 +87,7 @@ def test_the_command_names_the_laws_that_do_not_apply():
     done = CliRunner().invoke(main, ["check", "gaussian"])
     assert done.exit_code == 0
     assert "not applicable: ways_to_draw" in done.stdout
-    assert "gaussian: examining law 1 of 31, name" in done.stderr
+    assert f"gaussian: examining law 1 of {len(testing.checks())}, name" in done.stderr
 
 
 def test_what_follows_from_a_missing_number_is_only_named():

@@ -1,6 +1,5 @@
 """The kit's front ends, its verdicts, and that the built-in variants pass."""
 
-import time
 import warnings
 from dataclasses import asdict, replace
 from json import dumps
@@ -48,11 +47,9 @@ def test_conforms(variant, check):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", catalogue().names())
 def test_built_in_variants_pass_without_a_warning(name):
-    start = time.process_time()
     results = testing.run(catalogue().variant(name))
     assert [r.message for r in results if not r.ok] == []
     assert [r.warnings for r in results if r.warnings] == []
-    assert time.process_time() - start < 20  # 10 s on free cores
 
 
 def test_a_check_says_what_it_compared(capsys):
