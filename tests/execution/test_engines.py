@@ -1,5 +1,6 @@
 """Processes that raise, hang, exit, fork or eat memory end, and the others go on."""
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -69,9 +70,9 @@ def test_one_that_hangs_is_ended_and_the_next_one_runs(tmp_path):
 def test_giving_up_ends_the_processes_at_once(tmp_path):
     events = local.run(misbehave, [("hangs",)], [tmp_path / "log.txt"], 1)
     assert next(events).message == "hangs"
-    clock = time.monotonic()
+    assert multiprocessing.active_children()
     events.close()
-    assert time.monotonic() - clock < 2
+    assert not multiprocessing.active_children()
 
 
 def test_workers_die_with_their_driver(tmp_path):
