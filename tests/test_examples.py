@@ -8,7 +8,18 @@ import pytest
 
 import vaebench
 
-CLASSES = ("Backbone", "Draw", "Gaussian", "Images", "Likelihood", "Metric", "Posterior", "Variant")
+CLASSES = (
+    "Backbone",
+    "Draw",
+    "Gaussian",
+    "Images",
+    "Likelihood",
+    "Measurement",
+    "Metric",
+    "Posterior",
+    "Source",
+    "Variant",
+)
 
 
 @pytest.mark.parametrize("name", CLASSES)

@@ -261,8 +261,8 @@ def test_traced_steps_give_the_same_weights(
     curved: LogLikelihood, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What torch.compile is given to translate, without a compiler behind it."""
-    compiled = partial(torch.compile, kernels.Kernel._move, backend="aot_eager", dynamic=True)
-    monkeypatch.setattr(kernels, "_program", cache(compiled))
+    compiled = partial(torch.compile, kernels.Kernel.traced_move, backend="aot_eager", dynamic=True)
+    monkeypatch.setattr(kernels, "program", cache(compiled))
     one, other = (ais(curved, standard(8), batch=6, steps=5, compile=c) for c in (False, True))
     same(one, other, 1e-9)
 
@@ -273,6 +273,6 @@ def test_a_step_that_cannot_be_compiled(
     def broken(*given: object) -> None:
         raise RuntimeError("no compiler\nand much more")
 
-    monkeypatch.setattr(kernels, "_program", lambda: broken)
+    monkeypatch.setattr(kernels, "program", lambda: broken)
     with pytest.raises(ValueError, match=r"leave `compile` out: no compiler$"):
         ais(curved, standard(8), batch=6, compile=True)

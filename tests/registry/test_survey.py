@@ -75,7 +75,7 @@ def test_what_is_known_is_not_asked_again(installed, monkeypatch):
     found = installed("known", variants("theirs"))
     assert found.names().count("theirs") == 1
     catalogue.cache_clear()
-    monkeypatch.setattr(surveys, "_asked", lambda points: pytest.fail(f"asks for {list(points)}"))
+    monkeypatch.setattr(surveys, "asked", lambda points: pytest.fail(f"asks for {list(points)}"))
     assert "theirs" in catalogue().names()
 
 
@@ -96,7 +96,7 @@ def test_a_failure_is_forgiven_once_something_is_installed(installed, tmp_path):
     catalogue.cache_clear()
     (tmp_path / "missing_thing.py").write_text("")
     (tmp_path / "missing_thing-1.0.dist-info").mkdir()
-    surveys._environment.cache_clear()
+    surveys.packages_on.cache_clear()
     assert "n" in catalogue().names()
 
 

@@ -82,6 +82,18 @@ class Source:
         shuffled: Whether the images of each split are in random order as they are read; otherwise
             they are permuted, so that the first N are a random N.
         inverted: Whether pictures are dark on white, to be stored as their negatives.
+
+    Example:
+        >>> def read(request):
+        ...     random = torch.Generator().manual_seed(0)
+        ...     parts = (
+        ...         Split(torch.randint(2, (n, 1, 8, 8), generator=random, dtype=torch.uint8))
+        ...         for n in (80, 10, 10)
+        ...     )
+        ...     return Images(*parts, levels=2)
+        >>> source = Source("noise, 8×8", "80 train, 10 validation, 10 test", read, latent=2)
+        >>> len(source.read(Request(Path("data"))).train)
+        80
     """
 
     title: str

@@ -34,6 +34,12 @@ class Measurement:
         per_image: Values (N,) of the first N test images, for paired comparisons.
         warning: Why the number deserves caution, or nothing.
         detail: What else was seen on the way, as plain data: numbers, lists, histograms.
+
+    Example:
+        >>> import torch
+        >>> found = Measurement.mean(torch.tensor([1.0, 3.0]), draws=8)
+        >>> found.value, found.n, found.depends
+        (2.0, 2, {'draws': 8})
     """
 
     value: float

@@ -70,13 +70,13 @@ def survey(points: Mapping[str, EntryPoint]) -> dict[str, Offer]:
     found = {name: offer for name, point in points.items() if (offer := _kept(name, point))}
     missing = {name: point for name, point in points.items() if name not in found}
     if missing:
-        for name, offer in _asked(missing):
+        for name, offer in asked(missing):
             found[name] = offer
             _keep(name, missing[name], offer)
     return {name: found[name] for name in points}
 
 
-def _asked(points: Mapping[str, EntryPoint]) -> Iterator[tuple[str, Offer]]:
+def asked(points: Mapping[str, EntryPoint]) -> Iterator[tuple[str, Offer]]:
     """What a process of its own finds out about plugins."""
     request = {
         "points": [[name, point.name, point.value] for name, point in points.items()],
@@ -158,7 +158,7 @@ def _kept(name: str, point: EntryPoint) -> Offer | None:
         offer = _offer(found["offer"])
         age = time.time() - found["time"]
         fresh = not offer.failure or (
-            0 <= age < _FORGIVEN and found["installed"] == _environment(tuple(sys.path))
+            0 <= age < _FORGIVEN and found["installed"] == packages_on(tuple(sys.path))
         )
         if fresh and found["identity"] == _identity(point) and found["files"] == _digests(offer):
             return offer
@@ -169,7 +169,7 @@ def _keep(name: str, point: EntryPoint, offer: Offer) -> None:
     with suppress(OSError):
         known = {
             "identity": _identity(point),
-            "installed": _environment(tuple(sys.path)),
+            "installed": packages_on(tuple(sys.path)),
             "time": time.time(),
             "files": _digests(offer),
             "offer": asdict(offer),
@@ -208,7 +208,7 @@ def _digest(path: Path) -> str:
 
 
 @cache
-def _environment(path: tuple[str, ...]) -> str:
+def packages_on(path: tuple[str, ...]) -> str:
     """A digest of which packages are installed in which version."""
     found: list[str] = []
     for folder in path:

@@ -115,21 +115,22 @@ class Kernel:
             The new state and the probability of acceptance (C, B).
         """
         if not self.compiled:
-            return self._move(path, state, beta, step, noise)
+            return self.traced_move(path, state, beta, step, noise)
         # One layout in memory whatever made the numbers, so that one program fits all moves.
         state, noise = State(*map(_packed, state)), Noise(*map(_packed, noise))
         validating = Distribution._validate_args  # which torch.compile changes for everybody
         try:
-            return _program()(self, path, state, _packed(beta), _packed(step), noise)
+            return program()(self, path, state, _packed(beta), _packed(step), noise)
         except RuntimeError as error:
             first = str(error).strip().partition("\n")[0]
             raise ValueError(f"The compiled step failed, leave `compile` out: {first}") from error
         finally:
             Distribution.set_default_validate_args(validating)
 
-    def _move(
+    def traced_move(
         self, path: Path, state: State, beta: Tensor, step: Tensor, noise: Noise
     ) -> tuple[State, Tensor]:
+        """Make a move from plain tensor operations, which torch.compile can trace."""
         dtype = state.v.dtype
         hot, cold = (1 - beta).to(dtype)[:, None], beta.to(dtype)[:, None]
         step = (step * (1 + self.jitter * (2 * noise.jitter - 1))).to(dtype)[..., None]
@@ -151,8 +152,9 @@ class Kernel:
 
 
 @cache
-def _program() -> Any:
-    return torch.compile(Kernel._move, dynamic=True)
+def program() -> Any:
+    """The compiled move, compiled anew for each kernel and decoder."""
+    return torch.compile(Kernel.traced_move, dynamic=True)
 
 
 def _packed(tensor: Tensor) -> Tensor:
