@@ -70,5 +70,8 @@ def vaebench_variants() -> list[Variant]:
                 "likelihood": "nothing ties the codes to the prior",
             },
             reference="Hinton & Salakhutdinov 2006, doi 10.1126/science.1127647",
+            family="autoencoders",
+            description="One code z = f(x) for each input and the reconstruction term alone: "
+            "what the noise of the others is worth.",
         )
     ]

@@ -27,4 +27,13 @@ def weighted(draw: Draw, beta: float = 4.0) -> Tensor:
 def vaebench_variants() -> list[Variant]:
     """β = 4; `beta-vae[beta=0.5]` and its like give Gaussian controls at any rate."""
     reference = "Higgins et al. 2017, openreview Sy2fzU9gl"
-    return [Variant("beta-vae", Gaussian, objective=weighted, reference=reference)]
+    return [
+        Variant(
+            "beta-vae",
+            Gaussian,
+            objective=weighted,
+            reference=reference,
+            family="objectives",
+            description="Weighs the KL term: E log p(x|z) − β KL(q(z|x) ‖ p(z)).",
+        )
+    ]

@@ -106,5 +106,8 @@ def vaebench_variants() -> list[Variant]:
             "epanechnikov",
             EpanechnikovPosterior,
             reference="Epanechnikov 1969, doi 10.1137/1114019; kernel posterior, exact KL",
+            family="posteriors",
+            description="A parabola of compact support in each dimension, q(z) ∝ 1 − (z − μ)² "
+            "/ r², with its exact KL.",
         )
     ]

@@ -117,5 +117,8 @@ def vaebench_variants() -> list[Variant]:
                 "support": "the draws leave the prior's box",
             },
             reference="Qin & Huang 2024, arXiv 2405.12783, eq. 10",
+            family="posteriors",
+            description="The published heuristic: box prior, and 3B/(5M) Σ 1/r in place of the "
+            "KL, which is infinite.",
         )
     ]

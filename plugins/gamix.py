@@ -78,5 +78,8 @@ def vaebench_variants() -> list[Variant]:
                 "bound": "the KL is that of the batch's aggregate moments, not of each posterior"
             },
             reference="Rivera 2023, arXiv 2309.13160",
+            family="aggregate criteria",
+            description="Measures the KL of the batch's aggregate moments in place of each "
+            "posterior's, with a penalty on its variance.",
         )
     ]

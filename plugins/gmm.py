@@ -192,6 +192,9 @@ def vaebench_variants() -> list[Variant]:
             "gmm",
             GaussianMixturePosterior,
             reference="Graves 2016, arXiv 1607.05690; Morningstar et al. 2021, arXiv 2003.01687",
+            family="posteriors",
+            description="A mixture of diagonal Gaussians q(z|x) = Σ π_c(x) N(μ_c(x), σ_c(x)²) "
+            "with unbiased gradients.",
         )
     ]
 
@@ -215,5 +218,8 @@ class SIWAE:
                 objective=iwae,
                 samples=2,
                 reference="Morningstar et al. 2021, arXiv 2003.01687, eq. 6",
+                family="objectives",
+                description="Importance-weighted bound over draws from every component of a "
+                "mixture posterior.",
             )
         ]

@@ -148,4 +148,13 @@ class IAFPosterior(Posterior):
 @hookimpl
 def vaebench_variants() -> list[Variant]:
     """Two gated steps, trained with the ELBO."""
-    return [Variant("iaf", IAFPosterior, reference="Kingma et al. 2016, arXiv 1606.04934")]
+    return [
+        Variant(
+            "iaf",
+            IAFPosterior,
+            reference="Kingma et al. 2016, arXiv 1606.04934",
+            family="posteriors",
+            description="Inverse autoregressive flow: a Gaussian sent through steps z ← "
+            "μ(z_<d) + σ(z_<d) z.",
+        )
+    ]

@@ -81,5 +81,8 @@ def vaebench_variants() -> list[Variant]:
             objective=importance_weighted,
             samples=8,
             reference="Burda et al. 2016, arXiv 1509.00519",
+            family="objectives",
+            description="Importance-weighted bound E log 1/K Σ_k p(x, z_k) / q(z_k|x), which "
+            "tightens as K grows.",
         )
     ]

@@ -20,4 +20,13 @@ class LaplacePosterior(Gaussian):
 @hookimpl
 def vaebench_variants() -> list[Variant]:
     """The Laplace posterior against N(0, I), trained with the ELBO."""
-    return [Variant("laplace", LaplacePosterior, reference="Kingma & Welling 2014, sec. 2.4")]
+    return [
+        Variant(
+            "laplace",
+            LaplacePosterior,
+            reference="Kingma & Welling 2014, sec. 2.4",
+            family="posteriors",
+            description="Independent Laplace distributions, q(z) ∝ exp(−|z − μ| / b), against "
+            "N(0, I).",
+        )
+    ]

@@ -83,5 +83,8 @@ def vaebench_variants() -> list[Variant]:
             PoissonPosterior,
             deviations={"bound": "training decodes relaxed counts, which the prior cannot draw"},
             reference="Vafaii et al. 2024, arXiv 2405.14473",
+            family="posteriors",
+            description="Poisson counts as codes, drawn by relaxed arrival times in training "
+            "and exactly in evaluation.",
         )
     ]

@@ -82,7 +82,15 @@ def ciwae(draw: Draw, beta: float = 0.5) -> Tensor:
 def vaebench_variants() -> list[Variant]:
     """The three bounds with eight draws each, two groups of four where they are grouped."""
     return [
-        Variant("miwae", Gaussian, objective=miwae, samples=8, reference=PAPER),
+        Variant(
+            "miwae",
+            Gaussian,
+            objective=miwae,
+            samples=8,
+            reference=PAPER,
+            family="objectives",
+            description="The mean over groups of draws of their importance-weighted bounds.",
+        ),
         Variant(
             "piwae",
             Gaussian,
@@ -90,6 +98,17 @@ def vaebench_variants() -> list[Variant]:
             samples=8,
             deviations={"training_gradient": "encoder and decoder follow bounds of their own"},
             reference=PAPER,
+            family="objectives",
+            description="The decoder follows one bound of all draws, the encoder the mean of "
+            "the groups' bounds.",
         ),
-        Variant("ciwae", Gaussian, objective=ciwae, samples=8, reference=PAPER),
+        Variant(
+            "ciwae",
+            Gaussian,
+            objective=ciwae,
+            samples=8,
+            reference=PAPER,
+            family="objectives",
+            description="A combination β ELBO + (1 − β) IWAE.",
+        ),
     ]

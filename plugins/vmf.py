@@ -472,7 +472,14 @@ class PowerSphericalPosterior(Hypersphere):
 def vaebench_variants() -> list[Variant]:
     """The von Mises-Fisher posterior, trained with the ELBO."""
     return [
-        Variant("vmf", VonMisesFisherPosterior, reference="Davidson et al. 2018, arXiv 1804.00891")
+        Variant(
+            "vmf",
+            VonMisesFisherPosterior,
+            reference="Davidson et al. 2018, arXiv 1804.00891",
+            family="posteriors",
+            description="Von Mises-Fisher distribution on the unit sphere, q(z) ∝ exp(κ(x) "
+            "μ(x)·z), against the uniform one.",
+        )
     ]
 
 
@@ -488,5 +495,8 @@ class PowerSphericalPlugin:
                 "power-spherical",
                 PowerSphericalPosterior,
                 reference="De Cao & Aziz 2020, arXiv 2006.04437",
+                family="posteriors",
+                description="Power spherical distribution on the unit sphere, q(z) ∝ (1 + "
+                "μ(x)·z)^κ(x), against the uniform one.",
             )
         ]

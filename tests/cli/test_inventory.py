@@ -29,8 +29,31 @@ def test_the_whole_inventory_names_the_feature_extractors():
     assert {"digits", "mnist", "inception"} <= {one["name"] for one in found["features"]}
     assert json.loads(invoke("list", "--metrics", "--json")) == {"metrics": found["metrics"]}
     text = invoke("list")
-    for title in ("Variants", "Data sets", "Backbones", "Feature extractors", "Metrics"):
+    for title in (
+        "Variants: posteriors",
+        "Variants: objectives",
+        "Data sets",
+        "Backbones",
+        "Feature extractors",
+        "Metrics",
+    ):
         assert title in text
+
+
+def test_variants_without_a_family_come_last(capsys):
+    from vaebench.cli import inventory
+
+    def variant(name, family):
+        return {"name": name, "family": family, "description": "", "reference": ""} | {
+            "options": {},
+            "deviations": {},
+        }
+
+    variants = [variant("mine", ""), variant("theirs", "priors")]
+    inventory.show({"plugins": [{"name": "p", "package": "q", "variants": variants}]})
+    text = capsys.readouterr().out
+    assert text.index("Variants: priors") < text.index("theirs") < text.index("Variants: others")
+    assert text.index("Variants: others") < text.index("mine")
 
 
 @pytest.mark.parametrize("asked", ["digit", "inceptoin"])

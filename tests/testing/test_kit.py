@@ -270,17 +270,21 @@ def test_a_posterior_is_seen_in_evaluation_where_that_is_another_one():
     assert [view.name for view in views(sound("dropping"), [2])] == ["D=2 in evaluation"]
 
 
-INEQUALITIES = ("linear_gaussian", "evidence", "rises")
+#: Laws whose p-values may be larger than uniform: inequalities, kept with room to spare, and
+#: comparisons of several figures of the same draws.
+CONSERVATIVE = ("linear_gaussian", "evidence", "rises", "sampler")
+#: Checks of half a second and more are made with fewer seeds.
+COSTLY = ("linear_gaussian", "sampler", "gradient", "kl", "normalised")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("check", [c for c in testing.checks()], ids=lambda c: c.name)
-def test_p_values_are_uniform_over_300_seeds(check):
+def test_p_values_are_uniform_over_many_seeds(check):
     """No seed fails a correct variant, and each comparison is as rare as its p-value says."""
     from scipy import stats
 
     reports = []
-    for seed in range(300):
+    for seed in range(50 if check.name in COSTLY else 300):
         try:
             reports.append(check.report(Variant("iwae", Gaussian, iwae, samples=3), seed))
         except DoesNotApply:
@@ -289,11 +293,15 @@ def test_p_values_are_uniform_over_300_seeds(check):
             assert not reports[-1].broken
             return
     assert not any(report.verdict() for report in reports)
-    each = np.concatenate([list(report.p_values.values()) for report in reports])
+    every = np.concatenate([list(report.p_values.values()) for report in reports])
+    # What does not vary from replicate to replicate is compared exactly, and has the p-value 1.
+    each = every[every < 1]
+    if len(each) == 0:
+        return
     whole = np.array([report.p_value for report in reports])
     assert each.min() > 0.01 / len(each) / 10
     assert whole.min() > 1e-5
-    # A law that is an inequality may be kept with room to spare: no more small ones than uniform.
-    sides = "greater" if check.name in INEQUALITIES else "two-sided"
+    larger = check.name in CONSERVATIVE or len(each) < len(every)
+    sides = "greater" if larger else "two-sided"
     assert stats.kstest(each, "uniform", alternative=sides).pvalue > 1e-4
     assert stats.kstest(whole, "uniform", alternative=sides).pvalue > 1e-4

@@ -8,6 +8,8 @@ from vaebench.errors import short
 if TYPE_CHECKING:
     from vaebench.registry.catalogue import Catalogue
 
+_Describe = Callable[[dict[str, Any]], str]
+
 
 def collect() -> dict[str, Any]:
     """Plugins with their variants, data sets, backbones and metrics."""
@@ -80,9 +82,10 @@ def show(found: dict[str, Any]) -> None:
     from rich.text import Text
 
     screen = Console()
-    for title, (entries, describe) in _PARTS.items():
+    parts = [(title, found.get(key, []), describe) for key, (title, describe) in _PARTS.items()]
+    for title, entries, describe in [*_families(found), *parts]:
         drawn = Table(title=title, title_justify="left", box=None, pad_edge=False)
-        rows = [(one["name"], describe(one), one.get("from", "")) for one in entries(found)]
+        rows = [(one["name"], describe(one), one.get("from", "")) for one in entries]
         drawn.add_column("name", no_wrap=True)
         drawn.add_column("what")
         if any(row[2] for row in rows):
@@ -98,17 +101,28 @@ def show(found: dict[str, Any]) -> None:
         screen.print(Text(f"broken: {one['name']} ({short(one['reason'])})", style="red"))
 
 
-def _variants(found: dict[str, Any]) -> list[dict[str, Any]]:
-    return [
+def _families(found: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]], _Describe]]:
+    """The variants of each family under its title; those of none come last."""
+    variants = [
         {**variant, "plugin": plugin["name"], "from": plugin["package"]}
         for plugin in found.get("plugins", ())
         for variant in plugin["variants"]
+    ]
+    families = sorted({one["family"] for one in variants}, key=lambda name: (not name, name))
+    return [
+        (
+            f"Variants: {name or 'others'}" if any(families) else "Variants",
+            [one for one in variants if one["family"] == name],
+            _variant,
+        )
+        for name in families
     ]
 
 
 def _variant(one: dict[str, Any]) -> str:
     breaks = ", ".join(one["deviations"])
     parts = (
+        one["description"],
         one["reference"],
         _options(one),
         f"Breaks {breaks}" if breaks else "",
@@ -149,16 +163,10 @@ def _sentences(*parts: str) -> str:
     return " ".join(part.rstrip(".") + "." for part in parts if part)
 
 
-def _part(key: str) -> Callable[[dict[str, Any]], list[dict[str, Any]]]:
-    return lambda found: found.get(key, [])
-
-
-_Entries = Callable[[dict[str, Any]], list[dict[str, Any]]]
-_PARTS: dict[str, tuple[_Entries, Callable[[dict[str, Any]], str]]] = {
-    "Variants": (_variants, _variant),
-    "Data sets": (_part("datasets"), _dataset),
-    "Backbones": (_part("backbones"), lambda one: one["title"]),
-    "Likelihoods": (_part("likelihoods"), _likelihood),
-    "Feature extractors": (_part("features"), lambda one: f"fid_{one['name']} and its kin"),
-    "Metrics": (_part("metrics"), _metric),
+_PARTS: dict[str, tuple[str, _Describe]] = {
+    "datasets": ("Data sets", _dataset),
+    "backbones": ("Backbones", lambda one: one["title"]),
+    "likelihoods": ("Likelihoods", _likelihood),
+    "features": ("Feature extractors", lambda one: f"fid_{one['name']} and its kin"),
+    "metrics": ("Metrics", _metric),
 }

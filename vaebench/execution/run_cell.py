@@ -98,6 +98,8 @@ def _variant(resolved: Resolved) -> VariantRecord:
         "objective": getattr(variant.objective, "__name__", str(variant.objective)),
         "samples": variant.samples,
         "reference": variant.reference,
+        "family": variant.family,
+        "description": variant.description,
         "deviations": dict(variant.deviations),
         "penalties": list(variant.penalties),
     }

@@ -31,6 +31,8 @@ class Variant:
         penalties: Named terms, each mapping a Draw to (B,) nats, subtracted from the objective.
         deviations: Laws that the variant is known to break, each with the reason.
         reference: The paper, with its arXiv number or DOI.
+        family: What it is a member of, in the plural; `vaebench list` groups variants by it.
+        description: A sentence on what it does, with its formula, for people.
 
     Example:
         >>> from vaebench import Gaussian, iwae
@@ -45,3 +47,5 @@ class Variant:
     penalties: Mapping[str, Callable[[Draw], Tensor]] = field(default_factory=dict)
     deviations: Mapping[str, str] = field(default_factory=dict)
     reference: str = ""
+    family: str = ""
+    description: str = ""

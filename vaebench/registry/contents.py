@@ -180,7 +180,7 @@ def _variant(thing: Variant) -> Variant:
         samples=_COUNT,
         penalties=("a dict of functions by name", _mapping(callable)),
         deviations=("a dict of reasons by law", _mapping(lambda value: type(value) is str)),
-        reference=_TEXT,
+        **dict.fromkeys(("reference", "family", "description"), _TEXT),
     )
     _takes("posterior", thing.posterior, "features", "context")
     _takes("objective", thing.objective, "draw")
@@ -286,6 +286,8 @@ def _of_variant(variant: Variant) -> Facts:
         "penalties": list(variant.penalties),
         "deviations": dict(variant.deviations),
         "reference": variant.reference,
+        "family": variant.family,
+        "description": variant.description,
     }
 
 

@@ -49,12 +49,12 @@ def write(asked: Recipe, budget: str, folder: Path, runs: list[Path]) -> None:
     records = [record for run in runs for record in cells(run)]
     if not records:
         raise UserError(f"No cell of {asked.name} has finished; see the log in {folder}/runs.")
-    cells = frames.frame(folder, records)
-    extra = pd.DataFrame([table.readings(asked, r) for r in records], cells.index)
-    done = cells["status"] == "done"
-    found = table.rows(asked, budget, pd.concat([cells, extra], axis=1)[done])
+    every = frames.frame(folder, records)
+    extra = pd.DataFrame([table.readings(asked, r) for r in records], every.index)
+    done = every["status"] == "done"
+    found = table.rows(asked, budget, pd.concat([every, extra], axis=1)[done])
     frame = table.frame(asked, budget, found)
-    files.write_text(folder / "cells.csv", frames.csv(cells))
+    files.write_text(folder / "cells.csv", frames.csv(every))
     files.write_text(folder / "table.csv", frame.to_csv(index=False, float_format="%.6g"))
     files.write_bytes(folder / "curves.png", curves.png(asked, found))
     files.write_text(folder / "README.md", _page(asked, budget, found, records))

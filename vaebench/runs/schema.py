@@ -91,6 +91,8 @@ class VariantRecord(TypedDict, total=False):
     objective: str
     samples: int
     reference: str
+    family: str
+    description: str
     deviations: dict[str, str]
     penalties: list[str]
 

@@ -1,4 +1,4 @@
-"""The p-values that the statistical checks reject on: each is uniform when the law holds.
+"""The p-values that the statistical checks reject on: uniform, or larger, when the law holds.
 
 Two designs carry all of them. Means of bounded quantities over independent replicates follow
 Hotelling's distribution. Whether draws follow a density is asked of labels, without asymptotics:
@@ -96,7 +96,9 @@ def exact_normal(counts: Array, law: Array, rng: np.random.Generator) -> Array:
 def labels_follow(
     labels: Array, probabilities: Array, scores: Array, rng: np.random.Generator, bins: int = 4
 ) -> float:
-    """P-value of: given its place, each draw is one of q with the stated probability; exact.
+    """P-value of: given its place, each draw is one of q with the stated probability.
+
+    Each of the comparisons is exact; they share draws, so together they reject less than they may.
 
     Args:
         labels: 1 for draws of q, 0 for draws of the reference (N,).

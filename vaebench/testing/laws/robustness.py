@@ -116,7 +116,7 @@ def _flat(posterior: Posterior, dtype: torch.dtype) -> bool:
     if not bool(z.isfinite().all()):
         return False
     spread, place = z.std(0), z.abs().amax(0)
-    if bool((spread < 4 * eps * place).any()):
+    if bool((spread < eps * place).any()):
         return False
     u = (z - z.mean(0)) / spread
     roundings = eps * (place / spread).amax(-1)
