@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from vaebench.models.variant import Variant as Variant
     from vaebench.notebook import Run as Run
     from vaebench.notebook import load as load
+    from vaebench.notebook import read as read
 
 _HOME = {
     "Backbone": "models.backbones",
@@ -49,6 +50,7 @@ _HOME = {
     "hookimpl": "hookspecs",
     "iwae": "models.objectives",
     "load": "notebook",
+    "read": "notebook",
 }
 __all__ = [*_HOME, "__version__"]
 

@@ -1,5 +1,6 @@
 """A finished run for notebooks: tidy frames, plots, and the trained models on request."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,7 @@ from vaebench.runs import run as runs
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from vaebench.data.images import Images
     from vaebench.models.vae import VAE
 
 
@@ -18,6 +20,35 @@ def load(run: Path | str) -> "Run":
         UserError: The folder is not a run.
     """
     return Run(run)
+
+
+def read(
+    name: str,
+    data_dir: Path | str | None = None,
+    image_size: int | None = None,
+    download: bool = False,
+) -> "Images":
+    """A data set as a run sees it: stored pixels, labels and factors of its splits.
+
+    Args:
+        name: Spelled as for ``--dataset``: ``mnist``, ``digits[without=9]``, ``folder:PATH``, ….
+        data_dir: The folder of the data sets; by default ``$VAEBENCH_DATA``, or ``data``.
+        image_size: Side length in pixels, for data sets that come in several.
+        download: Whether it may be fetched.
+
+    Raises:
+        UserError: It does not exist, is missing or damaged, or does not come in that size.
+
+    Example:
+        >>> sprites = read("sprites[items=500]")
+        >>> sprites.train.pixels.shape, sprites.factors
+        (torch.Size([500, 1, 32, 32]), ('shape', 'size', 'angle', 'x', 'y'))
+    """
+    from vaebench.data.images import Request
+    from vaebench.registry import lookup
+
+    root = Path(data_dir or os.environ.get("VAEBENCH_DATA") or "data")
+    return lookup.load(name, Request(root, download, image_size))
 
 
 class Run(runs.Run):

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from tests.cells import digits
-from vaebench.data import heldout
+from vaebench.data import heldout, sprites
 from vaebench.data.images import Images, Request, Split
 from vaebench.errors import UserError
-from vaebench.registry.lookup import load, source
+from vaebench.registry.lookup import load, located, source, spelled
 
 
 def read(name):
@@ -41,12 +41,23 @@ def test_each_is_a_data_set_of_its_own():
 
 
 def test_names_are_taken_apart():
-    assert heldout.named("mnist") == ("mnist", None)
-    assert heldout.named("mnist[without=3]") == ("mnist", "3")
-    assert heldout.named("folder:/a[b]") == ("folder:/a[b]", None)
-    for wrong in ("mnist[with=3]", "mnist[]", "mnist[without=3,size=2]"):
-        with pytest.raises(UserError, match=r"mnist\[without=9\]"):
-            heldout.named(wrong)
+    assert spelled("mnist") == ("mnist", {})
+    assert spelled("mnist[without=3]") == ("mnist", {"without": "3"})
+    assert spelled("folder:/a[b]") == ("folder:/a[b]", {})
+    with pytest.raises(UserError, match=r"No option of mnist: 'with'\. Did you mean 'without'"):
+        located("mnist[with=3]")
+    with pytest.raises(UserError, match=r"option of mnist: 'size'.*Available: without"):
+        located("mnist[without=3,size=2]")
+    assert located("mnist[]") == "mnist"
+
+
+def test_factors_stay_with_their_pictures():
+    part = load("sprites[items=40,without=1]", Request(Path("nowhere")))
+    for split in (part.train, part.validation, part.test, part.outside):
+        pictures = sprites.render(split.factors.numpy(), 32)
+        assert torch.equal(split.pixels, torch.from_numpy(pictures)[:, None])
+    assert set(part.train.factors[:, 0].tolist()) == {0, 2}
+    assert set(part.outside.factors[:, 0].tolist()) == {1}
 
 
 def test_classes_that_cannot_be_left_out():

@@ -10,15 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vaebench.data.builtin import SOURCES
-from vaebench.data.images import Images, Request, Source, Split, stratified
+from vaebench.data.images import Images, Request, Source, Split, holdout, stratified
 from vaebench.data.remarks import remarks
+from vaebench.errors import UserError
 from vaebench.registry import lookup
 
 
 def counting(counts=(300, 30, 200)):
     """A data set in order of classes: ten of them, shown by the pixel."""
     labels = [torch.arange(n) * 10 // n for n in counts]
-    return Images(*(Split(x.to(torch.uint8).view(-1, 1, 1, 1) * 20, x) for x in labels))
+    pixels = [x.to(torch.uint8).view(-1, 1, 1, 1) * 20 for x in labels]
+    splits = (Split(p, x, x[:, None]) for p, x in zip(pixels, labels, strict=True))
+    return Images(*splits, factors=("class",))
 
 
 @pytest.fixture
@@ -38,6 +41,7 @@ def test_every_split_of_a_source_is_permuted_with_its_labels(loaded):
     for name in ("train", "validation", "test"):
         before, after = getattr(whole, name), getattr(found, name)
         assert torch.equal(after.pixels.flatten(), after.labels.to(torch.uint8) * 20)
+        assert torch.equal(after.factors[:, 0], after.labels)
         assert Counter(after.labels.tolist()) == Counter(before.labels.tolist())
         assert not torch.equal(after.labels, before.labels)
     assert len(found.test.labels[:30].unique()) >= 8
@@ -48,7 +52,34 @@ def test_a_source_that_is_shuffled_stays_as_it_is(loaded):
     whole = counting()
     assert loaded(Source("", "", lambda request: whole, shuffled=True)).hash() == whole.hash()
     known = {name for name, source in SOURCES.items() if source.shuffled}
-    assert known == {"digits", "mnist", "fashion-mnist", "cifar10"}
+    assert known == {"digits", "mnist", "fashion-mnist", "cifar10", "sprites"}
+
+
+def test_a_held_out_part_keeps_all_that_is_known():
+    whole = counting().train
+    before, after = holdout(whole, 40)
+    assert (len(before), len(after)) == (260, 40)
+    for name in ("pixels", "labels", "factors"):
+        parts = [getattr(part, name) for part in (before, after)]
+        assert torch.equal(torch.cat(parts), getattr(whole, name))
+    assert all(part.factors is None for part in holdout(Split(whole.pixels), 40))
+
+
+@pytest.mark.parametrize(
+    ("factors", "names", "message"),
+    [
+        (torch.zeros(30, 1), ("class",), "float32 \\(30, 1\\) as factors"),
+        (torch.zeros(30, 2, dtype=torch.long), ("class",), "integers of shape \\(30, 1\\)"),
+        (torch.zeros(30, 1, dtype=torch.long), (), "integers of shape \\(300, 0\\)"),
+        (None, ("class",), "None as factors"),
+        (torch.zeros(30, 1, dtype=torch.long), ["class"], "not by a tuple of texts"),
+    ],
+)
+def test_factors_that_do_not_fit_are_refused(loaded, factors, names, message):
+    whole = counting()
+    wrong = replace(whole, validation=replace(whole.validation, factors=factors), factors=names)
+    with pytest.raises(UserError, match=f"'any' has a (train|validation) split .*{message}"):
+        loaded(Source("", "", lambda request: wrong))
 
 
 def test_negatives_are_made_where_a_source_says_so(loaded):

@@ -147,7 +147,7 @@ def _option(key: str, value: Any) -> str:
 def _dataset(one: dict[str, Any]) -> str:
     observed = "" if one["binarise"] == "none" else f" with {one['binarise']} binarisation"
     defaults = f"{one['backbone']}, {one['likelihood']}{observed}, {one['latent']} latents"
-    return _sentences(one["title"], one["split"], f"Defaults: {defaults}")
+    return _sentences(one["title"], one["split"], f"Defaults: {defaults}", _options(one))
 
 
 def _metric(one: dict[str, Any]) -> str:

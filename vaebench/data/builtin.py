@@ -1,6 +1,6 @@
 """The data sets that come with vaebench, with documented defaults.
 
-All but `digits` and `folder:` are read through torchvision, in its own folder layout.
+All but `digits`, `sprites` and `folder:` are read through torchvision, in its own folder layout.
 """
 
 from collections.abc import Callable
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vaebench.data import sprites
 from vaebench.data.folder import read_folder
 from vaebench.data.images import Images, Request, Source, Split, holdout, stratified, subset
 from vaebench.data.pictures import stack, stored
@@ -114,6 +115,15 @@ SOURCES = {
         _digits,
         extractor="digits",
         latent=8,
+        shuffled=True,
+    ),
+    "sprites": Source(
+        "sprites drawn from their factors, 32×32 or 64×64 (--image-size), black and white; all "
+        "737280 differ: 13.511 nats",
+        "10000 train, 2000 validation, 2000 test, of other factors each",
+        sprites.read,
+        binarise="fixed",
+        latent=10,
         shuffled=True,
     ),
     "mnist": Source(

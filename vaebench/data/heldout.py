@@ -1,32 +1,16 @@
 """A class kept from training altogether, to ask whether a model knows that it is foreign to it."""
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import fields, replace
+from typing import Any
 
 import torch
+from torch import Tensor
 
-from vaebench.config.names import parse
+from vaebench.data.images import Images, Split, subset
 from vaebench.errors import UserError
 
-if TYPE_CHECKING:
-    from vaebench.data.images import Images, Split
 
-
-def named(name: str) -> tuple[str, str | None]:
-    """``digits[without=9]`` as the data set's name and the class that is held out, if any.
-
-    Raises:
-        UserError: There is another option than ``without``.
-    """
-    if ":" in name or "[" not in name:
-        return name, None
-    key, options = parse(name)
-    if set(options) != {"without"}:
-        raise UserError(f"Cannot read the data set {name!r}; write for example {key}[without=9].")
-    return key, options["without"]
-
-
-def without(what: str, images: "Images", label: str) -> "Images":
+def without(what: str, images: Images, label: str) -> Images:
     """The data set without the images of a class; these are its `outside`, the test images first.
 
     Args:
@@ -50,15 +34,15 @@ def without(what: str, images: "Images", label: str) -> "Images":
         raise UserError(f"{what} has no class {label!r}; its classes are {shown}.")
     gone = [_of(split, names[label], inside=False) for split in splits]
     rest = [_of(split, names[label], inside=True) for split in splits]
-    outside = replace(
-        images.test,
-        pixels=torch.cat([split.pixels for split in gone]),
-        labels=torch.cat([split.labels for split in gone if split.labels is not None]),
-    )
+    outside = Split(*(_joined([getattr(s, f.name) for s in gone]) for f in fields(Split)))
     return replace(images, test=rest[0], validation=rest[1], train=rest[2], outside=outside)
 
 
-def _of(split: "Split", label: int, *, inside: bool) -> "Split":
+def _of(split: Split, label: int, *, inside: bool) -> Split:
     assert split.labels is not None
-    rows = (split.labels == label) != inside
-    return replace(split, pixels=split.pixels[rows], labels=split.labels[rows])
+    return subset(split, (split.labels == label) != inside)
+
+
+def _joined(parts: list[Tensor | None]) -> Any:
+    known = [part for part in parts if part is not None]
+    return torch.cat(known) if known else None

@@ -12,10 +12,17 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Split:
-    """Stored pixels (N, C, H, W), uint8 in {0, …, L-1}, and labels (N,) where there are any."""
+    """Stored pixels (N, C, H, W), uint8 in {0, …, L-1}, and what is known of them.
+
+    Attributes:
+        pixels: Stored levels.
+        labels: A class (N,) for each, where there are classes.
+        factors: What each was made from (N, F), integers counted from zero, where that is known.
+    """
 
     pixels: Tensor
     labels: Tensor | None = None
+    factors: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -27,6 +34,7 @@ class Images:
 
     `outside` holds the images of a class that all three splits lack, where one is held out.
     `notes` are sentences on what was read, passed over and converted, for people.
+    `factors` names the columns of the splits' factors, where there are any.
 
     Example:
         >>> grey = torch.zeros(10, 1, 8, 8, dtype=torch.uint8)
@@ -40,6 +48,7 @@ class Images:
     levels: int = 256
     outside: Split | None = None
     notes: tuple[str, ...] = ()
+    factors: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -73,7 +82,8 @@ class Source:
     Attributes:
         title: What it is, for `vaebench list`.
         split: How many images each split holds, and which ones.
-        read: From a request to the images; raises UserError where they cannot be had.
+        read: From a request to the images; raises UserError where they cannot be had. What it
+            takes by keyword beside the request is chosen as ``name[option=value]``.
         likelihood: Observation model: ``bernoulli``, ``gaussian``, …; see `vaebench list`.
         binarise: ``dynamic`` or ``fixed`` with a likelihood of binary pixels, else ``none``.
         backbone: Encoder and decoder.
@@ -98,7 +108,7 @@ class Source:
 
     title: str
     split: str
-    read: Callable[[Request], Images]
+    read: Callable[..., Images]
     likelihood: str = "bernoulli"
     binarise: str = "dynamic"
     backbone: str = "resnetv2"
@@ -108,10 +118,10 @@ class Source:
     inverted: bool = False
 
 
-def subset(split: Split, rows: Tensor) -> Split:
-    """The images of a split at `rows`, in that order, with their labels."""
-    labels = split.labels
-    return Split(split.pixels[rows], None if labels is None else labels[rows])
+def subset(split: Split, rows: Tensor | slice) -> Split:
+    """The images of a split at `rows`, in that order, with all that is known of them."""
+    known = (split.labels, split.factors)
+    return Split(split.pixels[rows], *(None if each is None else each[rows] for each in known))
 
 
 def permuted(split: Split) -> Split:
@@ -126,11 +136,7 @@ def negative(split: Split, levels: int) -> Split:
 
 def holdout(split: Split, count: int) -> tuple[Split, Split]:
     """The split without its last `count` images, and those."""
-    labels = split.labels
-    return (
-        Split(split.pixels[:-count], None if labels is None else labels[:-count]),
-        Split(split.pixels[-count:], None if labels is None else labels[-count:]),
-    )
+    return subset(split, slice(-count)), subset(split, slice(-count, None))
 
 
 def stratified(labels: Sequence[int], count: int) -> np.ndarray:

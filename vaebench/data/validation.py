@@ -12,10 +12,12 @@ from torch import Tensor
 from vaebench.errors import UserError
 
 if TYPE_CHECKING:
-    from vaebench.data.images import Images
+    from vaebench.data.images import Images, Split
 
 #: Files whose lines say nothing about whose mistake it is.
 _OURS = (str(Path(__file__).parents[1]), str(Path(torch.__file__).parent), "<")
+
+_INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
 @contextmanager
@@ -72,3 +74,18 @@ def check_images(what: str, found: "Images") -> None:
                 f"{what} has labels of shape {tuple(labels.shape)} for the {len(pixels)} images of "
                 f"its {name} split; one integer for each is needed, or None."
             )
+        _check_factors(f"{what} has a {name} split", split, found.factors)
+
+
+def _check_factors(what: str, split: "Split", names: tuple[str, ...]) -> None:
+    if not (isinstance(names, tuple) and all(type(name) is str for name in names)):
+        raise UserError(f"{what} whose factors are named {names!r:.60}, not by a tuple of texts.")
+    found, shape = split.factors, (len(split), len(names))
+    if found is None and not names:
+        return
+    if not (isinstance(found, Tensor) and found.dtype in _INTEGERS and tuple(found.shape) == shape):
+        kind = f"{found.dtype} {tuple(found.shape)}" if isinstance(found, Tensor) else found
+        raise UserError(
+            f"{what} with {kind!s:.60} as factors; they must be integers of shape {shape}, a "
+            "column for each name in `Images.factors`, or None everywhere."
+        )

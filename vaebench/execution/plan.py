@@ -61,10 +61,6 @@ def resolve(
         (name, size): load(name, Request(place.root, place.download, size))
         for name, size in product(settings.dataset, settings.image_size)
     }
-    for (name, size), images in datasets.items():
-        height, width = images.shape[1:]
-        if size is not None and (height, width) != (size, size):
-            raise UserError(f"{name} comes in {height}×{width} only; leave out --image-size.")
     hashes = {key: images.hash() for key, images in datasets.items()}
     resolved = []
     shared = {s.name: getattr(settings, s.asked) for s in SETTINGS if not s.axis}

@@ -213,8 +213,13 @@ def _source(thing: Any) -> Source:
             ("title", "split", "likelihood", "binarise", "backbone", "extractor"), _TEXT
         ),
     )
+    _takes("reader", thing.read, "request")
     found: Source = thing
     return found
+
+
+def _of_source(source: Source) -> Facts:
+    return _plain_fields(source) | {"options": keywords(source.read, 1)}
 
 
 def _backbone(thing: Any) -> Backbone:
@@ -293,7 +298,7 @@ def _of_variant(variant: Variant) -> Facts:
 
 KINDS = {
     "variants": Kind("variant", "vaebench_variants", _variant, _of_variant, Variant),
-    "datasets": Kind("data set", "vaebench_datasets", _source, _plain_fields),
+    "datasets": Kind("data set", "vaebench_datasets", _source, _of_source),
     "backbones": Kind("backbone", "vaebench_backbones", _backbone, _plain_fields),
     "likelihoods": Kind("likelihood", "vaebench_likelihoods", _likelihood, _of_likelihood),
     "metrics": Kind("metric", "vaebench_metrics", _metric, _of_metric, Metric),

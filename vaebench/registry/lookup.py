@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from vaebench.config.names import absolute, parse
+from vaebench.config.names import absolute, parse, spell
 from vaebench.data import heldout
 from vaebench.data.images import Images, Request, Source, Split, negative, permuted
 from vaebench.data.remarks import remarks
@@ -22,12 +23,17 @@ def backbone(name: str) -> Backbone:
     return found
 
 
+def spelled(name: str) -> tuple[str, dict[str, str]]:
+    """``mnist[without=9]`` as the data set's name and its options; one with a path has none."""
+    return (name, {}) if ":" in name or "[" not in name else parse(name)
+
+
 def parts(name: str) -> tuple[str, str]:
     """A data set's name and the path behind it: of ``mnist[without=9]``, ``folder:PATH``, ….
 
     The name may be one of a package, as in ``package:name:PATH``.
     """
-    key, _, path = heldout.named(name)[0].partition(":")
+    key, _, path = spelled(name)[0].partition(":")
     inner, _, rest = path.partition(":")
     plugins = catalogue().plugins.values()
     if any(p.distribution == key and inner in p.facts.get("datasets", ()) for p in plugins):
@@ -36,9 +42,25 @@ def parts(name: str) -> tuple[str, str]:
 
 
 def located(name: str) -> str:
-    """A data set's name with the absolute path, which names the same pictures in every folder."""
+    """A data set's name with the absolute path, which names the same pictures in every folder.
+
+    Options are in alphabetical order.
+
+    Raises:
+        UserError: There is no such data set, or it has no such option.
+    """
     key, path = parts(name)
-    return f"{key}:{absolute(path)}" if path else name
+    return f"{key}:{absolute(path)}" if path else spell(key, options(name))
+
+
+def options(name: str) -> dict[str, Any]:
+    """The options of a spelled data set; UserError where it has none of that name or kind.
+
+    Every one has ``without``, the class that is left out, beside what its reader takes.
+    """
+    key, given = spelled(name)
+    known = catalogue().facts("datasets", parts(key)[0])["options"] if given else {}
+    return chosen(key, given, {"without": None, **known})
 
 
 def likelihood(spelled: str, levels: int) -> Likelihood:
@@ -73,18 +95,22 @@ def load(name: str, request: Request) -> Images:
     if path := parts(located(name))[1]:
         request = Request(Path(path), request.download, request.size)
     what = f"The data set {name!r}"
+    given = options(name)
+    label = given.pop("without", None)
     with explained(what):
-        images = found.read(request)
+        images = found.read(request, **given)
     if not isinstance(images, Images):
         raise UserError(
             f"{what} is read as a {type(images).__name__}; its reader must return Images."
         )
     check_images(what, images)
+    height, width = images.shape[1:]
+    if request.size is not None and (height, width) != (request.size, request.size):
+        raise UserError(f"{name} comes in {height}×{width} only; leave out --image-size.")
     if found.inverted:
         images = _each(images, lambda split: negative(split, images.levels))
     if not found.shuffled:
         images = _each(images, permuted)
-    label = heldout.named(name)[1]
     if label is not None:
         images = heldout.without(what, images, label)
         check_images(what, images)
