@@ -3,12 +3,15 @@
 import pytest
 import torch
 from vaebench_plugins import (
+    beta_tc,
+    dip,
     epanechnikov,
     epanechnikov_paper,
     gamix,
     gaussian,
     gmm,
     iaf,
+    infovae,
     iwae,
     laplace,
     poisson,
@@ -17,8 +20,11 @@ from vaebench_plugins import (
 
 from vaebench import Variant
 from vaebench.models.draw import Draw, draw, fixed
+from vaebench.models.variant import informed
 
 MODULES = (
+    beta_tc,
+    dip,
     epanechnikov,
     epanechnikov_paper,
     gamix,
@@ -26,12 +32,16 @@ MODULES = (
     gmm,
     gmm.SIWAE,
     iaf,
+    infovae,
+    infovae.WAE,
     iwae,
     laplace,
     poisson,
     tighter_bounds,
 )
-VARIANTS = [variant for module in MODULES for variant in module.vaebench_variants()]
+VARIANTS = [
+    informed(variant, items=100) for module in MODULES for variant in module.vaebench_variants()
+]
 
 
 def implicit(features: int, context: int) -> gmm.GaussianMixturePosterior:

@@ -114,6 +114,10 @@ class Draw(NamedTuple):
             return self.z.new_zeros(self.z.shape[1], dtype=torch.long)
         return torch.distributions.Categorical(logits=self.log_weights.detach().T).sample()
 
+    def one(self) -> Tensor:
+        """A draw (B, D) from q for each input."""
+        return self.z[self.pick(), torch.arange(self.z.shape[1], device=self.z.device)]
+
     @property
     def kl(self) -> Tensor:
         """KL(q(z|x) || p(z)) (B,): closed form where one is registered, else Monte Carlo."""

@@ -1,11 +1,13 @@
 """What a plugin registers: a posterior, its objective, and what it declares about both."""
 
+import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
 
 from torch import Tensor
 
-from vaebench.models.draw import Draw
 from vaebench.models.objectives import elbo
 from vaebench.models.posterior import Posterior
 
@@ -16,6 +18,8 @@ LAWS = {
     "density": "q has no density: no ELBO, no importance weights",
     "likelihood": "prior and decoder are not a model of the data: no likelihood, no samples",
 }
+#: What a function of a variant is given, where it names it as a keyword without a default.
+FACTS = {"items": "N, the number of training images"}
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,8 @@ class Variant:
         name: The name on the command line and in tables.
         posterior: Factory ``(features D, context F, **options) -> Posterior``.
         objective: Maps a Draw to (B,) nats, to be maximised. Its keyword parameters, like the
-            factory's and the penalties', are options of the variant.
+            factory's and the penalties', are options of the variant. A function that names
+            `items` as a keyword without a default is given N, the number of training images.
         samples: K, the number of draws in training.
         penalties: Named terms, each mapping a Draw to (B,) nats, subtracted from the objective.
         deviations: Laws that the variant is known to break, each with the reason.
@@ -44,8 +49,28 @@ class Variant:
     posterior: Callable[..., Posterior]
     objective: Callable[..., Tensor] = elbo
     samples: int = 1
-    penalties: Mapping[str, Callable[[Draw], Tensor]] = field(default_factory=dict)
+    penalties: Mapping[str, Callable[..., Tensor]] = field(default_factory=dict)
     deviations: Mapping[str, str] = field(default_factory=dict)
     reference: str = ""
     family: str = ""
     description: str = ""
+
+
+def informed(variant: Variant, **facts: Any) -> Variant:
+    """The variant whose functions have been given what they name of `FACTS`."""
+    return replace(
+        variant,
+        posterior=given(variant.posterior, facts),
+        objective=given(variant.objective, facts),
+        penalties={name: given(term, facts) for name, term in variant.penalties.items()},
+    )
+
+
+def given(function: Any, facts: Mapping[str, Any]) -> Any:
+    """The function with those facts that it names as keywords without a default."""
+    mine = {
+        p.name: facts[p.name]
+        for p in inspect.signature(function).parameters.values()
+        if p.kind is p.KEYWORD_ONLY and p.default is p.empty and p.name in facts
+    }
+    return partial(function, **mine) if mine else function

@@ -18,7 +18,7 @@ from vaebench.hookspecs import GROUP
 from vaebench.models.backbones import Backbone
 from vaebench.models.likelihoods import TAKES, Likelihood
 from vaebench.models.metric import Metric
-from vaebench.models.variant import Variant
+from vaebench.models.variant import FACTS, Variant, given
 from vaebench.registry.code import digest
 from vaebench.registry.options import PLAIN, keywords, options
 from vaebench.runs.schema import FIXED
@@ -191,9 +191,9 @@ def _variant(thing: Variant) -> Variant:
 
 
 def _takes(what: str, function: Any, *arguments: str) -> None:
-    """Raise UserError unless a function can be called with these arguments alone."""
+    """Raise UserError unless a function can be called with these arguments and `FACTS`."""
     try:
-        inspect.signature(function).bind(*arguments)
+        inspect.signature(given(function, FACTS)).bind(*arguments)
     except (TypeError, ValueError) as error:
         raise UserError(
             f"has a {what} that cannot be called with ({', '.join(arguments)}): {error}; give "

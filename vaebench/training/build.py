@@ -14,7 +14,7 @@ from vaebench.data.images import Images, Request
 from vaebench.errors import UserError
 from vaebench.models import critic as critics
 from vaebench.models.vae import VAE
-from vaebench.models.variant import Variant
+from vaebench.models.variant import Variant, informed
 from vaebench.registry.catalogue import catalogue
 from vaebench.registry.lookup import backbone, likelihood, load
 
@@ -31,7 +31,7 @@ class Resolved:
 
     Attributes:
         cell: The cell.
-        variant: Its posterior and objective, configured.
+        variant: Its posterior and objective, configured and told of the data.
         images: Its data.
         device: Where to compute.
         model: The model, with its initial weights until it is trained.
@@ -79,6 +79,7 @@ def build(cell: Cell, variant: Variant, images: Images, device: torch.device = C
     Encoder, decoder, likelihood and critic depend on the cell's seed and shapes, not on the
     variant; the encoder not on the likelihood either.
     """
+    variant = informed(variant, items=len(images.train))
     with seeded(cell.seed, "likelihood"):
         observed_as = likelihood(cell.likelihood, images.levels)
     with seeded(cell.seed, "backbone"):
