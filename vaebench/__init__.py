@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vaebench.evaluation.metrics.subject import Subject as Subject
     from vaebench.hookspecs import hookimpl as hookimpl
     from vaebench.models.backbones import Backbone as Backbone
+    from vaebench.models.chain import Chain as Chain
     from vaebench.models.draw import Draw as Draw
     from vaebench.models.likelihoods import Likelihood as Likelihood
     from vaebench.models.metric import Measurement as Measurement
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Backbone": "models.backbones",
+    "Chain": "models.chain",
     "Draw": "models.draw",
     "Gaussian": "models.posterior",
     "Images": "data.images",

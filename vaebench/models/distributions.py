@@ -1,8 +1,20 @@
 """Questions to torch distributions: factors, support, KL where a closed form is registered."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, kl_divergence
+from torch.distributions import (
+    Distribution,
+    Independent,
+    MultivariateNormal,
+    Normal,
+    constraints,
+    kl_divergence,
+)
+
+#: Beyond this many standard deviations Φ(u) is 0 or 1 in float32.
+NORMAL_EDGE = 5.0
 
 
 def univariate(distribution: Distribution) -> Distribution:
@@ -32,3 +44,33 @@ def inside(q: Distribution, z: Tensor) -> Tensor:
         return q.support.check(z).expand(z.shape[:-1])  # type: ignore[union-attr]
     except (NotImplementedError, AttributeError):
         return torch.ones(z.shape[:-1], dtype=torch.bool)
+
+
+def on_real_vectors(distribution: Distribution) -> bool:
+    """Whether the support that it states is all of R^D."""
+    try:
+        support: Any = distribution.support
+    except NotImplementedError:
+        return False
+    while hasattr(support, "base_constraint"):
+        support = support.base_constraint
+    return support is constraints.real or support is constraints.real_vector
+
+
+def from_normal(distribution: Distribution, u: Tensor) -> Tensor:
+    """Map u ~ N(0, I) (..., D) to draws (..., D) of a distribution of event shape (D,).
+
+    Its own `from_normal` does, that of Gaussians is affine, and factorised continuous distributions
+    go through their inverse distribution function.
+
+    Raises:
+        NotImplementedError: It offers none of these ways.
+    """
+    if hasattr(distribution, "from_normal"):
+        return distribution.from_normal(u)
+    if isinstance(distribution, MultivariateNormal):
+        return distribution.loc + (distribution.scale_tril @ u[..., None])[..., 0]
+    factors = univariate(distribution)
+    if isinstance(factors, Normal):
+        return factors.loc + factors.scale * u
+    return factors.icdf(torch.special.ndtr(u.clamp(-NORMAL_EDGE, NORMAL_EDGE)))

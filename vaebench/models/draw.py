@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vaebench.models.chain import conditionals
 from vaebench.models.distributions import closed_kl
 
 
@@ -120,11 +121,57 @@ class Draw(NamedTuple):
 
     @property
     def kl(self) -> Tensor:
-        """KL(q(z|x) || p(z)) (B,): closed form where one is registered, else Monte Carlo."""
+        """KL(q(z|x) || p(z)) (B,): closed form where one is registered, else Monte Carlo.
+
+        For chains of the same blocks it is the mean of the sum of their rates.
+        """
         kl = closed_kl(self.q, self.p)
         if kl is None:
-            kl = self.mean(self.log_qz - self.log_pz)
+            kl = self.mean(_total(self._rates()))
         return self.kl_weight * kl
+
+    @property
+    def rates(self) -> dict[str, Tensor]:
+        """What each block of z costs (K, B), nats; their sum has the expectation `kl`.
+
+        Where q and p are chains of the same blocks, a block's rate is the KL of its laws given the
+        blocks before it, in closed form where one is registered, else log q - log p. All else is
+        one block, "z". Like `kl` they are weighted by `kl_weight`.
+        """
+        return {name: self.kl_weight * rate for name, rate in self._rates().items()}
+
+    @property
+    def rate(self) -> Tensor:
+        """The sum of `rates` (K, B), nats."""
+        return _total(self.rates)
+
+    def _rates(self) -> dict[str, Tensor]:
+        blocks = conditionals(self.q, self.p, self.z)
+        if blocks:
+            return {name: _rate(*block) for name, block in blocks.items()}
+        kl = closed_kl(self.q, self.p)
+        return {"z": self.log_qz - self.log_pz if kl is None else kl.expand_as(self.log_qz)}
+
+
+def _rate(q: Distribution, p: Distribution, z: Tensor) -> Tensor:
+    """KL(q || p) (K, B) where it is registered, else log q - log p at z (K, B, size); nats.
+
+    NaN where q has no density.
+    """
+    kl = closed_kl(q, p)
+    return _log_density(q, z) - p.log_prob(z) if kl is None else kl.expand(z.shape[:-1])
+
+
+def _total(rates: dict[str, Tensor]) -> Tensor:
+    return torch.stack(list(rates.values())).sum(0)
+
+
+def _log_density(q: Distribution, z: Tensor) -> Tensor:
+    """log q(z) (K, B) in nats for z (K, B, D); NaN where q has no density."""
+    try:
+        return q.log_prob(z)
+    except NotImplementedError:
+        return z.new_full(z.shape[:-1], math.nan)
 
 
 def draw(
@@ -159,8 +206,5 @@ def draw(
         z, log_qz = q.rsample_and_log_prob(shape)
     else:
         z = q.rsample(shape)
-        try:
-            log_qz = q.log_prob(z)
-        except NotImplementedError:
-            log_qz = z.new_full(z.shape[:-1], math.nan)
+        log_qz = _log_density(q, z)
     return Draw(q, p, z, log_qz, p.log_prob(z), log_likelihood(z), log_weights, fixed)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -180,6 +181,16 @@ def _through_cdf(prior: Distribution) -> Map:
     return to_z
 
 
+def _own_map(prior: Distribution, z: Tensor) -> Map | None:
+    """The prior's `from_normal`; None where it has none, or one that leads nowhere at z."""
+    own: Map | None = getattr(prior, "from_normal", None)
+    with suppress(NotImplementedError):
+        if own is not None:
+            own(torch.ones_like(z))
+            return own
+    return None
+
+
 def _on_real_vectors(prior: Distribution) -> bool:
     support: Any = prior.support
     while hasattr(support, "base_constraint"):
@@ -216,11 +227,12 @@ def latent_space(prior: Distribution, batch: int | None = None) -> LatentSpace:
     def normal_space(to_z: Map) -> LatentSpace:
         return LatentSpace(features, to_z, *place)
 
-    if hasattr(prior, "from_normal"):
+    own = _own_map(prior, z)
+    if own is not None:
         u = torch.linspace(0.3, 1.0, features, dtype=z.dtype, device=z.device).expand_as(z)
-        if torch.allclose(prior.from_normal(u), prior.from_normal(2 * u), rtol=1e-3):
-            return Directions(features, prior.from_normal, *place)
-        return normal_space(prior.from_normal)
+        if torch.allclose(own(u), own(2 * u), rtol=1e-3):
+            return Directions(features, own, *place)
+        return normal_space(own)
     if isinstance(prior, Independent) and isinstance(prior.base_dist, Normal):
         normal = prior.base_dist
         if (normal.loc == 0).all() and (normal.scale == 1).all():

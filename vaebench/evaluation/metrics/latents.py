@@ -55,7 +55,7 @@ def _kl(subject: Subject) -> tuple[Tensor, Tensor]:
             drawn = draw(
                 subject.model.posterior(h), subject.p, _nothing, KL_DRAWS, stratified=False
             )
-            ratios = (drawn.log_qz - drawn.log_pz).double()
+            ratios = drawn.rate.double()
             parts.append((ratios.mean(0), ratios.var(0) / KL_DRAWS))
     values, errors = zip(*parts, strict=True)
     return torch.cat(values), torch.cat(errors)

@@ -164,7 +164,7 @@ class Subject:
 
     def _error(self, draw: Draw) -> Tensor:
         """Squared standard errors (B,) of the ELBO over the draws."""
-        values = draw.log_px if self.closed_kl else draw.log_w
+        values = draw.log_px if self.closed_kl else draw.log_px - draw.rate
         return values.var(0) / len(values)
 
     def decoded(self, z: Tensor) -> Tensor:
