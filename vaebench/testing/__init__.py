@@ -10,6 +10,7 @@ from typing import Any
 from vaebench.models.variant import Variant
 from vaebench.testing.laws import (
     bounds,
+    chains,
     closed_forms,
     conduct,
     density,
@@ -33,6 +34,8 @@ CHECKS = (
     closed_forms.moments,
     conduct.ways_to_draw,
     closed_forms.kl,
+    chains.blocks,
+    chains.rates,
     gradient.gradient,
     gradient.parameter_gradient,
     gradient.training_gradient,

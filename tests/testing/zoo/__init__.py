@@ -4,6 +4,7 @@ Most are mistakes found in published code; the comments say what a reader would 
 """
 
 from tests.testing.zoo import (
+    chains,
     closed_forms,
     conduct,
     densities,
@@ -20,6 +21,7 @@ from tests.testing.zoo.base import ZOO, Broken
 __all__ = [
     "ZOO",
     "Broken",
+    "chains",
     "closed_forms",
     "conduct",
     "densities",

@@ -192,16 +192,16 @@ def sampler(variant: Variant, report: Report) -> None:
                 for name, law in laws(report, view, h):
                     reference = fitted(space, law.sample(pilot)) if space else None
                     if reference is not None:
-                        _told_apart(report, rng, f"{name}, against a fit", law, reference, count)
+                        told_apart(report, rng, f"{name}, against a fit", law, reference, count)
                 if not space:
                     wide, prior = posterior_law(view, features(1)[0]), prior_law(view)
-                    _told_apart(report, rng, f"{view.name}, q against p", wide, prior, count)
+                    told_apart(report, rng, f"{view.name}, q against p", wide, prior, count)
                 for row in h[1:3] if size < LARGER[0] or not space else ():
                     near = neighbour(view.posterior, row)
                     law = posterior_law(view, row)
                     if near is not None and resolved(law, law.sample(100)):
                         name = f"{view.name}, q, {_size(row)}, against a neighbour"
-                        _told_apart(report, rng, name, law, posterior_law(view, near), count)
+                        told_apart(report, rng, name, law, posterior_law(view, near), count)
 
 
 def _effort(size: int) -> tuple[Tensor, int, int]:
@@ -217,7 +217,7 @@ def _swept() -> Tensor:
     return (scales[:, None] * features(2)[:, None]).flatten(0, 1)
 
 
-def _told_apart(
+def told_apart(
     report: Report,
     rng: np.random.Generator,
     name: str,
@@ -225,6 +225,16 @@ def _told_apart(
     reference: Reference,
     count: int,
 ) -> None:
+    """Note whether draws of a law are told from those of a reference at the stated odds.
+
+    Args:
+        report: Takes the comparison.
+        rng: Hides which draw is whose.
+        name: What is compared.
+        law: As sampler and density.
+        reference: A law that needs no trust.
+        count: How many draws in all.
+    """
     labels = (rng.random(count) < 0.5).astype(float)
     mine = int(labels.sum())
     z = torch.cat([law.sample(mine), reference.sample(count - mine)])
