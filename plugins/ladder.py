@@ -22,8 +22,8 @@ class Level(nn.Module):
         self.head = Gaussian(size, width)
 
     def forward(self, *given: Tensor) -> Distribution:
-        """Vectors (..., G) whose leading axes can be broadcast, to N(loc, diag scale²)."""
-        lead = torch.broadcast_shapes(*(each.shape[:-1] for each in given))
+        """Vectors (..., G), the last with all leading axes, to N(loc, diag scale²)."""
+        lead = given[-1].shape[:-1]
         together = torch.cat([each.expand(*lead, -1) for each in given], -1)
         return self.head(torch.tanh(self.hidden(together)))
 

@@ -261,6 +261,16 @@ def test_the_sampled_kl_is_that_of_the_closed_form():
     assert 0 < abs(sampled["value"] - closed["value"]) < 4.5 * error < 0.2 * closed["value"]
 
 
+def test_the_kl_of_a_chain_is_told_by_block(records):
+    of_ladder = measure(subject("ladder"), "kl", "elbo", "distortion")
+    kl, blocks = of_ladder["kl"]["value"], of_ladder["kl"]["detail"]["per_block"]
+    assert list(blocks) == ["z2", "z1"] and min(blocks.values()) > 0
+    assert sum(blocks.values()) == pytest.approx(kl, rel=1e-5)
+    terms = -of_ladder["distortion"]["value"] - of_ladder["elbo"]["value"]
+    assert terms == pytest.approx(kl, abs=5 * of_ladder["elbo"]["detail"]["monte_carlo_se"] + 0.01)
+    assert "per_block" not in records["kl"]["detail"]
+
+
 def test_the_curve_of_the_bound_ends_in_the_bound_and_starts_below_it(records):
     found = records["iwae_8"]
     curve = found["detail"]["curve"]

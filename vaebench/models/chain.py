@@ -76,7 +76,7 @@ class Chain(Distribution):
 
     def at(self, z: Tensor) -> dict[str, Distribution]:
         """The distribution of each block given the blocks before it in z (..., D)."""
-        lead = torch.broadcast_shapes(z.shape[:-1], self.batch_shape)
+        lead = torch.broadcast_tensors(z[..., 0], z.new_empty(self.batch_shape))[0].shape
         before = list(self.parts(z.expand(*lead, -1)).values())
         return {name: self._law(name, before[:i]) for i, name in enumerate(self.sizes)}
 

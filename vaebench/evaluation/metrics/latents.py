@@ -18,6 +18,7 @@ from vaebench.evaluation.functional.posteriors import (
 )
 from vaebench.evaluation.functional.summaries import histogram, quantiles
 from vaebench.evaluation.metrics.subject import Subject
+from vaebench.models.chain import Chain
 from vaebench.models.distributions import univariate
 from vaebench.models.draw import draw
 from vaebench.models.metric import DENSITY, ELBO, Measurement, Metric, Unavailable
@@ -28,37 +29,55 @@ POSTERIORS, DRAWS = 10_000, 1000
 KL_DRAWS = 64
 
 
+class _Rate(NamedTuple):
+    """KL (N,) of the posteriors in nats, its squared Monte Carlo errors (N,), and means by block.
+
+    The last are those of a chain of conditionals, and empty for all else.
+    """
+
+    values: Tensor
+    errors: Tensor
+    blocks: dict[str, float]
+
+
 def kl(subject: Subject) -> Measurement:
-    """The rate, with its histogram over images and its mean in each dimension."""
-    values, errors = _kl(subject)
-    detail: dict[str, Any] = {"histogram": histogram(values)}
+    """The rate, with its histogram over images and its mean in each dimension or block."""
+    rate = _kl(subject)
+    detail: dict[str, Any] = {"histogram": histogram(rate.values)}
     factors = kl_per_dimension(subject.q, subject.p)
     if factors is not None:
         detail["per_dimension"] = factors.mean(0).tolist()
+    if rate.blocks:
+        detail["per_block"] = rate.blocks
     if not subject.closed_kl:
-        detail["monte_carlo_se"] = math.sqrt(errors.sum().item()) / len(values)
-        return Measurement.mean(values, detail=detail, draws=KL_DRAWS)
-    return Measurement.mean(values, detail=detail)
+        detail["monte_carlo_se"] = math.sqrt(rate.errors.sum().item()) / len(rate.values)
+        return Measurement.mean(rate.values, detail=detail, draws=KL_DRAWS)
+    return Measurement.mean(rate.values, detail=detail)
 
 
-def _kl(subject: Subject) -> tuple[Tensor, Tensor]:
-    """KL (N,) of the posteriors and its squared Monte Carlo errors (N,).
+def _kl(subject: Subject) -> _Rate:
+    """The rate, in closed form or by draws.
 
     Draws that need no decoder are cheap: where there is no closed form each image gets more of
     them than the ELBO has.
     """
     if subject.closed_kl:
-        return subject.terms.kl, torch.zeros_like(subject.terms.kl)
-    parts = []
+        return _Rate(subject.terms.kl, torch.zeros_like(subject.terms.kl), {})
+    parts, chained = [], isinstance(subject.q, Chain)
+    blocks: dict[str, list[Tensor]] = {}
     with seeded(subject.seed, "kl"), torch.no_grad():
         for h in subject.h.split(512):
             drawn = draw(
                 subject.model.posterior(h), subject.p, _nothing, KL_DRAWS, stratified=False
             )
-            ratios = drawn.rate.double()
+            if chained:
+                for block, rate in drawn.rates.items():
+                    blocks.setdefault(block, []).append(rate.double().mean(0))
+            ratios = (drawn.rate if chained else drawn.log_qz - drawn.log_pz).double()
             parts.append((ratios.mean(0), ratios.var(0) / KL_DRAWS))
-    values, errors = zip(*parts, strict=True)
-    return torch.cat(values), torch.cat(errors)
+    values, errors = (torch.cat(each) for each in zip(*parts, strict=True))
+    means = {block: torch.cat(rates).mean().item() for block, rates in blocks.items()}
+    return _Rate(values, errors, means)
 
 
 def _nothing(z: Tensor) -> Tensor:

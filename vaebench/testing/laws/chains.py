@@ -78,7 +78,7 @@ def rates(variant: Variant, report: Report) -> None:
         need_density(view.posterior)
         with torch.no_grad():
             q, p = view.q(features(1)), view.posterior.prior()
-            made = draw(q, p, _flat, REPLICATES * 256, stratified=False)
+            made = draw(q, p, _flat, REPLICATES * 64, stratified=False)
             if not conditionals(q, p, made.z):
                 raise DoesNotApply("q and p are no chains of the same blocks")
             gap = _means(made.rate - (made.log_qz - made.log_pz))
