@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from vaebench.errors import UserError, unknown
 from vaebench.evaluation.metrics import (
+    disentanglement,
     features,
     gradients,
     images,
@@ -23,6 +24,7 @@ METRICS: tuple[Metric, ...] = (
     *images.METRICS,
     *novelty.METRICS,
     *representations.METRICS,
+    *disentanglement.METRICS,
     *gradients.METRICS,
 )
 #: What selects them.
