@@ -15,10 +15,11 @@ class Some:
     kind: str = setting("plain", "plain or not.", choices=("plain", "not"), noun="kind")
     names: tuple[str, ...] = setting("all", "Names.")
     limit: float | None = setting(None, "A limit.", above=1.5, absent=None)
+    decay: float = setting(0.0, "A decay.", least=0, below=1, absent=0.0)
     other: str = ""
 
 
-MANY, RATE, SIZE, KIND, NAMES, LIMIT = declared(Some)
+MANY, RATE, SIZE, KIND, NAMES, LIMIT, DECAY = declared(Some)
 
 
 def test_a_declaration_says_what_there_is():
@@ -79,6 +80,7 @@ def test_other_values_are_refused(of, given):
         (RATE, (1.0, 0.0), "--rate must be positive."),
         (SIZE, 1, "--size must be 2 or more."),
         (LIMIT, 1.5, "--limit must be more than 1.5."),
+        (DECAY, 1.0, "--decay must be less than 1."),
         (KIND, "plane", "No kind 'plane'. Did you mean 'plain'? Available: not, plain."),
     ],
 )

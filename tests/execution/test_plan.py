@@ -10,6 +10,7 @@ from vaebench.config.settings import Settings, from_dict, to_dict
 from vaebench.config.yaml_files import read
 from vaebench.errors import UserError
 from vaebench.execution.plan import resolve
+from vaebench.registry.catalogue import catalogue
 from vaebench.runs.lock import claim, claimed
 
 PLACE = Place(Path("nowhere"))
@@ -86,6 +87,12 @@ def test_whatever_changes_the_numbers_changes_the_name():
         {"binarise": ("fixed",)},
         {"width": (4,)},
         {"kl_warmup": (3,)},
+        {"kl_schedule": ("cyclical",)},
+        {"free_bits": (0.1,)},
+        {"optimiser": ("adamw",)},
+        {"weight_decay": (0.1,)},
+        {"clip_norm": (1.0,)},
+        {"ema": (0.9,)},
         {"evaluate": "last"},
         {"ais_images": 3},
         {"metrics": ("elbo",)},
@@ -117,6 +124,17 @@ def test_binarisation_follows_the_likelihood():
         ({"epochs": (0,)}, "--epochs"),
         ({"latent": (0,)}, "--latent"),
         ({"kl_warmup": (40,)}, "--kl-warmup"),
+        ({"kl_schedule": ("cyclic",)}, "Did you mean 'cyclical'"),
+        ({"kl_schedule": ("cyclical",), "kl_warmup": (3,)}, "leave out --kl-warmup"),
+        ({"kl_schedule": ("sigmoid",)}, "give --kl-warmup"),
+        ({"optimiser": ("adma",)}, "Did you mean 'adam'"),
+        ({"optimiser": ("sgd[nesterov=true]",)}, "optimiser 'sgd.*Nesterov momentum requires"),
+        ({"weight_decay": (-1.0,)}, "--weight-decay must not be negative"),
+        ({"clip_norm": (-1.0,)}, "--clip-norm must not be negative"),
+        ({"ema": (1.0,)}, "--ema must be less than 1"),
+        ({"free_bits": (-0.1,)}, "--free-bits must not be negative"),
+        ({"free_bits": (0.0, 0.1), "plugins": ("gaussian", "iwae")}, "no effect on iwae"),
+        ({"free_bits": (0.1,), "plugins": ("autoencoder",)}, "no effect on autoencoder"),
         ({"evaluate": "first"}, "--evaluate"),
         ({"lr": (0.0,)}, "--lr"),
         ({"plugins": ("gmm[components=x]",)}, "type int"),
@@ -125,6 +143,33 @@ def test_binarisation_follows_the_likelihood():
 def test_what_cannot_work_is_refused_before_training(changes, message):
     with pytest.raises(UserError, match=message):
         plan(**changes)
+
+
+def test_the_decay_is_the_optimisers_unless_it_is_given():
+    cells = plan(plugins=("gaussian",), optimiser=("adam", "adamw"))
+    assert [cell.weight_decay for cell in cells] == [0.0, 0.01]
+    same, *others = plan(plugins=("gaussian",), optimiser=("adamw",), weight_decay=(0.01, 0.0))
+    assert same.id == cells[1].id and others[0].id != same.id
+
+
+def test_a_setting_of_training_that_asks_for_nothing_keeps_the_name():
+    nothing = {"optimiser": ("adam",), "weight_decay": (0.0,), "clip_norm": (0.0,), "ema": (0.0,)}
+    nothing |= {"kl_schedule": ("linear",), "free_bits": (0.0,)}
+    assert plan(plugins=("gaussian",), **nothing) == plan(plugins=("gaussian",))
+
+
+def test_alternatives_of_an_option_make_cells():
+    cells = plan(plugins=("gaussian",), optimiser=("sgd[momentum=0|0.9]", "adam"))
+    assert [cell.optimiser for cell in cells] == ["sgd[momentum=0]", "sgd[momentum=0.9]", "adam"]
+
+
+def test_a_fault_of_a_variant_costs_its_own_cells_with_free_bits_too(monkeypatch):
+    def failing(features, context):
+        raise ValueError("only even dimensions")
+
+    variant = replace(catalogue().variant("gaussian"), posterior=failing)
+    monkeypatch.setattr(type(catalogue()), "variant", lambda self, name: variant)
+    assert len(plan(plugins=("gaussian",), free_bits=(0.1,))) == 1
 
 
 def test_settings_survive_yaml():

@@ -12,7 +12,7 @@ def train(samples, **changes):
     one = cell(**changes)
     variant = Variant("iwae", Gaussian, iwae, samples=samples)
     made = build(one, variant, digits())
-    return fit(made, lambda done: None)
+    return fit(made, lambda row, validated: None)
 
 
 def test_decoder_passes_are_those_of_training():

@@ -33,7 +33,7 @@ def train(variant=GAUSSIAN, **changes):
     one = cell(**changes)
     made = build(one, variant, digits())
     model, critic = made.model, made.critic
-    done = fit(made, lambda done: None)
+    done = fit(made, lambda row, validated: None)
     return model, critic, done.history, done.epoch
 
 

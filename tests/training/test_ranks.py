@@ -86,7 +86,7 @@ def trained(ranks, plugin, changes):
     variant = catalogue().variant(plugin)
     made = build(one, variant, digits())
     model, critic = made.model, made.critic
-    done = fit(made, lambda row: None, ranks=ranks)
+    done = fit(made, lambda row, validated: None, ranks=ranks)
     weights = dict(model.state_dict())
     if critic is not None:
         weights |= {f"critic.{name}": value for name, value in critic.state_dict().items()}
@@ -101,6 +101,16 @@ def trained(ranks, plugin, changes):
         ("gamix", {"budget": "decoder-passes"}),
         ("gmm", {"critic": "patchgan", "critic_weight": 5.0, "kl_warmup": 1}),
         ("iaf", {"critic": "patchgan"}),
+        (
+            "epanechnikov",
+            {
+                "optimiser": "sgd[momentum=0.9]",
+                "weight_decay": 0.1,
+                "clip_norm": 4.0,
+                "ema": 0.9,
+                "free_bits": 0.1,
+            },
+        ),
     ],
 )
 def test_two_ranks_train_as_one(tmp_path, plugin, changes):
@@ -133,7 +143,7 @@ def kept(ranks, path):
     one = cell(critic="patchgan", evaluate="last")
     variant = catalogue().variant("gaussian")
     made = build(one, variant, digits())
-    report = lambda row: None  # noqa: E731
+    report = lambda row, validated: None  # noqa: E731
     done = fit(made, report, Keeper(path, 0.0), ranks)
     return {"history": untimed(done.history)}
 

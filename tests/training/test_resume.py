@@ -14,6 +14,7 @@ from vaebench import Gaussian, Variant, elbo, iwae
 from vaebench.training.build import build
 from vaebench.training.checkpoint import Keeper, Safe, pack, unpack
 from vaebench.training.fit import fit
+from vaebench.training.optimisers import OPTIMISERS
 
 CPU = torch.device("cpu")
 
@@ -37,7 +38,7 @@ def train(one, path, objective=elbo, samples=1, steps=math.inf, every=0.0):
     variant = Variant("until", Gaussian, until, samples=samples)
     made = build(one, variant, digits())
     model, critic = made.model, made.critic
-    trained = fit(made, lambda n: None, Keeper(path, every))
+    trained = fit(made, lambda row, validated: None, Keeper(path, every))
     return model, critic, trained
 
 
@@ -85,6 +86,31 @@ def test_a_cut_off_training_ends_bit_for_bit_as_an_uninterrupted_one(tmp_path, s
     else:
         seed()
     same(whole, train(one, tmp_path / "checkpoint"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"optimiser": name, "weight_decay": 0.1} for name in OPTIMISERS),
+        {"optimiser": "sgd[momentum=0.9]", "critic": "patchgan"},
+        {"ema": 0.9},
+        {"ema": 0.9, "evaluate": "last", "critic": "patchgan"},
+        {"clip_norm": 4.0, "free_bits": 0.2},
+        {"kl_schedule": "cyclical[cycles=1,share=0.3]"},
+        {"kl_schedule": "sigmoid", "kl_warmup": 1},
+    ],
+    ids=lambda changes: ",".join(map(str, changes.values())),
+)
+def test_every_setting_of_training_goes_on_bit_for_bit(tmp_path, changes):
+    one = cell(**changes)
+    seed()
+    whole = train(one, None)
+    for steps in (5, 13):
+        seed()
+        with pytest.raises(Cut):
+            train(one, tmp_path / str(steps), steps=steps)
+        torch.manual_seed(99)
+        same(whole, train(one, tmp_path / str(steps)))
 
 
 @pytest.mark.parametrize("steps", [10, 17])

@@ -85,7 +85,7 @@ class Training:
         10.0, "Weight of the critic's term beside nats per image.", axis=True, least=0
     )
     batch_size: int = setting(64, "Images in a training step.", axis=True, least=1, pace=True)
-    lr: float = setting(2e-3, "Adam's learning rate.", axis=True, above=0)
+    lr: float = setting(2e-3, "Learning rate of model and critic.", axis=True, above=0)
     lr_schedule: str = setting(
         "cosine",
         "constant, cosine, linear or burda.",
@@ -93,7 +93,48 @@ class Training:
         choices=("constant", "cosine", "linear", "burda"),
         noun="learning-rate schedule",
     )
+    optimiser: str = setting(
+        "adam",
+        "Of the model: adam, adamw, radam, nadam, adamax, rmsprop, sgd[momentum=0.9].",
+        axis=True,
+        absent="adam",
+    )
+    weight_decay: float = setting(
+        None,
+        "Weight decay of the model; by default torch's of the optimiser.",
+        axis=True,
+        least=0,
+        absent=0.0,
+    )
+    clip_norm: float = setting(
+        0.0,
+        "The norm that the model's gradient is scaled down to; 0 for none.",
+        axis=True,
+        least=0,
+        absent=0.0,
+    )
+    ema: float = setting(
+        0.0,
+        "Decay of a moving average of weights, evaluated in their place; 0 for none.",
+        axis=True,
+        least=0,
+        below=1,
+        absent=0.0,
+    )
     kl_warmup: int = setting(0, "Epochs over which the KL weight grows to one.", axis=True, least=0)
+    kl_schedule: str = setting(
+        "linear",
+        "linear or sigmoid, during --kl-warmup, or cyclical[cycles=4,share=0.5].",
+        axis=True,
+        absent="linear",
+    )
+    free_bits: float = setting(
+        0.0,
+        "Nats of the KL of each latent dimension that training leaves free.",
+        axis=True,
+        least=0,
+        absent=0.0,
+    )
     evaluate: str = setting(
         "best",
         "Evaluate the best validation epoch's weights, or the last ones.",

@@ -21,6 +21,7 @@ def setting(
     axis: bool = False,
     least: float | None = None,
     above: float | None = None,
+    below: float | None = None,
     choices: tuple[str, ...] = (),
     noun: str = "",
     pace: bool = False,
@@ -36,6 +37,7 @@ def setting(
         axis: Whether a run may take several values, each of which makes cells of its own.
         least: The smallest value.
         above: What a value must exceed.
+        below: What a value must stay below.
         choices: The only values that there are.
         noun: What an error calls a choice that does not exist.
         pace: Whether the time of a training step depends on it.
@@ -43,7 +45,7 @@ def setting(
             they do not count a setting that has this value. Needed for each setting that is added.
     """
     more = {"default": default, "help": help, "asked": asked, "axis": axis, "least": least}
-    more |= {"above": above, "choices": choices, "noun": noun, "pace": pace}
+    more |= {"above": above, "below": below, "choices": choices, "noun": noun, "pace": pace}
     return field(default=absent, metadata={"setting": more})
 
 
@@ -61,6 +63,7 @@ class Setting:
         axis: Whether each of these makes cells of its own.
         least: The smallest value, if there is one.
         above: What a value must exceed, if anything.
+        below: What a value must stay below, if anything.
         choices: The only values that there are, if these can be named.
         noun: What an error calls a choice that does not exist.
         pace: Whether the time of a training step depends on it.
@@ -76,6 +79,7 @@ class Setting:
     axis: bool
     least: float | None
     above: float | None
+    below: float | None
     choices: tuple[str, ...]
     noun: str
     pace: bool
@@ -150,6 +154,8 @@ class Setting:
             if self.above is not None and not one > self.above:
                 rule = "positive" if self.above == 0 else f"more than {self.above:g}"
                 yield UserError(f"{self.flag} must be {rule}.")
+            if self.below is not None and not one < self.below:
+                yield UserError(f"{self.flag} must be less than {self.below:g}.")
 
 
 def _range(first: int, last: int) -> list[int]:

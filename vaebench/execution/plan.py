@@ -4,6 +4,8 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
+import torch
+
 from vaebench.config.cell import SETTINGS, Cell
 from vaebench.config.names import expand, parse
 from vaebench.config.resources import Place
@@ -18,6 +20,9 @@ from vaebench.models.likelihoods import Takes
 from vaebench.registry.catalogue import Catalogue, catalogue
 from vaebench.registry.lookup import backbone, likelihood, load, located, parts, source
 from vaebench.registry.validation import check_likelihood, check_networks
+from vaebench.training.free_bits import separates_kl
+from vaebench.training.kl_schedules import kl_schedule
+from vaebench.training.optimisers import model_optimiser, usual_decay
 
 #: The settings that cells are combined from, the last ones varying fastest.
 AXES = (
@@ -42,14 +47,13 @@ def resolve(
     found = catalogue()
     places = tuple(dict.fromkeys(map(located, settings.dataset)))
     names = [spelled for item in settings.plugins for spelled in expand(item)]
-    observations = [
-        spelled for item in settings.likelihood for spelled in (expand(item) if item else [None])
-    ]
     settings = replace(
         settings,
         dataset=places,
         plugins=tuple(found.select(names)),
-        likelihood=tuple(dict.fromkeys(observations)),
+        likelihood=_expanded(settings.likelihood),
+        optimiser=_expanded(settings.optimiser),
+        kl_schedule=_expanded(settings.kl_schedule),
     )
     if not settings.plugins:
         raise UserError("No variants to compare; see `vaebench list`.")
@@ -69,8 +73,16 @@ def resolve(
         key = choice["dataset"], choice["image_size"]
         resolved.append(_cell(choice, datasets[key], hashes[key], found))
     _check_parts(resolved, datasets)
+    _check_training(resolved, found)
     notes = {name: images.notes for (name, _), images in datasets.items() if images.notes}
     return settings, tuple(dict.fromkeys(resolved)), notes
+
+
+def _expanded(items: tuple[str | None, ...]) -> tuple[str | None, ...]:
+    """Each spelling with alternatives as one for each, ``a[b=1|2]``; None stays."""
+    return tuple(
+        dict.fromkeys(each for item in items for each in (expand(item) if item else [item]))
+    )
 
 
 def _check_parts(cells: list[Cell], datasets: dict[tuple[str, int | None], Images]) -> None:
@@ -86,6 +98,29 @@ def _check_parts(cells: list[Cell], datasets: dict[tuple[str, int | None], Image
         check_likelihood(spelled, likelihood(spelled, levels), shape)
     for name, shape, latent, width, outputs in sorted(networks):
         check_networks(name, backbone(name), shape, latent, width, outputs)
+
+
+def _check_training(cells: list[Cell], found: Catalogue) -> None:
+    """Raise UserError unless optimisers and KL schedules exist, and objectives honour free bits."""
+    for cell in cells:
+        kl_schedule(cell.kl_schedule, cell.kl_warmup, cell.epochs)
+        with explained(f"The optimiser {cell.optimiser!r}"):
+            weight = [torch.zeros(1, requires_grad=True)]
+            model_optimiser(cell.optimiser, weight, cell.lr, cell.weight_decay, fused=False)
+    for plugin, latent in sorted({(cell.plugin, cell.latent) for cell in cells if cell.free_bits}):
+        if parse(plugin)[0] not in found.broken and not _leaves_free(plugin, latent, found):
+            raise UserError(
+                f"--free-bits has no effect on {plugin}, whose objective does not take its KL from "
+                "`draw.kl`: leave out one of the two."
+            )
+
+
+def _leaves_free(plugin: str, latent: int, found: Catalogue) -> bool:
+    """Whether a variant honours free bits, as far as one can say: its own faults cost its cells."""
+    try:
+        return separates_kl(found.variant(plugin), latent)
+    except Exception:
+        return True
 
 
 def _cell(choice: dict[str, Any], images: Images, digest: str, found: Catalogue) -> Cell:
@@ -105,6 +140,11 @@ def _cell(choice: dict[str, Any], images: Images, digest: str, found: Catalogue)
         "latent": choice["latent"] or defaults.latent,
         "likelihood": spelled,
         "binarise": _binarise(choice["binarise"], spelled, takes, defaults.binarise),
+        "weight_decay": (
+            usual_decay(choice["optimiser"])
+            if choice["weight_decay"] is None
+            else choice["weight_decay"]
+        ),
         "extractor": choice["extractor"] or defaults.extractor,
         "seconds": choice["seconds"] if choice["budget"] == "seconds" else None,
     }

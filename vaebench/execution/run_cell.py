@@ -27,6 +27,7 @@ from vaebench.evaluation import gallery
 from vaebench.execution.measure import measure, subject_of
 from vaebench.execution.peers import peers
 from vaebench.models import weights
+from vaebench.models.vae import VAE
 from vaebench.registry.catalogue import catalogue
 from vaebench.runs import files
 from vaebench.runs.schema import DataRecord, MetricRecord, Record, TrainRecord, VariantRecord
@@ -80,7 +81,7 @@ def run(cell: Cell, place: Place, folder: Path, progress: Progress) -> Record:
 def assist(cell: Cell, place: Place, folder: Path, ranks: Ranks) -> None:
     """Train a cell beside rank 0, which runs it and keeps the result."""
     resolved = resolve(cell, place, devices.of_rank(place.device, ranks.rank))
-    fit(resolved, lambda row: None, _keeper(folder, place), ranks)
+    fit(resolved, lambda row, validated: None, _keeper(folder, place), ranks)
 
 
 def _keeper(folder: Path, place: Place) -> Keeper:
@@ -127,10 +128,10 @@ def _trained(
     parameters = {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
     film = gallery.Film(folder, cell.seed, cell.epochs)
 
-    def report(row: dict[str, float]) -> None:
+    def report(row: dict[str, float], validated: VAE) -> None:
         epochs = int(row["epoch"])
         if "likelihood" not in resolved.variant.deviations:
-            film.take(model, epochs)
+            film.take(validated, epochs)
         with undisturbed():
             trackers.row(row)
         progress(("training", epochs, cell.epochs))

@@ -52,11 +52,11 @@ def _seconds(cell: Cell, place: Place) -> float:
     )
     steps = len(few.train) // size
     variant = catalogue().variant(cell.plugin)
-    changes: dict[str, Any] = {"epochs": 2, "budget": "epochs", "kl_warmup": 0, "evaluate": "last"}
-    short = replace(cell, **changes)
+    changes: dict[str, Any] = {"epochs": 2, "budget": "epochs", "evaluate": "last"}
+    short = replace(cell, kl_warmup=0, kl_schedule="linear", **changes)
     resolved = build(short, variant, few, devices.find(place.device))
     ends: list[float] = []
-    trained = fit(resolved, lambda row: ends.append(time.perf_counter()))
+    trained = fit(resolved, lambda row, validated: ends.append(time.perf_counter()))
     step = (ends[1] - ends[0]) / steps
     count = float(cell.epochs * (len(images.train) // size))
     if cell.budget == "decoder-passes":

@@ -38,6 +38,14 @@ def closed_kl(q: Distribution, p: Distribution) -> Tensor | None:
         return None
 
 
+def factor_kl(q: Distribution, p: Distribution) -> Tensor | None:
+    """KL(q_d || p_d) (B, D) in nats of each dimension; None where it is not known."""
+    try:
+        return kl_divergence(univariate(q), univariate(p))
+    except NotImplementedError:
+        return None
+
+
 def inside(q: Distribution, z: Tensor) -> Tensor:
     """Which z (N, B, D) lie in the support that q states (N, B)."""
     try:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vaebench.errors import UserError
 from vaebench.models.chain import conditionals
-from vaebench.models.distributions import closed_kl
+from vaebench.models.distributions import closed_kl, factor_kl
 
 
 class Fixed(NamedTuple):
@@ -79,6 +80,7 @@ class Draw(NamedTuple):
         fixed: The densities with fixed parameters, where the harness offers them.
         kl_weight: The weight of log p(z) - log q(z|x) in `log_w` and of `kl`: below 1 while the
             KL term is warmed up in training, 1 otherwise.
+        free_bits: The nats λ of each dimension's KL that `kl` leaves free in training; 0 otherwise.
 
     Example:
         >>> from torch.distributions import Independent, Normal
@@ -97,17 +99,24 @@ class Draw(NamedTuple):
     log_weights: Tensor | None = None
     fixed: Fixed | None = None
     kl_weight: float = 1.0
+    free_bits: float = 0.0
 
     @property
     def log_w(self) -> Tensor:
-        """log p(x, z) - log q(z|x), (K, B)."""
+        """log p(x, z) - log q(z|x), (K, B); UserError with free bits, which have no place in it."""
+        if self.free_bits:
+            raise UserError(
+                "Weights p(x, z) / q(z|x) do not separate the KL, of which --free-bits would leave "
+                "a part free: leave out one of the two."
+            )
         return self.log_px + self.kl_weight * (self.log_pz - self.log_qz)
 
     def mean(self, values: Tensor) -> Tensor:
-        """The estimate of E_q[values] (B,) from values (K, B) at the draws."""
+        """The estimate of E_q[values] (B, …) from values (K, B, …) at the draws."""
         if self.log_weights is None:
             return values.mean(0)
-        return (self.log_weights.exp() * values).sum(0)
+        weights = self.log_weights.exp()
+        return (weights.reshape(weights.shape + (1,) * (values.ndim - 2)) * values).sum(0)
 
     def pick(self) -> Tensor:
         """The number (B,) of a draw for each input, chosen so that z is a draw from q."""
@@ -121,10 +130,26 @@ class Draw(NamedTuple):
 
     @property
     def kl(self) -> Tensor:
-        """KL(q(z|x) || p(z)) (B,): closed form where one is registered, else Monte Carlo.
+        r"""KL(q(z|x) || p(z)) (B,): closed form where one is registered, else Monte Carlo.
 
         For chains of the same blocks it is the mean of the sum of their rates.
+
+        With free bits λ its mean over the batch is
+
+        .. math:: \sum_{d=1}^D \max\Bigl(\lambda,
+            \frac1B \sum_b KL\bigl(q(z_d|x_b) \,\|\, p(z_d)\bigr)\Bigr),
+
+        where q and p factorise and the KL of a dimension has a closed form, and otherwise
+        :math:`\max(D \lambda, \frac1B \sum_b KL(q(z|x_b) \| p(z)))`; of chains each block is
+        treated so, given the blocks before it. What is below its free nats costs every input these
+        and has no gradient; the rest costs its KL. No objective that is made of it is a bound then.
+
+        References:
+            Kingma et al. 2016, Improving Variational Inference with Inverse Autoregressive Flow,
+            arXiv 1606.04934, eq. 15.
         """
+        if self.free_bits:
+            return self.kl_weight * self._freed()
         kl = closed_kl(self.q, self.p)
         if kl is None:
             kl = self.mean(_total(self._rates()))
@@ -136,7 +161,7 @@ class Draw(NamedTuple):
 
         Where q and p are chains of the same blocks, a block's rate is the KL of its laws given the
         blocks before it, in closed form where one is registered, else log q - log p. All else is
-        one block, "z". Like `kl` they are weighted by `kl_weight`.
+        one block, "z". Like `kl` they are weighted by `kl_weight`; nothing of them is free.
         """
         return {name: self.kl_weight * rate for name, rate in self._rates().items()}
 
@@ -144,6 +169,19 @@ class Draw(NamedTuple):
     def rate(self) -> Tensor:
         """The sum of `rates` (K, B), nats."""
         return _total(self.rates)
+
+    def _freed(self) -> Tensor:
+        """The KL (B,) less what is free of it, without its weight."""
+        blocks = conditionals(self.q, self.p, self.z) or {"z": (self.q, self.p, self.z)}
+        rates, paid = self._rates(), []
+        for name, (q, p, z) in blocks.items():
+            parts, free = factor_kl(q, p), self.free_bits
+            if parts is None:
+                parts, free = rates[name].unsqueeze(-1), z.shape[-1] * free
+            each = self.mean(parts.expand(*z.shape[:-1], -1))
+            # A mean that is no number is not less.
+            paid.append(torch.where(each.mean(0) < free, free, each).sum(-1))
+        return torch.stack(paid).sum(0)
 
     def _rates(self) -> dict[str, Tensor]:
         blocks = conditionals(self.q, self.p, self.z)

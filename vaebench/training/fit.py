@@ -18,14 +18,15 @@ from vaebench.compute.random import seeded
 from vaebench.compute.ranks import ALONE, Ranks
 from vaebench.data.batches import Batches, Groups, observed
 from vaebench.models import weights
+from vaebench.models.vae import VAE
 from vaebench.training.build import Resolved
 from vaebench.training.checkpoint import Keeper, Safe
 from vaebench.training.harness import Diverged, Harness
 
 #: Training steps between two looks at the clock.
 _GROUP = 8
-#: Called after every epoch with its row of the history.
-Report = Callable[[dict[str, float]], None]
+#: Called after every epoch with its row of the history and the model that was validated.
+Report = Callable[[dict[str, float], VAE], None]
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,9 @@ class _Best(pl.Callback):
         value = harness.history[-1]["valid_objective"]
         if value > self.value and not harness.warming:
             self.epoch, self.value = len(harness.history), value
-            self.weights = {k: v.detach().clone() for k, v in harness.model.state_dict().items()}
-        self.report(harness.history[-1])
+            state = harness.evaluated.state_dict()
+            self.weights = {k: v.detach().clone() for k, v in state.items()}
+        self.report(harness.history[-1], harness.evaluated)
 
     def state_dict(self) -> dict[str, Any]:
         """The best epoch so far."""
@@ -163,4 +165,6 @@ def fit(
             raise Diverged("no epoch had a finite validation objective after the warm-up")
         model.load_state_dict(best.weights)
         epoch = best.epoch
+    elif harness.average is not None:
+        model.load_state_dict(harness.evaluated.state_dict())
     return Trained(harness.history, epoch, harness.decoder_passes, keeper.seconds)

@@ -9,7 +9,9 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import Adam, Optimizer
+from torch.optim.swa_utils import AveragedModel
 
 from vaebench.compute.random import seeded
 from vaebench.compute.ranks import ALONE, Ranks
@@ -21,6 +23,9 @@ from vaebench.models.draw import Draw, held
 from vaebench.models.objectives import elbo
 from vaebench.models.vae import VAE
 from vaebench.models.variant import Variant
+from vaebench.training.averaging import average
+from vaebench.training.kl_schedules import kl_schedule
+from vaebench.training.optimisers import model_optimiser
 from vaebench.training.schedules import SCHEDULES
 
 
@@ -33,14 +38,16 @@ class Harness(pl.LightningModule):
 
     The loss is -objective + penalties + critic_weight · critic term, a mean over the batch. Each
     epoch ends in a row of `history`: means over the epoch, in nats per image,
-    and the `seconds` of training so far.
+    the share of steps whose gradient was clipped (`train_clipped`, where the cell asks for
+    clipping), and the `seconds` of training so far.
 
     Args:
         model: The shared model around the variant's posterior.
         variant: Objective, number of draws and penalties.
         critic: Maps pictures to logits of being real, or None.
-        cell: Its settings of training: epochs and budget, learning rate and schedule, KL warm-up,
-            weight of the critic's term, seed.
+        cell: Its settings of training: epochs and budget, optimiser, learning rate and schedule,
+            gradient clipping, average of weights, KL schedule and free bits, weight of the critic's
+            term, seed.
         ranks: The processes that share each batch, this one among them.
 
     Attributes:
@@ -69,13 +76,25 @@ class Harness(pl.LightningModule):
         self.decoder_passes = 0
         self.seconds = 0.0
         self.warming = False
+        self.average: AveragedModel | None = average(model, cell.ema) if cell.ema else None
+        self._kl_weight = kl_schedule(cell.kl_schedule, cell.kl_warmup, cell.epochs)
         self._sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.device))
         self._counts: dict[str, int] = defaultdict(int)
 
-    def configure_optimizers(self) -> list[Adam]:
-        """Adam for the model with its likelihood; a second one for the critic."""
-        lr, fused = self.cell.lr, self.device.type in ("cpu", "cuda")
-        optimisers = [Adam(self.model.parameters(), lr, fused=fused)]
+    @property
+    def evaluated(self) -> VAE:
+        """The model that is validated and kept: of averaged weights, where the cell asks for it."""
+        found: Any = self.model if self.average is None else self.average.module
+        return found
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        """The cell's optimiser for the model with its likelihood; always Adam for the critic."""
+        plan, lr, fused = self.cell, self.cell.lr, self.device.type in ("cpu", "cuda")
+        optimisers = [
+            model_optimiser(
+                plan.optimiser, self.model.parameters(), lr, plan.weight_decay, fused=fused
+            )
+        ]
         if self.critic is not None:
             optimisers.append(Adam(self.critic.parameters(), lr, betas=(0.5, 0.999), fused=fused))
         return optimisers
@@ -134,12 +153,15 @@ class Harness(pl.LightningModule):
                 self.trainer.should_stop = True
                 break
 
-    def _step_of(self, optimiser: Any, loss: Tensor) -> None:
+    def _step_of(self, optimiser: Any, loss: Tensor, clip: float = 0.0) -> None:
         optimiser.zero_grad()
         if self.ranks.size == 1:
             loss.backward()
         else:
             self.manual_backward(loss)
+        if clip:
+            norm = clip_grad_norm_(optimiser.param_groups[0]["params"], clip)
+            self._note(train_clipped=(norm > clip).float())
         optimiser.step()
 
     def _step(self, pixels: Tensor, x: Tensor, index: int) -> None:
@@ -151,9 +173,9 @@ class Harness(pl.LightningModule):
             each.param_groups[0]["lr"] = plan.lr * factor
 
         draw, outputs = self.model.draw_decoded(x, self.variant.samples, ranks=self.ranks)
-        self.warming = spent < plan.kl_warmup
-        if self.warming:
-            draw = draw._replace(kl_weight=spent / plan.kl_warmup)
+        weight = self._kl_weight(spent)
+        self.warming = weight < 1
+        draw = draw._replace(kl_weight=weight, free_bits=plan.free_bits)
         value, penalties = self._terms(draw)
         loss = -value.mean()
         for penalty in penalties.values():
@@ -165,7 +187,9 @@ class Harness(pl.LightningModule):
                 term = decoder_loss(self.critic(fake))
             loss = loss + plan.critic_weight * term
             self._note(train_decoder_against_critic=term)
-        self._step_of(optimiser, loss)
+        self._step_of(optimiser, loss, plan.clip_norm)
+        if self.average is not None:
+            self.average.update_parameters(self.model)
         self._note(train_objective=value, train_log_px=draw.mean(draw.log_px))
         self._note(**{f"train_{name}": penalty for name, penalty in penalties.items()})
         if not math.isfinite(loss.item()):
@@ -189,7 +213,7 @@ class Harness(pl.LightningModule):
 
     def validation_step(self, x: Tensor, index: int) -> None:
         """The variant's own objective and, where q has a density, the ELBO and its two terms."""
-        draw = self.model.draw(x, self.variant.samples)
+        draw = self.evaluated.draw(x, self.variant.samples)
         value, _ = self._terms(draw)
         self._note(valid_objective=value, valid_log_px=draw.mean(draw.log_px))
         if not {"density", "support"} & set(self.variant.deviations):
