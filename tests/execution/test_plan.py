@@ -127,7 +127,7 @@ def test_binarisation_follows_the_likelihood():
         ({"kl_schedule": ("cyclic",)}, "Did you mean 'cyclical'"),
         ({"kl_schedule": ("cyclical",), "kl_warmup": (3,)}, "leave out --kl-warmup"),
         ({"kl_schedule": ("sigmoid",)}, "give --kl-warmup"),
-        ({"optimiser": ("adma",)}, "Did you mean 'adam'"),
+        ({"optimiser": ("adams",)}, "Did you mean 'adam"),
         ({"optimiser": ("sgd[nesterov=true]",)}, "optimiser 'sgd.*Nesterov momentum requires"),
         ({"weight_decay": (-1.0,)}, "--weight-decay must not be negative"),
         ({"clip_norm": (-1.0,)}, "--clip-norm must not be negative"),
