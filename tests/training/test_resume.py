@@ -14,7 +14,6 @@ from vaebench import Gaussian, Variant, elbo, iwae
 from vaebench.training.build import build
 from vaebench.training.checkpoint import Keeper, Safe, pack, unpack
 from vaebench.training.fit import fit
-from vaebench.training.optimisers import OPTIMISERS
 
 CPU = torch.device("cpu")
 
@@ -91,13 +90,12 @@ def test_a_cut_off_training_ends_bit_for_bit_as_an_uninterrupted_one(tmp_path, s
 @pytest.mark.parametrize(
     "changes",
     [
-        *({"optimiser": name, "weight_decay": 0.1} for name in OPTIMISERS),
-        {"optimiser": "sgd[momentum=0.9]", "critic": "patchgan"},
-        {"ema": 0.9},
-        {"ema": 0.9, "evaluate": "last", "critic": "patchgan"},
-        {"clip_norm": 4.0, "free_bits": 0.2},
-        {"kl_schedule": "cyclical[cycles=1,share=0.3]"},
-        {"kl_schedule": "sigmoid", "kl_warmup": 1},
+        {"optimiser": "radam", "ema": 0.9},
+        {"optimiser": "nadam", "kl_schedule": "cyclical[cycles=1,share=0.3]"},
+        {"optimiser": "rmsprop[momentum=0.5]", "clip_norm": 4.0, "free_bits": 0.2},
+        {"optimiser": "sgd[momentum=0.9]", "ema": 0.9, "evaluate": "last", "critic": "patchgan"},
+        {"optimiser": "adamw", "weight_decay": 0.1, "kl_schedule": "sigmoid", "kl_warmup": 1},
+        {"optimiser": "adamax"},
     ],
     ids=lambda changes: ",".join(map(str, changes.values())),
 )
@@ -105,12 +103,13 @@ def test_every_setting_of_training_goes_on_bit_for_bit(tmp_path, changes):
     one = cell(**changes)
     seed()
     whole = train(one, None)
-    for steps in (5, 13):
-        seed()
-        with pytest.raises(Cut):
-            train(one, tmp_path / str(steps), steps=steps)
-        torch.manual_seed(99)
-        same(whole, train(one, tmp_path / str(steps)))
+    seed()
+    with pytest.raises(Cut):
+        train(one, tmp_path / "checkpoint", steps=13)
+    torch.manual_seed(99)
+    random.seed(99)
+    np.random.seed(99)
+    same(whole, train(one, tmp_path / "checkpoint"))
 
 
 @pytest.mark.parametrize("steps", [10, 17])
