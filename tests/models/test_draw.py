@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.distributions import Independent, MultivariateNormal, Normal
 
-from vaebench import elbo, iwae
+from vaebench import Chain, elbo, iwae
 from vaebench.errors import UserError
 from vaebench.models.draw import Draw, draw
 
@@ -70,3 +70,32 @@ def test_a_kl_that_is_no_number_is_not_free():
     q = Independent(Normal(loc, SCALE, validate_args=False), 1)
     made = table(free_bits=1.0)._replace(q=q)
     assert made.kl.isnan().any()
+
+
+def test_each_block_of_a_chain_has_its_own_free_nats():
+    """A block of factors, then one whose law, given the first, is known as a whole alone."""
+
+    def chain(batch, top, covariance):
+        def low(top):
+            return MultivariateNormal(top[..., :1].expand(*top.shape[:-1], 2), covariance)
+
+        return Chain({"top": (3, lambda: top), "low": (2, low)}, batch)
+
+    covariance = torch.tensor([[0.5, 0.2], [0.2, 0.7]]).double()
+    q = chain((2,), Independent(Normal(LOC, SCALE), 1), covariance)
+    p = chain((), PRIOR, torch.eye(2).double())
+    whole = (covariance.trace() - 2 - covariance.logdet()) / 2
+    torch.manual_seed(0)
+    made = draw(q, p, lambda z: 0 * z.sum(-1), 4)
+    for free in (0.05, 0.1, 0.3):
+        paid = KL.mean(0).clamp_min(free).sum() + whole.clamp_min(2 * free)
+        assert made._replace(free_bits=free).kl.mean().item() == pytest.approx(paid.item())
+    torch.testing.assert_close(made._replace(free_bits=1e-9).kl, made.kl)
+
+
+def test_draws_of_strata_stand_for_their_weights():
+    q = MultivariateNormal(LOC, torch.diag_embed(SCALE.square()))
+    weights = torch.tensor([0.7, 0.3]).double().log()[:, None].expand(2, 2)
+    made = draw(q, PRIOR, lambda z: 0 * z.sum(-1), 2)._replace(log_weights=weights, free_bits=1e-9)
+    ratio = made.log_qz - made.log_pz
+    torch.testing.assert_close(made.kl, 0.7 * ratio[0] + 0.3 * ratio[1])

@@ -121,7 +121,7 @@ def test_the_weight_is_that_of_the_papers_criterion():
 
 def weights(plugin: str) -> dict[str, Tensor]:
     made = build(cell(plugin=plugin, epochs=1), catalogue().variant(plugin), digits())
-    fit(made, lambda row: None)
+    fit(made, lambda row, validated: None)
     return made.model.state_dict()
 
 
