@@ -428,24 +428,32 @@ class Hypersphere(Posterior):
     Args:
         features: D >= 2, the number of coordinates.
         context: F, the number of encoder features.
+        concentration: The same for every input (Xu & Durrett 2018, arXiv 1808.10805), so that the
+            KL is a constant; 0 lets the features choose it.
 
     Raises:
-        ValueError: If features is below 2.
+        ValueError: If features is below 2, or the concentration negative or above `most`.
     """
 
     law: ClassVar[type[_Tilted]]
     least: ClassVar[float] = 1.0
     most: ClassVar[float] = 1e5
 
-    def __init__(self, features: int, context: int) -> None:
+    def __init__(self, features: int, context: int, concentration: float = 0.0) -> None:
         if features < 2:
             raise ValueError(f"A sphere needs at least 2 latent coordinates, not {features}.")
+        if not 0 <= concentration <= self.most:
+            raise ValueError(f"A concentration lies in [0, {self.most:g}], not {concentration}.")
         super().__init__(features, context)
-        self.head = nn.Linear(context, features + 1)
+        self.concentration = concentration
+        self.head = nn.Linear(context, features + (not concentration))
 
     def forward(self, h: Tensor) -> Distribution:
         """Features h (B, F) to a law on the sphere, batch shape (B,), event shape (D,)."""
         raw = self.head(h)
+        if self.concentration:
+            concentration = raw.new_tensor(self.concentration)
+            return self.law(normalize(raw, dim=-1), concentration, validate_args=False)
         growing = self.least + self.features * softplus(raw[..., -1])
         concentration = growing / (1 + growing / self.most)
         return self.law(normalize(raw[..., :-1], dim=-1), concentration, validate_args=False)

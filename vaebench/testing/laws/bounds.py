@@ -236,15 +236,30 @@ def _marginal(model: LinearGaussian, mean: Tensor, scale: Tensor) -> Multivariat
     law="likelihood",
 )
 def prior_matters(variant: Variant, report: Report) -> None:
-    """Objective and penalties feel where q lies even when the likelihood is flat."""
+    """Objective and penalties feel where q lies even when the likelihood is flat.
+
+    A KL that is the same for all features, as that of a fixed concentration is, is paid and cannot
+    be felt: the value is then the same for all features, and half of it at half the KL weight.
+    """
     posterior, h = build(variant, one_small(variant)), features(6).requires_grad_()
-    draw = table(variant, posterior, h, lambda z: 0.0 * z.sum(-1))
-    total = variant.objective(draw).sum() - sum(f(draw).sum() for f in variant.penalties.values())
+    total, half = (_paid(variant, posterior, h, weight) for weight in (1.0, 0.5))
     slope = torch.zeros_like(h)
     if total.requires_grad:
-        (found,) = torch.autograd.grad(total, h, allow_unused=True)
+        (found,) = torch.autograd.grad(total.sum(), h, allow_unused=True)
         slope = slope if found is None else found
+    whole, half = total.detach(), half.detach()
+    price = -whole.mean()
+    spread = (whole + price).abs().max() + (half + price / 2).abs().max()
+    constant = bool(price > 1e-6) and bool(spread < 1e-6 * (1 + price))
     report.exact(
-        bool(slope.abs().max() > 1e-12),
-        f"largest derivative with respect to a feature: {float(slope.abs().max()):.3g} nats",
+        bool(slope.abs().max() > 1e-12) or constant,
+        f"largest derivative with respect to a feature: {float(slope.abs().max()):.3g} nats; "
+        f"mean value {-float(price):.4g} nats",
     )
+
+
+def _paid(variant: Variant, posterior: Posterior, h: Tensor, kl_weight: float) -> Tensor:
+    """Objective less penalties (B,) where the likelihood is flat."""
+    draw = table(variant, posterior, h, lambda z: 0.0 * z.sum(-1), kl_weight=kl_weight)
+    penalties = (penalty(draw) for penalty in variant.penalties.values())
+    return variant.objective(draw) - sum(penalties, torch.zeros_like(h[:, 0]))
