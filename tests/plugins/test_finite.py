@@ -14,8 +14,10 @@ from vaebench_plugins import (
     infovae,
     iwae,
     laplace,
+    planar,
     poisson,
     tighter_bounds,
+    variance,
 )
 
 from vaebench import Variant
@@ -36,8 +38,10 @@ MODULES = (
     infovae.WAE,
     iwae,
     laplace,
+    planar,
     poisson,
     tighter_bounds,
+    variance,
 )
 VARIANTS = [
     informed(variant, items=100) for module in MODULES for variant in module.vaebench_variants()

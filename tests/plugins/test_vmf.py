@@ -1,5 +1,6 @@
 import copy
 import math
+from functools import partial
 
 import mpmath
 import numpy as np
@@ -18,6 +19,7 @@ from vaebench_plugins.vmf import (
     vaebench_variants,
 )
 
+from vaebench import Variant, testing
 from vaebench.models.draw import draw
 from vaebench.models.objectives import elbo
 
@@ -331,3 +333,34 @@ def test_no_feature_makes_the_concentration_vanish(posterior, size):
     one = posterior(8, 4)
     towards_zero = -size * one.head.weight[-1].sign()
     assert one(towards_zero[None]).concentration.item() >= 0.99
+
+
+@pytest.mark.parametrize("posterior", POSTERIORS)
+def test_a_fixed_concentration_has_a_constant_kl(posterior):
+    torch.manual_seed(0)
+    made = posterior(50, 6, concentration=80.0).double()
+    q = made(10 * torch.randn(64, 6).double())
+    kl = kl_divergence(q, made.prior())
+    exact = kl_divergence(type(q)(direction(50), torch.tensor(80.0, dtype=F64)), made.prior())
+    assert (kl - exact).abs().max() < 1e-12
+    assert made.head.out_features == 50
+    assert (q.concentration == 80).all()
+
+
+def test_the_constant_of_the_von_mises_fisher_law_is_that_of_high_precision():
+    made = VonMisesFisherPosterior(50, 6, concentration=80.0).double()
+    kl = kl_divergence(made(torch.randn(3, 6).double()), made.prior())
+    assert all(relative(value, reference(50, 80)[0]) < 1e-12 for value in kl)
+
+
+@pytest.mark.parametrize("name", ["prior_matters", "parameters", "kl_weight"])
+def test_a_constant_kl_is_paid_in_the_eyes_of_the_kit(name):
+    fixed = partial(VonMisesFisherPosterior, concentration=80.0)
+    next(check for check in testing.checks() if check.name == name)(Variant("fixed", fixed))
+
+
+@pytest.mark.parametrize("posterior", POSTERIORS)
+def test_a_concentration_that_cannot_be_is_refused(posterior):
+    for concentration in (-1.0, 1e6, math.nan):
+        with pytest.raises(ValueError, match="lies in"):
+            posterior(3, 6, concentration=concentration)

@@ -164,6 +164,11 @@ def prior_forgotten() -> Variant:
     return Variant("prior-forgotten", Gaussian, lambda d: d.mean(d.log_px))
 
 
+@caught_by("prior_matters")
+def kl_without_its_gradient() -> Variant:
+    return Variant("kl-without-its-gradient", Gaussian, lambda d: d.mean(d.log_px) - d.kl.detach())
+
+
 @caught_by("training_gradient")
 def sticking_the_landing_with_many_draws() -> Variant:
     def value(draw: Draw) -> Tensor:
