@@ -33,6 +33,7 @@ class Measurement:
         depends: What the number depends on, as numbers and short texts.
         per_image: Values (N,) of the first N test images, for paired comparisons.
         warning: Why the number deserves caution, or nothing.
+        trusted: Whether a verdict may rest on the number; if not, `warning` says why.
         detail: What else was seen on the way, as plain data: numbers, lists, histograms.
 
     Example:
@@ -49,6 +50,7 @@ class Measurement:
     per_image: Tensor | None = None
     warning: str | None = None
     detail: dict[str, Any] = field(default_factory=dict)
+    trusted: bool = True
 
     @classmethod
     def mean(

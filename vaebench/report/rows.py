@@ -37,8 +37,8 @@ class Entry:
         value: What is sorted and drawn, None where there is none.
         margins: From the value down to and up to the ends of the 95 % interval over seeds; with one
             seed the estimate's standard error.
-        mark: ``best``, ``tied`` with the best, ``model`` for the one trained model that is ahead
-            of every other, or nothing.
+        mark: ``best``, ``tied`` with the best, ``wide`` where only a wide interval keeps it from
+            being worse, ``model`` for a trained model that is ahead of every other, or nothing.
         notes: Numbers of footnotes.
         detail: The same in words.
     """
@@ -114,7 +114,7 @@ def _mark(label: str, found: Verdict | None) -> str:
     if found is None or label not in found.leading:
         return ""
     if len(found.leading) > 1:
-        return "tied"
+        return "wide" if label in found.unsure else "tied"
     return "model" if found.seeds == 1 else "best"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from vaebench.report.cautions import Caution, cautions
 from vaebench.report.columns import Column, headlines, make_columns
 from vaebench.report.rows import Notes, Row, make_row
 from vaebench.runs import frames, schema
@@ -24,7 +25,8 @@ class Block:
     """Rows that may be compared: all settings are equal but the variant and the seed.
 
     `verdicts` are by column; so are `pairs`, the differences of the first row to the second, and
-    `images`, which test images a mean of nats is over.
+    `images`, which test images a mean of nats is over. Rows with `cautions` enter no verdict on the
+    columns that these concern.
     """
 
     settings: dict[str, Any]
@@ -33,6 +35,7 @@ class Block:
     verdicts: dict[str, Verdict]
     pairs: dict[str, dict[tuple[str, str], Difference]] = field(default_factory=dict)
     images: dict[str, str] = field(default_factory=dict)
+    cautions: list[Caution] = field(default_factory=list)
 
     @property
     def seeds(self) -> int:
@@ -126,9 +129,11 @@ def _block(
     done = dict(sorted(done.items(), key=lambda item: rank[item[0]]))
     verdicts, pairs = {}, {}
     chosen = {column.name for column in headlines(columns)} if len(groups) <= _MATRIX else ()
+    doubts = cautions(done, columns, run, records)
     for column in columns:
+        out = {doubt.label for doubt in doubts if doubt.concerns(column.name)}
         rows = {label: scores(part, column.name, images) for label, part in done.items()}
-        rows = {label: row for label, row in rows.items() if row}
+        rows = {label: row for label, row in rows.items() if row and label not in out}
         found = verdict(rows, column.better)
         if found:
             verdicts[column.name] = found
@@ -140,7 +145,8 @@ def _block(
     ]
     cells = [records[cell] for part in done.values() for cell in part["cell"]]
     images_of = {column.name: _images(column, cells) for column in columns}
-    return Block(groups[0][0], made, _references(columns, cells), verdicts, pairs, images_of)
+    references = _references(columns, cells)
+    return Block(groups[0][0], made, references, verdicts, pairs, images_of, doubts)
 
 
 def _images(column: Column, records: Sequence[Record]) -> str:

@@ -3,10 +3,15 @@
 import math
 from collections.abc import Mapping, Sequence
 
+from vaebench.report.cautions import sentences
 from vaebench.report.columns import Column, headlines
 from vaebench.report.sheet import Block, Sheet
 from vaebench.statistics.comparisons import Verdict
 from vaebench.statistics.intervals import Difference
+
+#: Costs by column, in words, and the ratio from which on they are told.
+_SPENT = {"decoder_passes": "decoder passes", "seconds": "training time"}
+_MUCH = 1.5
 
 
 def summary(sheet: Sheet, block: Block) -> list[str]:
@@ -17,7 +22,7 @@ def summary(sheet: Sheet, block: Block) -> list[str]:
 
 def remarks(block: Block) -> list[str]:
     """What holds for all metrics of a block."""
-    found = []
+    found = sentences(block.cautions)
     if block.seeds == 1 and sum(bool(row.entries) for row in block.rows) > 1:
         found.append(
             "With one seed this compares the trained models, not the methods: "
@@ -51,8 +56,9 @@ def caption(block: Block, columns: Sequence[Column], best: str) -> str:
         error = f"{error}; with one seed (n = 1) there is no interval over training runs"
     text = (
         f"± is {error}. A best value is {best} where every other row is significantly worse; “=” "
-        "marks rows that cannot be told from the best. In a table of equal rows, one is called "
-        "worse by chance at most one time in twenty, for each metric."
+        "marks rows that cannot be told from the best, “?” those that may be worse and whose "
+        "intervals are too wide to tell. In a table of equal rows, one is called worse by chance "
+        "at most one time in twenty, for each metric."
     )
     if block.seeds == 1:
         text = (
@@ -84,7 +90,8 @@ def _the(images: str) -> str:
 
 def sentence(column: Column, block: Block) -> str:
     """The verdict on one metric; empty where fewer than two rows have it."""
-    entries = {row.label: row.entries.get(column.name) for row in block.rows}
+    out = {each.label for each in block.cautions if each.concerns(column.name)}
+    entries = {r.label: r.entries.get(column.name) for r in block.rows if r.label not in out}
     values = {name: e.value for name, e in entries.items() if e and e.value is not None}
     if len(values) < 2 or column.better is None:
         return ""
@@ -94,14 +101,15 @@ def sentence(column: Column, block: Block) -> str:
     if found is None:
         return f"{best} has the best value ({value}), but nothing says how sure that is."
     if found.seeds == 1:
-        return _of_models(column, found, value)
+        return f"{_of_models(column, found, value)} {spent(found, block)}".strip()
     if not found.ties:
         rival = min(found.differences, key=lambda name: abs(found.differences[name].mean))
         gap = found.differences[rival]
-        return (
+        text = (
             f"{best} is best with {value}, {_gap(column, gap)} better than {rival} "
             f"({_kind(found)} over {gap.method})."
         )
+        return f"{text} {spent(found, block)}".strip()
     if len(found.ties) == len(values) - 1:
         return (
             f"{best} has the best value ({value}), but none of the others differs from it "
@@ -111,12 +119,23 @@ def sentence(column: Column, block: Block) -> str:
         f"{_all(found.ties)} cannot be told from {best}, which has the best value ({value}); the "
         f"others are significantly worse than {best}."
     )
-    size = {name: abs(gap.mean) for name, gap in found.differences.items()}
-    nearest = min(gap for name, gap in size.items() if name not in found.ties)
-    if unsure := [name for name in found.ties if size[name] > nearest]:
+    if unsure := found.unsure:
         verb = "is" if len(unsure) == 1 else "are"
         text += f" That {_all(unsure)} {verb} not ruled out is due to a wide interval."
     return text
+
+
+def spent(found: Verdict, block: Block) -> str:
+    """What the best row cost in times of the next best one, where that is much."""
+    rival = min(found.differences, key=lambda name: abs(found.differences[name].mean))
+    costs = {row.label: row.entries for row in block.rows if row.label in (found.best, rival)}
+    parts = []
+    for name, words in _SPENT.items():
+        values = [costs[label].get(name) for label in (found.best, rival)]
+        mine, other = (entry.value if entry else None for entry in values)
+        if mine and other and mine >= _MUCH * other:
+            parts.append(f"{mine / other:.2g} × the {words}")
+    return f"It took {' and '.join(parts)} of {rival}." if parts else ""
 
 
 def _of_models(column: Column, found: Verdict, value: str) -> str:

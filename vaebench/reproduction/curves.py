@@ -7,7 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vaebench.report.plots.style import Look, styled
+from vaebench.report.plots.look import Look
+from vaebench.report.plots.style import styled
 from vaebench.reproduction.recipe import Recipe
 from vaebench.reproduction.table import Row
 

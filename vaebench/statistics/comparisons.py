@@ -43,6 +43,13 @@ class Verdict(NamedTuple):
         """The best row and those that cannot be told from it; with one seed, as trained models."""
         return [self.best, *(name for name in self.ties if name not in self.models)]
 
+    @property
+    def unsure(self) -> list[str]:
+        """Those of them that are further from the best than a row that is told from it."""
+        size = {name: abs(gap.mean) for name, gap in self.differences.items()}
+        told = [gap for name, gap in size.items() if name not in self.leading]
+        return [n for n in self.leading[1:] if told and size[n] > min(told)]
+
 
 def shared(comparisons: int) -> float:
     """The level of each of so many intervals that together have `LEVEL` (Bonferroni)."""

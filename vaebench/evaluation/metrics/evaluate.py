@@ -73,7 +73,7 @@ def _measured(subject: Subject, metric: Metric) -> Measurement | str:
 def _record(subject: Subject, metric: Metric, found: Measurement | str) -> MetricRecord:
     """What a metric declares, with its measurement or the reason why there is none."""
     one = None if isinstance(found, str) else found
-    return {
+    record: MetricRecord = {
         "metric": metric.name,
         "extractor": subject.extractor_name if metric.takes("extractor") else "",
         "k": subject.iw_samples if metric.takes("k") else None,
@@ -95,3 +95,4 @@ def _record(subject: Subject, metric: Metric, found: Measurement | str) -> Metri
         "warning": one.warning if one else None,
         "reason": found if isinstance(found, str) else None,
     }
+    return record if one is None or one.trusted else record | {"trusted": False}

@@ -24,6 +24,8 @@ _TOGETHER, PIXELS = 256, 2**18
 STRAGGLERS = 0.02
 #: Images that a bracket is simulated for at least: the gap of one certifies nothing.
 _SIMULATED = 8
+#: The share of images that may be left out of a mean that verdicts rest on.
+_LEFT_OUT = 0.1
 
 
 def elbo(subject: Subject) -> Measurement:
@@ -262,6 +264,7 @@ def ais_estimate(subject: Subject) -> Measurement:
         depends,
         values,
         " ".join(warnings) or None,
+        trusted=left_out <= _LEFT_OUT * len(x),
     )
 
 

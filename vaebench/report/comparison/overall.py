@@ -7,7 +7,9 @@ from matplotlib.figure import Figure
 
 from vaebench.report.columns import headlines
 from vaebench.report.comparison.standings import TEXT, Standing, standing, standing_rows
-from vaebench.report.plots.style import Look, ladder, svg
+from vaebench.report.plots.ladder import ladder
+from vaebench.report.plots.look import Look
+from vaebench.report.plots.style import svg
 from vaebench.report.sheet import Block, Sheet
 from vaebench.runs.schema import Record
 from vaebench.statistics import iqm

@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 
 from vaebench.report.columns import headlines
 from vaebench.report.comparison.overall import one_each
-from vaebench.report.plots.style import Look, blank, svg
+from vaebench.report.plots.look import Look
+from vaebench.report.plots.style import blank, svg
 from vaebench.report.sheet import Block, Sheet
 from vaebench.statistics.ranks import LEAST, critical_difference, mean_ranks
 

@@ -20,7 +20,8 @@ from vaebench.report.comparison.ranking import ranking
 from vaebench.report.footnotes import folded, footnoted
 from vaebench.report.page.panels import panels
 from vaebench.report.page.script import script
-from vaebench.report.plots import style, terms
+from vaebench.report.plots import history, ladder, style, terms
+from vaebench.report.plots.look import Look
 from vaebench.report.plots.scatter import scatter
 from vaebench.report.sheet import Block, Sheet
 from vaebench.report.summary import caption, remarks, sentence
@@ -50,7 +51,7 @@ def render(run: Run, sheets: list[Sheet]) -> str:
     """The page of a run, from its cells alone."""
     folder, by_cell = run.folder, run.records
     records = list(by_cell.values())
-    look = style.Look.of(row.label for s in sheets for b in s.blocks for row in b.rows)
+    look = Look(row.label for s in sheets for b in s.blocks for row in b.rows)
     pairs = [(sheet, block) for sheet in sheets for block in sheet.blocks]
     budget = _PICTURES // max(1, sum(len(block.rows) for _, block in pairs))
     with style.styled():
@@ -127,7 +128,7 @@ def _section(
     name: str,
     run: str,
     sheet: Sheet,
-    look: style.Look,
+    look: Look,
     budget: int,
     records: Mapping[str, Record],
 ) -> dict[str, Any]:
@@ -184,22 +185,22 @@ def _settings(block: Block) -> list[tuple[str, str]]:
     ]
 
 
-def _card(name: str, column: Column, block: Block, look: style.Look) -> dict[str, Any]:
+def _card(name: str, column: Column, block: Block, look: Look) -> dict[str, Any]:
     """The verdict on one metric, with the differences that it rests on."""
     found = block.verdicts.get(column.name)
     text = sentence(column, block)
     drawing = None
     if found:
-        figure = style.differences(column, found, look)
+        figure = ladder.differences(column, found, look)
         words = f"Differences to {found.best} with the intervals that decide. {text}"
         drawing = style.svg(figure, words, f"{name}-{column.name}")
     elif text:
-        figure = style.values(column, block.rows, look)
+        figure = ladder.values(column, block.rows, look)
         drawing = style.svg(figure, f"{column.title}. {text}", f"{name}-{column.name}")
     return {
         "title": column.title,
         "kind": _kind(found),
-        "names": found.leading if found else [],
+        "names": [f"{n}?" if n in found.unsure else n for n in found.leading] if found else [],
         "sentence": text,
         "svg": drawing,
     }
@@ -219,7 +220,7 @@ def _figures(
     run: str,
     sheet: Sheet,
     block: Block,
-    look: style.Look,
+    look: Look,
     records: Mapping[str, Record],
 ) -> Iterator[dict[str, Any]]:
     """Each plot that the block has data for: kind, heading, explanation, drawing."""
@@ -246,7 +247,7 @@ def _figures(
         ]
         for row in block.rows
     }
-    for number, (title, text, figure) in enumerate(style.curves(histories, look)):
+    for number, (title, text, figure) in enumerate(history.curves(histories, look)):
         yield _drawn(f"{name}-c{number}", title, text, figure)
 
 

@@ -9,7 +9,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from vaebench.report.plots.style import Look, blank
+from vaebench.report.plots.look import Look
+from vaebench.report.plots.style import blank
 from vaebench.report.rows import Row
 from vaebench.runs import frames, schema
 from vaebench.runs.schema import MetricRecord, Record

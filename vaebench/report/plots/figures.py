@@ -4,7 +4,8 @@ from matplotlib.axes import Axes
 
 from vaebench.errors import UserError, unknown
 from vaebench.report.columns import Column
-from vaebench.report.plots import style
+from vaebench.report.plots import history, ladder, style
+from vaebench.report.plots.look import Look
 from vaebench.report.plots.scatter import scatter as draw
 from vaebench.report.sheet import Block, sheets
 from vaebench.runs.frames import numbers
@@ -22,7 +23,7 @@ def curves(run: Run, term: str) -> Axes:
         for row in block.rows
     }
     with style.styled():
-        axes = style.curve(term, histories, look).axes[0]
+        axes = history.curve(term, histories, look).axes[0]
         axes.set_ylabel(term.replace("_", " "))
         labels = [label for label, frames in histories.items() if any(term in f for f in frames)]
         axes.legend(axes.lines, labels, fontsize="small")
@@ -48,10 +49,10 @@ def differences(run: Run, metric: str) -> Axes:
     if metric not in block.verdicts:
         raise UserError(f"Nothing says how far apart the variants are in {metric}.")
     with style.styled():
-        return style.differences(column, block.verdicts[metric], look).axes[0]
+        return ladder.differences(column, block.verdicts[metric], look).axes[0]
 
 
-def _only(run: Run) -> tuple[dict[str, Column], Block, style.Look]:
+def _only(run: Run) -> tuple[dict[str, Column], Block, Look]:
     """The only block of a run, its columns by name, and the colours of its rows."""
     found = sheets(run)
     blocks = [(sheet, block) for sheet in found for block in sheet.blocks]
@@ -62,7 +63,7 @@ def _only(run: Run) -> tuple[dict[str, Column], Block, style.Look]:
         )
     sheet, block = blocks[0]
     columns = {column.name: column for column in sheet.columns}
-    return columns, block, style.Look.of(row.label for row in block.rows)
+    return columns, block, Look(row.label for row in block.rows)
 
 
 def _column(columns: dict[str, Column], name: str) -> Column:

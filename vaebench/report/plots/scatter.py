@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vaebench.report.columns import Column
-from vaebench.report.plots.style import INK, Look, axis_title, blank, brief
+from vaebench.report.plots.look import Look
+from vaebench.report.plots.style import INK, axis_title, blank, brief
 from vaebench.report.rows import Entry, Row
 
 
@@ -34,6 +35,7 @@ def scatter(
             markersize=4.5 if grey else 7, elinewidth=1.2, linestyle="none",
         )  # fmt: skip
     axes.margins(0.18)
+    _from_zero(axes, [a.value or 0.0 for _, a, _ in points], [b.value or 0.0 for _, _, b in points])
     if guides:
         _guides(axes)
     for column, invert in ((x, axes.invert_xaxis), (y, axes.invert_yaxis)):
@@ -43,6 +45,14 @@ def scatter(
     axes.set_ylabel(axis_title(y))
     _name(axes, [(row.label, a, b) for row, a, b in points], look)
     return figure
+
+
+def _from_zero(axes: Axes, xs: Sequence[float], ys: Sequence[float]) -> None:
+    """Show nothing below zero of what is never below it, as times are."""
+    if min(xs) >= 0:
+        axes.set_xlim(left=max(0.0, axes.get_xlim()[0]))
+    if min(ys) >= 0:
+        axes.set_ylim(bottom=max(0.0, axes.get_ylim()[0]))
 
 
 def _bar(entry: Entry) -> list[list[float]] | None:

@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from vaebench.report.plots import bounds
-from vaebench.report.plots.style import Look, blank
+from vaebench.report.plots.look import Look
+from vaebench.report.plots.style import blank
 from vaebench.report.rows import Row
 from vaebench.runs.schema import Record
 

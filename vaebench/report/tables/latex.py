@@ -116,9 +116,12 @@ def _entry(entry: Entry) -> str:
     text = _number(entry.text)
     if entry.error:
         text += f" {escape(entry.error)}"
-    text = {"best": rf"\textbf{{{text}}}", "tied": f"{text}~=", "model": rf"{text}~$\diamond$"}.get(
-        entry.mark, text
-    )
+    text = {
+        "best": rf"\textbf{{{text}}}",
+        "tied": f"{text}~=",
+        "wide": f"{text}~?",
+        "model": rf"{text}~$\diamond$",
+    }.get(entry.mark, text)
     return text + _marks(entry.notes)
 
 

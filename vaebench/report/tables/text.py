@@ -15,7 +15,7 @@ from vaebench.report.sheet import Block, Sheet
 from vaebench.report.summary import caption, summary
 
 #: What stands behind a number: the best, one that cannot be told from it, a model that is ahead.
-_SIGNS = {"best": " ★", "tied": " =", "model": " ◇"}
+_SIGNS = {"best": " ★", "tied": " =", "wide": " ?", "model": " ◇"}
 
 
 def markdown(sheets: list[Sheet]) -> str:
@@ -55,7 +55,7 @@ def _rows(block: Block, columns: list[Column]) -> Iterator[str]:
 
 def _entry(entry: Entry) -> str:
     text = _escape(f"{entry.text} {entry.error}".strip())
-    text = {"best": f"**{text}**", "tied": f"{text} =", "model": f"{text} ◇"}.get(entry.mark, text)
+    text = f"**{text}**" if entry.mark == "best" else text + _SIGNS.get(entry.mark, "")
     return text + _marks(entry.notes)
 
 
