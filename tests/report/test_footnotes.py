@@ -40,7 +40,7 @@ def test_the_terminal_prints_every_footnote_that_it_refers_to_and_no_other(run, 
     screen = Console(file=io.StringIO(), width=width)
     screen.print(terminal(run))
     text = screen.file.getvalue()
-    below = re.split(r"told\s+from\s+the\s+best\.", text)[-1]
+    below = re.split(r"for\s+each\s+metric\.", text)[-1]
     printed = [int(n) for n in re.findall(r"^ ?(\d+) \S", below, re.MULTILINE)]
     marks = {int(m.translate(RAISED)) for m in re.findall("[⁰¹²³⁴⁵⁶⁷⁸⁹]+", text)}
     assert printed == sorted(marks) == list(range(1, len(printed) + 1)) and printed

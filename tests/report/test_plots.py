@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -6,7 +7,11 @@ from tests.report.make_run import make_run, per_image, result, write_cell
 from vaebench import report
 from vaebench.report.comparison.ranking import critical_difference, mean_ranks, ranking
 from vaebench.report.plots import bounds
-from vaebench.report.plots.style import Look
+from vaebench.report.plots.history import curve
+from vaebench.report.plots.ladder import ladder
+from vaebench.report.plots.look import Look
+from vaebench.report.plots.scatter import scatter
+from vaebench.report.plots.style import brief
 from vaebench.report.plots.terms import figures
 from vaebench.report.sheet import sheets
 from vaebench.runs import files
@@ -143,3 +148,67 @@ def test_kl_by_dimension_is_sorted_and_only_from_whole_lists(tmp_path):
     drawn = {t: f for t, _, f in figures(str(tmp_path), block.rows, records, look)}
     (line,) = drawn["KL by dimension"].axes[0].lines
     assert list(line.get_ydata()) == [2.0, 0.1, 0.0]
+
+
+def test_a_name_looks_the_same_on_pages_of_other_variants():
+    one, other = Look(["gaussian", "iwae", "gmm"]), Look(["vmf", "iwae", "stranger", "gaussian"])
+    for name in ("gaussian", "iwae"):
+        assert (one.colour(name), one.marker(name)) == (other.colour(name), other.marker(name))
+
+
+def test_forty_variants_look_different():
+    names = [f"variant-{i}" for i in range(40)]
+    look = Look(names)
+    assert len({(look.colour(n), look.marker(n)) for n in names}) == 40
+    assert len({look.colour(n) for n in names[:10]}) > 1
+    few = Look(names[:10])
+    assert len({few.colour(n) for n in names[:10]}) == 10
+    assert len({str(few.line(n)["linestyle"]) for n in names[:10]}) == 4
+
+
+def test_rows_far_away_stand_at_the_edge_with_their_values():
+    points = {f"v{i}": (-0.1 * i, 0.1, 0.1) for i in range(6)} | {"far": (-40.0, 1.0, 1.0)}
+    _, axes = ladder(points, Look(points))
+    left, right = axes.get_xlim()
+    assert left > -2 and right < 1
+    assert [text.get_text() for text in axes.texts] == ["-40"]
+    _, axes = ladder({k: v for k, v in points.items() if k != "far"}, Look(points))
+    assert not axes.texts
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_bars_of_few_variants_are_drawn_whole(count):
+    points = {f"v{i}": (0.1 * i, 0.3, 0.3) for i in range(count)}
+    _, axes = ladder(points, Look(points))
+    bottom, top = axes.get_ylim()
+    assert bottom >= count - 0.5 and top <= -0.5
+    left, right = axes.get_xlim()
+    assert left < -0.3 and right > 0.1 * (count - 1) + 0.3
+
+
+def test_epochs_are_whole_and_times_begin_at_zero(tmp_path):
+    for name, seconds in (("gaussian", 0.4), ("iaf", 30.0)):
+        found = result(name, 0)
+        found["train"]["seconds"] = seconds
+        write_cell(tmp_path, found)
+    ((_, block),), _ = blocks(tmp_path)
+    (sheet,) = {id(s): s for s, _ in blocks(tmp_path)[0]}.values()
+    columns = {column.name: column for column in sheet.columns}
+    look = Look(["gaussian", "iaf"])
+    drawn = scatter(columns["seconds"], columns["elbo"], block.rows, look)
+    assert drawn.axes[0].get_xlim()[0] >= 0
+    frame = pd.DataFrame({"valid_elbo": [-9.0, -8.0, -7.0]}, index=[1, 2, 3])
+    axes = curve("valid_elbo", {"gaussian": [frame]}, look).axes[0]
+    assert all(float(tick).is_integer() for tick in axes.get_xticks())
+
+
+@pytest.mark.parametrize(
+    ("label", "shown"),
+    [
+        ("gaussian", "gaussian"),
+        ("gmm[components=8,estimator=implicit]", "gmm[components=8,…]"),
+        ("a" * 30, "a" * 21 + "…"),
+    ],
+)
+def test_long_labels_are_cut_after_a_whole_option(label, shown):
+    assert brief(label) == shown

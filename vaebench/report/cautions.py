@@ -1,5 +1,6 @@
 """What is said against rows before anyone is called best: most of it keeps them out of verdicts."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -112,9 +113,15 @@ def _rise(run: str, record: Record) -> _Rise | None:
     if len(values) < 2:
         return _Rise(0.0, 1.0, 1, 1) if len(history) == 1 else None
     end = values[-max(3, len(values) // _END) :]
-    nats = float(np.polyfit(np.arange(len(end)), end, 1)[0]) * (len(end) - 1)
+    at = np.arange(len(end))
+    slope, level = np.polyfit(at, end, 1)
+    free = max(1, len(end) - 2)
+    error = math.sqrt(
+        np.square(end - level - slope * at).sum() / free / np.square(at - at.mean()).sum()
+    )
+    nats, sure = slope * at[-1], (slope - 2 * error) * at[-1]
     gained = float(values.max() - values[0])
-    if nats <= 0 or nats <= _RISE * gained:
+    if sure <= max(0.0, _RISE * gained):
         return None
     return _Rise(nats, min(1.0, nats / gained), len(end), len(history))
 
@@ -125,8 +132,8 @@ def _doubted(label: str, columns: Sequence[Column], cells: Sequence[Record]) -> 
         found = [m for record in cells if (m := record["metrics"].get(column.name))]
         measured = [metric for metric in found if metric["value"] is not None]
         kind = f"{column.title} is not to be trusted, and no verdict rests on it"
-        if not all(metric.get("trusted", True) for metric in measured):
-            texts = [m["warning"] for m in measured if not m.get("trusted", True) and m["warning"]]
+        if not all(metric["trusted"] for metric in measured):
+            texts = [m["warning"] for m in measured if not m["trusted"] and m["warning"]]
             yield Caution(label, kind, texts[0] if texts else "see its cell", (column.name,))
         elif column.better and (few := [n for m in measured if (n := m["n"]) and n < _FEW]):
             kind = f"{column.title} rests on too few images for a verdict"
@@ -175,8 +182,9 @@ def _loose(rows: Mapping[str, pd.DataFrame], columns: Sequence[Column]) -> Itera
         return
     levels = [mean[likelihood.name] for mean in both.values()]
     gaps = {label: mean[likelihood.name] - mean[bound.name] for label, mean in both.items()}
+    tightest = max(0.0, min(gaps.values()))
     for label, gap in gaps.items():
-        if gap - min(gaps.values()) > max(1.0, max(levels) - min(levels)):
+        if gap - tightest > max(1.0, max(levels) - min(levels)):
             kind = (
                 f"The {bound.title} is further below {likelihood.title} than the models are apart "
                 "in it, and says little of the model"

@@ -225,4 +225,5 @@ def _metric(name: str, found: dict[str, Any]) -> MetricRecord:
         "detail": known(Detail, detail if isinstance(detail, dict) else {}),
         "reason": reason if value is None else "",
         "warning": metric.get("warning") or "",
+        "trusted": metric.get("trusted", True),
     }

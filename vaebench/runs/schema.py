@@ -56,8 +56,7 @@ class MetricRecord(TypedDict):
 
     `metric` is its name as declared, `extractor` and `k` what its column is named by beside it;
     `vaebench.Metric` explains the rest of the declaration, and `vaebench.Measurement` the number.
-    Without a value there is a reason. No verdict rests on a number that is not `trusted`; without
-    the entry it is.
+    Without a value there is a reason. No verdict rests on a number that is not `trusted`.
     """
 
     metric: str
@@ -80,7 +79,7 @@ class MetricRecord(TypedDict):
     detail: Detail
     reason: str | None
     warning: str | None
-    trusted: NotRequired[bool]
+    trusted: bool
 
 
 class VariantRecord(TypedDict, total=False):

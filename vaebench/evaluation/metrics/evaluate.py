@@ -73,7 +73,7 @@ def _measured(subject: Subject, metric: Metric) -> Measurement | str:
 def _record(subject: Subject, metric: Metric, found: Measurement | str) -> MetricRecord:
     """What a metric declares, with its measurement or the reason why there is none."""
     one = None if isinstance(found, str) else found
-    record: MetricRecord = {
+    return {
         "metric": metric.name,
         "extractor": subject.extractor_name if metric.takes("extractor") else "",
         "k": subject.iw_samples if metric.takes("k") else None,
@@ -94,5 +94,5 @@ def _record(subject: Subject, metric: Metric, found: Measurement | str) -> Metri
         "detail": cast(Detail, one.detail) if one else {},
         "warning": one.warning if one else None,
         "reason": found if isinstance(found, str) else None,
+        "trusted": one is None or one.trusted,
     }
-    return record if one is None or one.trusted else record | {"trusted": False}

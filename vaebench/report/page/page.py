@@ -19,6 +19,7 @@ from vaebench.report.comparison.pairs import matrix
 from vaebench.report.comparison.ranking import ranking
 from vaebench.report.footnotes import folded, footnoted
 from vaebench.report.page.panels import panels
+from vaebench.report.page.references import linked
 from vaebench.report.page.script import script
 from vaebench.report.plots import history, ladder, style, terms
 from vaebench.report.plots.look import Look
@@ -37,6 +38,12 @@ _DETAILS = 800_000
 _CONFIG = 2**16
 #: Sentences on its data that a section shows; cells of several machines may have several of each.
 _NOTES = 8
+_CRITICS = {
+    "patchgan": "A PatchGAN critic judges patches of reconstructions, and its verdict enters the "
+    "decoder’s loss: samples get sharper, likelihoods lower. Published likelihoods are of models "
+    "without one: `--critic none`.",
+    "none": "No critic: decoders are trained by the likelihood alone.",
+}
 _STATUS = {"unfinished": "not finished"}
 
 
@@ -153,6 +160,8 @@ def _section(
         "references": block.references,
         "images": block.images,
         "caption": caption(block, sheet.columns, "marked ★"),
+        "variants": _variants(block, records),
+        "critic": _CRITICS.get(str(block.settings.get("critic")), ""),
         "data": _data(block, records),
         "empty": empty,
         "matrices": [
@@ -163,7 +172,8 @@ def _section(
         "notes": notes,
         "more_notes": sheet.notes[len(notes) :],
         "colours": {row.label: look.colour(row.label) for row in block.rows},
-        "legend": [(label, look.colour(label)) for label in shown if label not in focused.grey],
+        "signs": {row.label: look.sign(row.label) for row in block.rows},
+        "legend": [label for label in shown if label not in focused.grey],
         "grey": len(focused.grey),
         "figures": list(_figures(name, run, sheet, block, focused, records)),
         "panels": panels(run, block.rows, budget, records),
@@ -175,6 +185,21 @@ def _data(block: Block, records: Mapping[str, Record]) -> list[str]:
     cells = [cell for row in block.rows for cell in row.cells]
     said = [note for cell in cells for note in records[cell]["data"].get("notes", [])]
     return list(dict.fromkeys(said))[:_NOTES]
+
+
+def _variants(block: Block, records: Mapping[str, Record]) -> list[dict[str, Any]]:
+    """What each row is: its family, a sentence, and its papers."""
+    found = [(row.label, records[row.cells[0]]["variant"]) for row in block.rows]
+    return [
+        {
+            "label": label,
+            "family": variant.get("family", ""),
+            "description": variant.get("description", ""),
+            "reference": linked(variant.get("reference", "")),
+        }
+        for label, variant in found
+        if variant.get("description") or variant.get("reference")
+    ]
 
 
 def _settings(block: Block) -> list[tuple[str, str]]:

@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+
+from tests.report.make_run import result, write_cell
+from tests.report.written import sheets_of
+from vaebench.report.cautions import sentences
+from vaebench.report.summary import summary
+from vaebench.runs import files
+
+
+def block_of(run):
+    (sheet,) = sheets_of(run)
+    return sheet, sheet.blocks[0]
+
+
+def write(run, name, seed=0, *, objective=None, **metrics):
+    """A made-up cell, with its validation objective by epoch and entries of its metrics."""
+    found = result(name, seed)
+    for column, change in metrics.items():
+        found["metrics"][column] |= change
+    folder = write_cell(run, found)
+    if objective is not None:
+        rows = [f"{epoch},{value}" for epoch, value in enumerate(objective, 1)]
+        files.write_text(folder / "history.csv", "\n".join(["epoch,valid_objective", *rows]))
+
+
+LEVEL = [-40.0, -30.0, -25.0, *[-23.0] * 17]
+RISING = np.linspace(-40, -23, 20)
+
+
+@pytest.mark.parametrize("objective", [RISING, RISING[:2], RISING[:1]])
+def test_no_verdict_rests_on_a_model_that_still_learns(tmp_path, objective):
+    write(tmp_path, "gaussian", objective=LEVEL)
+    write(tmp_path, "gmm", objective=LEVEL)
+    write(tmp_path, "iaf", objective=objective)
+    sheet, block = block_of(tmp_path)
+    assert {row.label for row in block.rows if row.entries["elbo"].mark} <= {"gaussian", "gmm"}
+    for found in block.verdicts.values():
+        assert "iaf" not in (found.best, *found.differences)
+    said = " ".join(summary(sheet, block))
+    assert "Not converged" in said and "iaf (" in said and "gmm (" not in said
+
+
+def test_the_rise_is_told_with_its_share(tmp_path):
+    write(tmp_path, "iaf", objective=RISING)
+    (found,) = block_of(tmp_path)[1].cautions
+    slope = 17 / 19
+    assert found.text.startswith(f"+{3 * slope:.2g} nats in the last 4 of 20 epochs, 16%")
+
+
+def test_a_table_of_models_that_learnt_nothing_has_no_winner(tmp_path):
+    for name in ("gaussian", "iaf", "gmm"):
+        write(tmp_path, name, objective=RISING[:2])
+    sheet, block = block_of(tmp_path)
+    assert block.verdicts == {} and block.pairs == {}
+    assert not any(entry.mark for row in block.rows for entry in row.entries.values())
+    assert not any("best" in sentence for sentence in summary(sheet, block))
+
+
+def test_noise_about_a_level_is_no_rise(tmp_path):
+    own = np.random.default_rng(0)
+    for seed in range(20):
+        noisy = [-40.0, *(-23 + 0.2 * own.normal(size=39))]
+        write(tmp_path, "gaussian", seed, objective=noisy)
+    assert block_of(tmp_path)[1].cautions == []
+
+
+def test_numbers_that_are_not_trusted_or_of_few_images_enter_no_verdict(tmp_path):
+    write(tmp_path, "gaussian")
+    write(tmp_path, "gmm")
+    doubted = {"trusted": False, "warning": "20 of 64 images are not to be trusted", "value": 0.0}
+    write(tmp_path, "iaf", log_likelihood_ais=doubted, elbo={"n": 4, "value": 0.0})
+    block = block_of(tmp_path)[1]
+    for column in ("log_likelihood_ais", "elbo"):
+        assert block.verdicts[column].best in ("gaussian", "gmm")
+    said = " ".join(sentences(block.cautions))
+    assert "20 of 64 images are not to be trusted" in said and "too few images" in said
+
+
+def test_samples_like_noise_enter_no_verdict(tmp_path):
+    for name, value in (("gaussian", 50.0), ("gmm", 9.0), ("iaf", 8.0)):
+        found = result(name, 0)
+        found["metrics"]["fid_digits"] |= {"value": value, "role": "samples", "place": 1}
+        found["metrics"]["fid_digits_noise"] = found["metrics"]["fid_digits"] | {"value": 42.0}
+        write_cell(tmp_path, found)
+    block = block_of(tmp_path)[1]
+    assert "gaussian" not in block.verdicts["fid_digits"].differences
+    assert "gaussian (50" in " ".join(sentences(block.cautions))
+
+
+def test_a_seed_far_from_its_siblings_is_named_and_counts(tmp_path):
+    for name in ("gaussian", "gmm", "iaf"):
+        for seed, value in enumerate((-25.3, -25.2, -25.4)):
+            stray = name == "iaf" and seed == 1
+            change = {"value": -39.6 if stray else value, "role": "likelihood", "place": 1}
+            write(tmp_path, name, seed, log_likelihood_ais=change)
+    block = block_of(tmp_path)[1]
+    (said,) = sentences(block.cautions)
+    assert "iaf (seed 1: -39.6" in said and "the others -25.4" in said
+    assert "iaf" in block.verdicts["log_likelihood_ais"].differences
