@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+import torch
+from torch.distributions import Independent, Normal
 
 import vaebench
 from tests.cells import cell, digits
@@ -17,6 +19,7 @@ from vaebench.evaluation.functional.disentanglement import (
     squared_correlations,
     trees,
 )
+from vaebench.evaluation.metrics.disentanglement import followed
 from vaebench.evaluation.metrics.evaluate import evaluate
 from vaebench.evaluation.metrics.select import select
 from vaebench.evaluation.metrics.subject import Subject
@@ -77,6 +80,17 @@ def test_information_is_that_of_a_table_of_counts():
     found = dependence(np.c_[code, -code], factor)
     assert found.information == pytest.approx(np.full((2, 1), exact))
     assert found.entropy == pytest.approx([-0.6 * math.log(0.6) - 0.4 * math.log(0.4)])
+
+
+def test_so_many_images_are_biased_by_chance_as_is_told():
+    codes, factors = np.random.default_rng(0).random((2000, 40)), grid(20)[:2000]
+    found = dependence(codes, factors)
+    # Twice N informations are chi-squared of (bins - 1)(values - 1) degrees of freedom.
+    freedom = 19 * (np.array(VALUES) - 1)
+    assert found.bias == pytest.approx(np.tile(freedom / 4000, (40, 1)))
+    errors = np.sqrt(2 * freedom / 40) / 4000
+    assert (np.abs((found.information - found.bias).mean(0)) < 4 * errors).all()
+    assert found.followed.max() < 0.02 < found.share.max()
 
 
 @pytest.mark.parametrize(
@@ -178,6 +192,36 @@ def test_scores_that_learn_to_predict():
     assert all(
         0 <= found[name]["value"] <= 1 for name in ("sap_svm", *(f"dci_{s}" for s in SCORES))
     )
+
+
+class Reading(torch.nn.Module):
+    """An encoder whose features say where a sprite is, and how large."""
+
+    features = 3
+
+    def forward(self, x):
+        area = x.sum((1, 2, 3))
+        place = [(x.sum((1, axis)) * torch.arange(32.0)).sum(1) / area for axis in (2, 3)]
+        return torch.stack([*place, area], 1)
+
+
+class Passing(vaebench.Posterior):
+    """A posterior around the encoder's features, the second one drowned in the third."""
+
+    def forward(self, h):
+        x, y, area = h.unbind(1)
+        mean = torch.stack([x, torch.zeros_like(x), area / 40, y + x], 1)
+        return Independent(Normal(mean, 1.0), 1)
+
+
+def test_traversed_dimensions_are_labelled_by_the_factor_that_they_follow():
+    found = subject(vaebench.read("sprites[items=3000]"))
+    found.model.encoder, found.model.posterior = Reading(), Passing(4, 3)
+    labels = followed(found, [2, 0, 1, 3])
+    assert [label.rpartition(" ")[0].rpartition(" ")[0] for label in labels[:2]] == ["size", "x"]
+    assert int(labels[1].split()[1]) > 70
+    assert labels[2] == "no factor" and labels[3][0] in "xy"
+    assert followed(subject(digits()), [0]) == []
 
 
 def test_factors_that_do_not_vary_are_left_out():

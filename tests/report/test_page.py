@@ -54,6 +54,18 @@ def test_the_page_is_written_into_the_run(run, page):
     assert len(page.html.encode()) < 2e6
 
 
+def test_traversals_say_which_factors_their_lines_follow(tmp_path):
+    run = tmp_path / "run"
+    words = ["x 84 %", HOSTILE[0], "no factor", *["x" * 500] * 100]
+    for name, captions in (("gaussian", {"traversals": words, "film": 3}), ("iwae", {})):
+        cell = write_cell(run, result(name, 0) | {"captions": captions})
+        files.write_bytes(cell / "traversals.png", (cell / "samples.png").read_bytes())
+    page = Page(render(run))
+    notes = [text for text in page.text if text.startswith("lines follow")]
+    assert len(notes) == 1 and f"x 84 %, {HOSTILE[0]}, no factor, xxx" in notes[0]
+    assert len(notes[0]) < 1000
+
+
 def test_nothing_is_fetched(page):
     for tag, attrs in page.elements:
         for name in ("src", "href", "srcset", "data", "poster", "action", "xlink:href"):

@@ -13,6 +13,7 @@ from vaebench.compute.random import seeded
 from vaebench.data.observation import grey
 from vaebench.evaluation.functional.posteriors import posterior_means
 from vaebench.evaluation.grid import COLUMNS, grid
+from vaebench.evaluation.metrics.disentanglement import followed
 from vaebench.evaluation.metrics.novelty import closest
 from vaebench.evaluation.metrics.subject import Subject
 from vaebench.models.vae import VAE
@@ -29,29 +30,38 @@ _FRAMES = 8
 _INSIDE = (0.02, 0.98)
 
 
-def write(subject: Subject, folder: Path) -> None:
-    """Write the pictures of an evaluated cell into its folder."""
-    for name, content in _all(subject):
+def write(subject: Subject, folder: Path) -> dict[str, list[str]]:
+    """Write the pictures of an evaluated cell into its folder.
+
+    Returns:
+        What the lines of a picture show, by the picture's name, where words say it.
+    """
+    captions = {}
+    for name, content, words in _all(subject):
         files.write_bytes(folder / f"{name}.png", content)
+        if words:
+            captions[name] = words
+    return captions
 
 
-def _all(subject: Subject) -> Iterator[tuple[str, bytes]]:
+def _all(subject: Subject) -> Iterator[tuple[str, bytes, list[str]]]:
     originals, copies = subject.pictures[:SHOWN], subject.reconstructions[:SHOWN]
-    yield "reconstructions", grid(originals, copies)
+    yield "reconstructions", grid(originals, copies), []
     if "likelihood" not in subject.variant.deviations:
-        yield "samples", grid(subject.samples[: 2 * SHOWN])
+        yield "samples", grid(subject.samples[: 2 * SHOWN]), []
     if (found := subject.made(closest)) is not None:
         samples, rows, _ = zip(*found.pairs(), strict=True)
         training = grey(subject.images.train.pixels[list(rows)], subject.images.levels)
-        yield "nearest", grid(subject.samples[list(samples)], training.to(subject.device))
+        yield "nearest", grid(subject.samples[list(samples)], training.to(subject.device)), []
     with seeded(subject.seed, "gallery"), torch.no_grad():
         codes = posterior_means(subject.model.posterior(subject.h[:CODES]))[0]
         radius = sphere(subject.p)
-        yield "interpolations", grid(subject.decoded(interpolations(codes, radius)))
+        yield "interpolations", grid(subject.decoded(interpolations(codes, radius))), []
         if radius is None:
-            yield "traversals", grid(subject.decoded(traversals(codes)))
+            words = followed(subject, widest(codes).tolist())
+            yield "traversals", grid(subject.decoded(traversals(codes))), words
             if codes.shape[1] == 2:
-                yield "map", grid(subject.decoded(plane(codes)))
+                yield "map", grid(subject.decoded(plane(codes))), []
 
 
 def sphere(prior: Distribution) -> float | None:
@@ -78,12 +88,18 @@ def traversals(codes: Tensor) -> Tensor:
     A dimension runs through the middle 96 % of what the test images have there.
     """
     low, high = _range(codes)
-    dimensions = (high - low).argsort(descending=True, stable=True)[:_DIMENSIONS]
+    dimensions = widest(codes)
     path = codes[0].repeat(len(dimensions), COLUMNS, 1)
     weight = torch.linspace(0, 1, COLUMNS, device=codes.device)
     for row, dimension in zip(path, dimensions, strict=True):
         row[:, dimension] = low[dimension] + weight * (high - low)[dimension]
     return path.flatten(0, 1)
+
+
+def widest(codes: Tensor) -> Tensor:
+    """The dimensions (d,) of codes (N, D) that traversals show, the widest ones first."""
+    low, high = _range(codes)
+    return (high - low).argsort(descending=True, stable=True)[:_DIMENSIONS]
 
 
 def plane(codes: Tensor) -> Tensor:

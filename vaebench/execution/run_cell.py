@@ -59,7 +59,11 @@ def run(cell: Cell, place: Place, folder: Path, progress: Progress) -> Record:
             print(f"{files.OURS}{note}")
         record["variant"], record["data"] = _variant(resolved), _data(resolved)
         record["train"] = _trained(resolved, place, folder, progress, trackers)
-        record["metrics"], record["timings"] = _measured(resolved, place, folder, progress)
+        record["metrics"], record["timings"], captions = _measured(
+            resolved, place, folder, progress
+        )
+        if captions:
+            record["captions"] = captions
         record["timings"]["train"] = record["train"]["seconds"]
         record["status"] = "done"
     except KeyboardInterrupt:
@@ -161,11 +165,11 @@ def _write_training(resolved: Resolved, trained: Trained, folder: Path) -> None:
 
 def _measured(
     resolved: Resolved, place: Place, folder: Path, progress: Progress
-) -> tuple[dict[str, MetricRecord], dict[str, float]]:
+) -> tuple[dict[str, MetricRecord], dict[str, float], dict[str, list[str]]]:
     """Measure; write the values of each image and the pictures.
 
     Returns:
-        The metrics by column, and the seconds spent by group.
+        The metrics by column, the seconds spent by group, and what lines of pictures show.
     """
     timings: dict[str, float] = {}
     subject = subject_of(resolved, place)
@@ -178,8 +182,7 @@ def _measured(
     if per_image:
         frame = pd.DataFrame({name: pd.Series(values) for name, values in per_image.items()})
         files.write_text(folder / "per_image.csv", frame.to_csv(index_label="index"))
-    gallery.write(subject, folder)
-    return records, timings
+    return records, timings, gallery.write(subject, folder)
 
 
 def _reason(error: BaseException, cell: Cell, folder: Path) -> str:

@@ -169,6 +169,9 @@ def _checked(found: dict[str, Any], cell: str) -> Record:
     record["timings"] = {key: value for key, value in timings.items() if fits(value, float)}
     record["versions"] = {key: value for key, value in versions.items() if fits(value, str)}
     record["hardware"] = _section(found, "hardware")
+    captions = _section(found, "captions")
+    if kept := {key: value for key, value in captions.items() if fits(value, list[str])}:
+        record["captions"] = kept
     metrics = _section(found, "metrics")
     _check_names(record["config"], metrics)
     metrics = upgraded(metrics)

@@ -132,7 +132,8 @@ class Record(TypedDict):
     """All that is known of a cell; sections are empty where it has not come so far.
 
     `config` holds the fields of the `Cell`, `timings` the seconds spent by group of metrics;
-    `transient` says of a failed cell that the machine was at fault.
+    `transient` says of a failed cell that the machine was at fault, `captions` what the lines of
+    a picture show, by the picture's name.
     """
 
     schema: NotRequired[int]
@@ -146,6 +147,7 @@ class Record(TypedDict):
     metrics: dict[str, MetricRecord]
     train: TrainRecord
     timings: dict[str, float]
+    captions: NotRequired[dict[str, list[str]]]
     versions: dict[str, str]
     hardware: dict[str, Any]
     date: str

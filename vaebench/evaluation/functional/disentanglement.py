@@ -28,23 +28,33 @@ class Dependence(NamedTuple):
     Attributes:
         information: Mutual information of each binned dimension with each factor (D, F).
         entropy: Entropy of each factor (F,).
+        bias: What so many images make of independent dimensions and factors on average (D, F), to
+            the first order (Miller 1955).
     """
 
     information: np.ndarray
     entropy: np.ndarray
+    bias: np.ndarray
 
     @property
     def share(self) -> np.ndarray:
         """The part of each factor's entropy that each dimension knows (D, F)."""
         return self.information / self.entropy
 
+    @property
+    def followed(self) -> np.ndarray:
+        """The part of each factor's entropy that each dimension knows beyond chance (D, F)."""
+        return (self.information - self.bias).clip(0) / self.entropy
+
 
 def dependence(codes: np.ndarray, factors: np.ndarray) -> Dependence:
     """Mutual informations of codes, in bins of equal width, with factors that all vary."""
     binned = [np.digitize(column, np.histogram(column, BINS)[1][1:-1]) for column in codes.T]
+    free = [np.array([len(np.unique(c)) - 1 for c in columns]) for columns in (binned, factors.T)]
     return Dependence(
         np.array([[mutual_info_score(b, f) for f in factors.T] for b in binned]),
         np.array([mutual_info_score(f, f) for f in factors.T]),
+        np.outer(*free) / (2 * len(codes)),
     )
 
 

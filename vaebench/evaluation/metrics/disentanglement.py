@@ -12,6 +12,8 @@ from vaebench.models.metric import Measurement, Metric, Unavailable
 
 #: Training images whose codes are learned from, and those of them that trees learn from.
 CODES, TREES = 10_000, 2_000
+#: The least share of a factor's entropy that a dimension is said to follow.
+FAINT = 0.02
 
 
 class Side(NamedTuple):
@@ -61,6 +63,18 @@ def _side(subject: Subject, split: Split, purpose: str) -> Side:
 def dependence(subject: Subject) -> known.Dependence:
     """Of the training images' codes on their factors."""
     return known.dependence(*subject.once(training))
+
+
+def followed(subject: Subject, dimensions: list[int]) -> list[str]:
+    """The factor that each dimension follows most, with how much of it; none where unknown."""
+    try:
+        found, factors = subject.once(dependence).followed, names(subject)
+    except Unavailable:
+        return []
+    return [
+        f"{factors[row.argmax()]} {100 * row.max():.0f} %" if row.max() >= FAINT else "no factor"
+        for row in found[dimensions]
+    ]
 
 
 def _gap(subject: Subject, scores: np.ndarray, **depends: Any) -> Measurement:

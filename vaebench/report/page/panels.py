@@ -7,6 +7,9 @@ from vaebench.report.page.embed import Picture, picture
 from vaebench.report.rows import Row
 from vaebench.runs.schema import Record
 
+#: Lines of a picture that a note tells of, and characters that it has for each.
+_LINES, _WORD = 20, 40
+
 
 class Panel(NamedTuple):
     """One kind of pictures; an entry is a row, a note, and pictures, each with words about it."""
@@ -35,7 +38,9 @@ _KINDS: tuple[tuple[str, str, tuple[tuple[str, float, str], ...]], ...] = (
     (
         "Traversals",
         "In each line one dimension of the first test image's code runs through the middle 96 % of "
-        "what the test images have there; the widest dimension comes first.",
+        "what the test images have there; the widest dimension comes first. Where factors are "
+        "known, each is labelled by the one that it follows most, with the share of that factor's "
+        "entropy that it knows.",
         (("traversals.png", 0.15, "Latent traversals of"),),
     ),
     (
@@ -75,7 +80,7 @@ def panels(run: str, rows: list[Row], budget: int, records: Mapping[str, Record]
                 if row.entries
             ]
             if any(each for _, each, _ in shown):
-                note = _epochs(records[shown[0][2]]) if title == "Training" else ""
+                note = _note(records[shown[0][2]], files[0][0])
                 entries.append((row, note, [(words, each) for words, each, _ in shown]))
             elif row.entries:
                 without.append(row.label)
@@ -93,6 +98,10 @@ def _first(run: str, row: Row, name: str, budget: int) -> tuple[Picture | None, 
     return None, row.cells[0]
 
 
-def _epochs(record: Record) -> str:
-    epochs = record["train"].get("film")
-    return "" if epochs is None else f"after epoch {', '.join(map(str, epochs[:20]))}"
+def _note(record: Record, name: str) -> str:
+    """What the lines of a picture show, from the top."""
+    if name == "film.png":
+        epochs = record["train"].get("film")
+        return "" if epochs is None else f"after epoch {', '.join(map(str, epochs[:_LINES]))}"
+    words = record.get("captions", {}).get(name.removesuffix(".png"), [])
+    return f"lines follow {', '.join(word[:_WORD] for word in words[:_LINES])}" if words else ""
