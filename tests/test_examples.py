@@ -17,6 +17,7 @@ CLASSES = (
     "Measurement",
     "Metric",
     "Posterior",
+    "Rival",
     "Source",
     "Variant",
 )

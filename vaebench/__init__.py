@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from vaebench.models.objectives import iwae as iwae
     from vaebench.models.posterior import Gaussian as Gaussian
     from vaebench.models.posterior import Posterior as Posterior
+    from vaebench.models.rival import Rival as Rival
     from vaebench.models.variant import Variant as Variant
     from vaebench.notebook import Run as Run
     from vaebench.notebook import load as load
@@ -42,6 +43,7 @@ _HOME = {
     "Metric": "models.metric",
     "Posterior": "models.posterior",
     "Request": "data.images",
+    "Rival": "models.rival",
     "Run": "notebook",
     "Source": "data.images",
     "Split": "data.images",

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from vaebench_plugins import (
+    adversaries,
     beta_tc,
     dip,
     epanechnikov,
@@ -25,6 +26,9 @@ from vaebench.models.draw import Draw, draw, fixed
 from vaebench.models.variant import informed
 
 MODULES = (
+    adversaries.AAE,
+    adversaries.AVB,
+    adversaries.FactorVAE,
     beta_tc,
     dip,
     epanechnikov,
@@ -44,7 +48,9 @@ MODULES = (
     variance,
 )
 VARIANTS = [
-    informed(variant, items=100) for module in MODULES for variant in module.vaebench_variants()
+    informed(variant, items=100, context=16)
+    for module in MODULES
+    for variant in module.vaebench_variants()
 ]
 
 
@@ -83,12 +89,14 @@ def test_values_and_gradients_are_finite(
             log_px,
             variant.samples,
             fixed=fixed(posterior, h, [], log_px),
-        )
+        )._replace(h=h)
         terms = [variant.objective(table), *(f(table) for f in variant.penalties.values())]
+        if variant.rival is not None:
+            terms.append(variant.rival(features).to(dtype).term(table))
         assert all(term.shape == (3,) and term.dtype == dtype for term in terms)
         assert table.z.dtype == dtype
         grads = torch.autograd.grad(torch.stack(terms).sum(), [h, *posterior.parameters()])
         for values in (*terms, table.z, *grads):
             assert values.isfinite().all(), f"{variant.name} at h = ±{size}"
-        if "support" not in variant.deviations:
+        if not {"support", "density"} & set(variant.deviations):
             assert table.log_w.isfinite().all()

@@ -1,16 +1,17 @@
 import math
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import pytest
 import torch
 
 from tests.cells import cell, digits
-from vaebench import Draw, Gaussian, Posterior, Variant, elbo, iwae
+from vaebench import Draw, Gaussian, Posterior, Rival, Variant, elbo, iwae
 from vaebench.registry.catalogue import catalogue
 from vaebench.training.build import build
 from vaebench.training.fit import fit
-from vaebench.training.harness import Diverged
+from vaebench.training.harness import Diverged, Harness
 from vaebench.training.schedules import SCHEDULES
 
 CPU = torch.device("cpu")
@@ -100,6 +101,67 @@ def test_a_critic_of_no_weight_changes_nothing_in_the_model():
     without, *_ = train(critic="none")
     a, b = with_critic.state_dict(), without.state_dict()
     assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+class Guess(Rival):
+    """Guesses the code, and draws random numbers for it."""
+
+    betas = (0.3, 0.9)
+
+    def __init__(self, features, weight: float = 1.0):
+        super().__init__()
+        self.weight = weight
+        self.centre = torch.nn.Parameter(torch.zeros(features))
+        self.grads = []
+
+    def loss(self, draw):
+        self.grads.append(draw.z.requires_grad or draw.log_px.requires_grad)
+        away = draw.one() - self.centre + 0.1 * torch.randn(3)
+        return away.square().sum(-1)
+
+    def term(self, draw):
+        assert not self.centre.requires_grad and draw.h.shape[0] == len(draw.one())
+        return self.weight * (draw.one() - self.centre).square().sum(-1) * torch.rand(()).exp()
+
+
+def rivalled(weight=1.0, variant="guess", objective=elbo, **changes):
+    made = build(
+        cell(**changes),
+        Variant(variant, Gaussian, objective, rival=partial(Guess, weight=weight)),
+        digits(),
+    )
+    return made, fit(made, lambda row: None)
+
+
+@pytest.mark.parametrize("critic", ["none", "patchgan"])
+def test_a_rival_learns_beside_the_model_and_changes_it(critic):
+    made, done = rivalled(critic=critic)
+    assert (made.rival.centre != 0).all() and made.rival.centre.requires_grad
+    assert not any(made.rival.grads) and len(made.rival.grads) == 2 * (1197 // 128)
+    assert {"train_rival", "train_against_rival"} <= done.history[0].keys()
+    plain, *_ = train(critic=critic)
+    moved = {
+        k: not torch.equal(v, plain.state_dict()[k]) for k, v in made.model.state_dict().items()
+    }
+    assert all(moved[f"posterior.{name}"] for name in made.model.posterior.state_dict())
+    assert made.rival.state_dict().keys() == {"centre"}
+
+
+@pytest.mark.parametrize("critic", ["none", "patchgan"])
+def test_a_rival_of_no_weight_changes_nothing_whatever_it_draws(critic):
+    made, done = rivalled(0.0, critic=critic, kl_warmup=1)
+    plain, _, history, _ = train(critic=critic, kl_warmup=1)
+    a, b = made.model.state_dict(), plain.state_dict()
+    assert all(torch.equal(a[k], b[k]) for k in a)
+    assert done.history[-1]["valid_objective"] == history[-1]["valid_objective"]
+
+
+def test_the_rivals_optimiser_has_its_own_betas():
+    made, _ = rivalled(epochs=1)
+    harness = Harness(made.model, made.variant, made.critic, made.cell, rival=made.rival)
+    _, second = harness.configure_optimizers()
+    assert second.param_groups[0]["betas"] == (0.3, 0.9)
+    assert second.param_groups[0]["params"] == [made.rival.centre]
 
 
 def test_penalties_are_subtracted_and_logged():

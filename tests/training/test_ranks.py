@@ -88,8 +88,9 @@ def trained(ranks, plugin, changes):
     model, critic = made.model, made.critic
     done = fit(made, lambda row, validated: None, ranks=ranks)
     weights = dict(model.state_dict())
-    if critic is not None:
-        weights |= {f"critic.{name}": value for name, value in critic.state_dict().items()}
+    for what, player in {"critic": critic, "rival": made.rival}.items():
+        if player is not None:
+            weights |= {f"{what}.{name}": value for name, value in player.state_dict().items()}
     return {"weights": weights, "history": untimed(done.history), "passes": done.decoder_passes}
 
 
@@ -111,6 +112,7 @@ def trained(ranks, plugin, changes):
                 "free_bits": 0.1,
             },
         ),
+        ("avb[width=8]", {"critic": "patchgan", "kl_warmup": 1}),
     ],
 )
 def test_two_ranks_train_as_one(tmp_path, plugin, changes):

@@ -11,6 +11,7 @@ import torch
 
 from tests.cells import cell, digits
 from vaebench import Gaussian, Variant, elbo, iwae
+from vaebench.registry.catalogue import catalogue
 from vaebench.training.build import build
 from vaebench.training.checkpoint import Keeper, Safe, pack, unpack
 from vaebench.training.fit import fit
@@ -134,6 +135,34 @@ def test_a_budget_may_end_between_steps_taken_together():
     seed()
     same(whole, train(one, None, iwae, samples=2, every=60.0))
     assert whole[2].decoder_passes < 3 * 9 * 128 + 2 * 128
+
+
+@pytest.mark.parametrize(("plugin", "steps"), [("factor-vae", 5), ("aae", 10), ("avb", 10)])
+def test_a_rival_goes_on_bit_for_bit(tmp_path, plugin, steps):
+    one = cell(plugin=plugin, critic="patchgan" if plugin == "aae" else "none", kl_warmup=1)
+    chosen = catalogue().variant(f"{plugin}[width=8]")
+
+    def rivalled(path, until=math.inf):
+        done = 0
+
+        def objective(draw):
+            nonlocal done
+            done += torch.is_grad_enabled()
+            if done > until:
+                raise Cut
+            return chosen.objective(draw)
+
+        made = build(one, replace(chosen, objective=objective), digits())
+        return made, fit(made, lambda row: None, Keeper(path, 0.0))
+
+    made, trained = rivalled(None)
+    with pytest.raises(Cut):
+        rivalled(tmp_path / "checkpoint", steps)
+    again, trained_again = rivalled(tmp_path / "checkpoint")
+    same((made.model, made.critic, trained), (again.model, again.critic, trained_again))
+    same((made.model, made.rival, trained), (again.model, again.rival, trained_again))
+    start = build(one, chosen, digits()).rival.state_dict()
+    assert not all(torch.equal(start[k], v) for k, v in again.rival.state_dict().items())
 
 
 def test_cut_off_again_and_again(tmp_path):

@@ -128,7 +128,8 @@ def _trained(
 ) -> TrainRecord:
     """Train; write weights, history and film."""
     cell, model = resolved.cell, resolved.model
-    parts = dict(model.named_children()) | ({"critic": c} if (c := resolved.critic) else {})
+    players = {"critic": resolved.critic, "rival": resolved.rival}
+    parts = dict(model.named_children()) | {name: p for name, p in players.items() if p is not None}
     parameters = {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
     film = gallery.Film(folder, cell.seed, cell.epochs)
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -81,6 +81,7 @@ class Draw(NamedTuple):
         kl_weight: The weight of log p(z) - log q(z|x) in `log_w` and of `kl`: below 1 while the
             KL term is warmed up in training, 1 otherwise.
         free_bits: The nats λ of each dimension's KL that `kl` leaves free in training; 0 otherwise.
+        h: The encoder's features (B, F) that q was made of, where the harness offers them.
 
     Example:
         >>> from torch.distributions import Independent, Normal
@@ -100,6 +101,7 @@ class Draw(NamedTuple):
     fixed: Fixed | None = None
     kl_weight: float = 1.0
     free_bits: float = 0.0
+    h: Tensor | None = None
 
     @property
     def log_w(self) -> Tensor:
@@ -127,6 +129,13 @@ class Draw(NamedTuple):
     def one(self) -> Tensor:
         """A draw (B, D) from q for each input."""
         return self.z[self.pick(), torch.arange(self.z.shape[1], device=self.z.device)]
+
+    def detached(self) -> "Draw":
+        """The same draws and densities without a gradient; q and p keep theirs."""
+        tensors: dict[str, Any] = {
+            k: v.detach() for k, v in self._asdict().items() if isinstance(v, Tensor)
+        }
+        return self._replace(**tensors)
 
     @property
     def kl(self) -> Tensor:

@@ -74,4 +74,4 @@ class VAE(nn.Module):
             stratified=stratified,
             fixed=fixed(self.posterior, h, [self.decoder, self.likelihood], log_px),
         )
-        return found, outputs[0]
+        return found._replace(h=h), outputs[0]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vaebench.models.objectives import elbo
 from vaebench.models.posterior import Posterior
+from vaebench.models.rival import Rival
 
 #: What a law in `Variant.deviations` takes from the evaluation when it is broken.
 LAWS = {
@@ -19,7 +20,10 @@ LAWS = {
     "likelihood": "prior and decoder are not a model of the data: no likelihood, no samples",
 }
 #: What a function of a variant is given, where it names it as a keyword without a default.
-FACTS = {"items": "N, the number of training images"}
+FACTS = {
+    "items": "N, the number of training images",
+    "context": "F, the number of encoder features",
+}
 
 
 @dataclass(frozen=True)
@@ -31,9 +35,12 @@ class Variant:
         posterior: Factory ``(features D, context F, **options) -> Posterior``.
         objective: Maps a Draw to (B,) nats, to be maximised. Its keyword parameters, like the
             factory's and the penalties', are options of the variant. A function that names
-            `items` as a keyword without a default is given N, the number of training images.
+            `items` as a keyword without a default is given N, the number of training images; a
+            rival is given F as `context` too.
         samples: K, the number of draws in training.
         penalties: Named terms, each mapping a Draw to (B,) nats, subtracted from the objective.
+        rival: Factory ``(features D, **options) -> Rival`` of a second player on the codes, whose
+            term is subtracted from the objective; None without one.
         deviations: Laws that the variant is known to break, each with the reason.
         reference: The paper, with its arXiv number or DOI.
         family: What it is a member of, in the plural; `vaebench list` groups variants by it.
@@ -54,6 +61,7 @@ class Variant:
     reference: str = ""
     family: str = ""
     description: str = ""
+    rival: Callable[..., Rival] | None = None
 
 
 def informed(variant: Variant, **facts: Any) -> Variant:
@@ -63,6 +71,7 @@ def informed(variant: Variant, **facts: Any) -> Variant:
         posterior=given(variant.posterior, facts),
         objective=given(variant.objective, facts),
         penalties={name: given(term, facts) for name, term in variant.penalties.items()},
+        rival=variant.rival and given(variant.rival, facts),
     )
 
 

@@ -179,6 +179,7 @@ def _variant(thing: Variant) -> Variant:
         objective=_FUNCTION,
         samples=_COUNT,
         penalties=("a dict of functions by name", _mapping(callable)),
+        rival=("a function or class, or None", lambda value: value is None or callable(value)),
         deviations=("a dict of reasons by law", _mapping(lambda value: type(value) is str)),
         **dict.fromkeys(("reference", "family", "description"), _TEXT),
     )
@@ -186,6 +187,8 @@ def _variant(thing: Variant) -> Variant:
     _takes("objective", thing.objective, "draw")
     for name, penalty in thing.penalties.items():
         _takes(f"penalty {name!r}", penalty, "draw")
+    if thing.rival is not None:
+        _takes("rival", thing.rival, "features")
     # Of a subclass, what every other part of vaebench knows.
     return Variant(**{field.name: getattr(thing, field.name) for field in fields(Variant)})
 

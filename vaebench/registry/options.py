@@ -19,6 +19,8 @@ def options(variant: Variant) -> dict[str, Any]:
     found = keywords(variant.posterior, 2)
     for term in (variant.objective, *variant.penalties.values()):
         found |= keywords(term, 1)
+    if variant.rival is not None:
+        found |= keywords(variant.rival, 1)
     return found | {"samples": variant.samples}
 
 
@@ -36,6 +38,7 @@ def configure(variant: Variant, given: Mapping[str, str]) -> Variant:
         posterior=_configured(variant.posterior, 2, values),
         objective=_configured(variant.objective, 1, values),
         penalties={key: _configured(term, 1, values) for key, term in variant.penalties.items()},
+        rival=variant.rival and _configured(variant.rival, 1, values),
     )
 
 

@@ -57,7 +57,7 @@ _COST = {
     ),
     "parameters": _Cost(
         title="Parameters",
-        description="Numbers that are learnt, those of the critic included.",
+        description="Numbers that are learnt, those of critic and rival included.",
     ),
     "decoder_passes": _Cost(
         title="Decoder passes",

@@ -16,6 +16,7 @@ from vaebench.testing.laws import (
     density,
     gradient,
     objective,
+    rivals,
     robustness,
 )
 from vaebench.testing.report import Check, KitWarning
@@ -51,6 +52,7 @@ CHECKS = (
     bounds.linear_gaussian,
     bounds.prior_matters,
     conduct.parameters,
+    rivals.rival,
     robustness.dtypes,
     robustness.precision,
     robustness.devices,

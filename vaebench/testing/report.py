@@ -9,7 +9,7 @@ import torch
 from vaebench.models.variant import Variant, informed
 from vaebench.testing import torch_state
 from vaebench.testing.statistics import ALPHA, combined
-from vaebench.testing.subjects import ITEMS, DoesNotApply
+from vaebench.testing.subjects import CONTEXT, ITEMS, DoesNotApply
 
 
 class KitWarning(UserWarning):
@@ -98,7 +98,7 @@ class Check:
             torch.manual_seed(seed)
             torch.set_num_threads(1)  # small tensors; and the same sums on every machine
             try:
-                self.examine(informed(variant, items=ITEMS), report)
+                self.examine(informed(variant, items=ITEMS, context=CONTEXT), report)
             except DoesNotApply:
                 raise
             except Exception as error:

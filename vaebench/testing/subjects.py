@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, kl_divergence
 
 from vaebench.models.distributions import inside
-from vaebench.models.draw import Draw, Fixed, draw, fixed
+from vaebench.models.draw import Draw, Fixed, draw, fixed, held
 from vaebench.models.posterior import Posterior
+from vaebench.models.rival import Rival
 from vaebench.models.variant import Variant
 
 #: F, the number of encoder features that the posteriors under test see.
@@ -295,7 +296,24 @@ def table(
         samples or variant.samples,
         fixed=held_densities(posterior, h, log_likelihood),
     )
-    return found._replace(kl_weight=kl_weight)
+    return found._replace(kl_weight=kl_weight, h=h)
+
+
+def rival_of(variant: Variant, size: int, dtype: torch.dtype = torch.float64) -> Rival | None:
+    """The variant's rival on codes of this size, where it has one."""
+    return variant.rival and variant.rival(size).to(dtype)
+
+
+def total(variant: Variant, draw: Draw) -> Tensor:
+    """What training maximises, (B,) nats: the objective less penalties and the rival's term."""
+    value = variant.objective(draw)
+    for penalty in variant.penalties.values():
+        value = value - penalty(draw)
+    rival = rival_of(variant, draw.z.shape[-1], draw.z.dtype)
+    if rival is not None:
+        with held([rival]):
+            value = value - rival.term(draw)
+    return value
 
 
 def held_densities(posterior: Posterior, h: Tensor, log_likelihood: Any) -> Fixed:

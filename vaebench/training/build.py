@@ -13,6 +13,7 @@ from vaebench.config.resources import Place
 from vaebench.data.images import Images, Request
 from vaebench.errors import UserError
 from vaebench.models import critic as critics
+from vaebench.models.rival import Rival
 from vaebench.models.vae import VAE
 from vaebench.models.variant import Variant, informed
 from vaebench.registry.catalogue import catalogue
@@ -36,6 +37,7 @@ class Resolved:
         device: Where to compute.
         model: The model, with its initial weights until it is trained.
         critic: The critic with its initial weights, where the cell has one.
+        rival: The rival with its initial weights, where the variant has one.
     """
 
     cell: Cell
@@ -44,6 +46,7 @@ class Resolved:
     device: torch.device
     model: VAE
     critic: nn.Module | None
+    rival: Rival | None
 
 
 def resolve(cell: Cell, place: Place, device: torch.device | None = None) -> Resolved:
@@ -74,24 +77,26 @@ def read(cell: Cell, place: Place) -> Images:
 
 
 def build(cell: Cell, variant: Variant, images: Images, device: torch.device = CPU) -> Resolved:
-    """Build model and critic with their initial weights, each part from its own sub-seed.
+    """Build model, critic and rival with their initial weights, each part from its own sub-seed.
 
     Encoder, decoder, likelihood and critic depend on the cell's seed and shapes, not on the
     variant; the encoder not on the likelihood either.
     """
-    variant = informed(variant, items=len(images.train))
     with seeded(cell.seed, "likelihood"):
         observed_as = likelihood(cell.likelihood, images.levels)
     with seeded(cell.seed, "backbone"):
         encoder, decoder = backbone(cell.backbone).networks(
             images.shape, cell.latent, cell.width, observed_as.outputs
         )
+    variant = informed(variant, items=len(images.train), context=encoder.features)
     with seeded(cell.seed, "posterior"):
         posterior = variant.posterior(cell.latent, encoder.features)
     with seeded(cell.seed, "critic"):
         critic = critics.build(cell.critic, images.shape, min(2 * cell.width, _CRITIC))
+    with seeded(cell.seed, "rival"):
+        rival = variant.rival and variant.rival(cell.latent)
     model = VAE(encoder, posterior, decoder, observed_as)
-    return Resolved(cell, variant, images, device, model, critic)
+    return Resolved(cell, variant, images, device, model, critic, rival)
 
 
 def _threads(cell: Cell, images: Images, available: int) -> int:

@@ -121,7 +121,7 @@ def fit(
     parts = math.ceil(len(images.validation) / cell.batch_size)
     validation = observed(images.validation, model.likelihood, "validation").to(device)
     held_out: Any = validation.tensor_split(parts)
-    harness = Harness(model, resolved.variant, resolved.critic, cell, ranks)
+    harness = Harness(model, resolved.variant, resolved.critic, cell, ranks, resolved.rival)
     best = _Best(report)
     group = _GROUP if keeper.every else 1
     safe = Safe(f"{cell.id} {version('vaebench')} {torch.__version__} {pl.__version__} {group}")

@@ -4,6 +4,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytorch_lightning as pl
@@ -21,6 +22,7 @@ from vaebench.data.observation import grey
 from vaebench.models.critic import critic_loss, decoder_loss
 from vaebench.models.draw import Draw, held
 from vaebench.models.objectives import elbo
+from vaebench.models.rival import Rival
 from vaebench.models.vae import VAE
 from vaebench.models.variant import Variant
 from vaebench.training.averaging import average
@@ -36,8 +38,8 @@ class Diverged(ArithmeticError):
 class Harness(pl.LightningModule):
     """Trains a variant's posterior with the shared encoder, decoder and, if given, critic.
 
-    The loss is -objective + penalties + critic_weight · critic term, a mean over the batch. Each
-    epoch ends in a row of `history`: means over the epoch, in nats per image,
+    The loss is -objective + penalties + rival's term + critic_weight · critic term, a mean over the
+    batch. Each epoch ends in a row of `history`: means over the epoch, in nats per image,
     the share of steps whose gradient was clipped (`train_clipped`, where the cell asks for
     clipping), and the `seconds` of training so far.
 
@@ -49,6 +51,7 @@ class Harness(pl.LightningModule):
             gradient clipping, average of weights, KL schedule and free bits, weight of the critic's
             term, seed.
         ranks: The processes that share each batch, this one among them.
+        rival: The variant's second player on codes, or None.
 
     Attributes:
         history: A row for each epoch.
@@ -64,12 +67,14 @@ class Harness(pl.LightningModule):
         critic: nn.Module | None,
         cell: Cell,
         ranks: Ranks = ALONE,
+        rival: Rival | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.model = model
         self.variant = variant
         self.critic = critic
+        self.rival = rival
         self.cell = cell
         self.ranks = ranks
         self.history: list[dict[str, float]] = []
@@ -88,7 +93,7 @@ class Harness(pl.LightningModule):
         return found
 
     def configure_optimizers(self) -> list[Optimizer]:
-        """The cell's optimiser for the model with its likelihood; always Adam for the critic."""
+        """The cell's optimiser for model and likelihood; always Adam for critic and rival."""
         plan, lr, fused = self.cell, self.cell.lr, self.device.type in ("cpu", "cuda")
         optimisers = [
             model_optimiser(
@@ -97,6 +102,9 @@ class Harness(pl.LightningModule):
         ]
         if self.critic is not None:
             optimisers.append(Adam(self.critic.parameters(), lr, betas=(0.5, 0.999), fused=fused))
+        if self.rival is not None:
+            betas = self.rival.betas
+            optimisers.append(Adam(self.rival.parameters(), lr, betas=betas, fused=fused))
         return optimisers
 
     def _note(self, **values: Tensor) -> None:
@@ -141,7 +149,7 @@ class Harness(pl.LightningModule):
         return self.current_epoch + index / steps
 
     def training_step(self, group: Iterator[tuple[Tensor, Tensor]], index: int) -> None:
-        """For each batch one step of the model, then one of the critic on the same pictures."""
+        """For each batch a step of the model, then one of critic and rival on the same draws."""
         for each, batch in enumerate(group, index * self._groups.size):
             clock = time.perf_counter()
             self._step(*batch, each)
@@ -166,10 +174,10 @@ class Harness(pl.LightningModule):
 
     def _step(self, pixels: Tensor, x: Tensor, index: int) -> None:
         plan = self.cell
-        optimiser, *critics = self.trainer.optimizers
+        optimiser, *others = self.trainer.optimizers
         spent = self._spent(index, len(x))
         factor = SCHEDULES[plan.lr_schedule](min(1.0, spent / plan.epochs))
-        for each in (optimiser, *critics):
+        for each in (optimiser, *others):
             each.param_groups[0]["lr"] = plan.lr * factor
 
         draw, outputs = self.model.draw_decoded(x, self.variant.samples, ranks=self.ranks)
@@ -180,6 +188,8 @@ class Harness(pl.LightningModule):
         loss = -value.mean()
         for penalty in penalties.values():
             loss = loss + penalty.mean()
+        if self.rival is not None:
+            loss = loss + self._against_rival(self.rival, draw, index)
         if self.critic is not None:
             shown = outputs[self.ranks.mine(draw.pick()), torch.arange(len(x), device=x.device)]
             fake = self.model.likelihood.mean(shown)
@@ -198,13 +208,31 @@ class Harness(pl.LightningModule):
             )
         if self.critic is not None:
             real = grey(pixels, self.model.likelihood.levels)
-            self._critic_step(critics[0], real, fake.detach())
+            self._critic_step(others[0], real, fake.detach())
+        if self.rival is not None:
+            self._rival_step(others[-1], self.rival, draw.detached(), index)
 
     def _critic_step(self, optimiser: Any, real: Tensor, fake: Tensor) -> None:
         assert self.critic is not None
         loss = critic_loss(self.critic(real), self.critic(fake))
         self._step_of(optimiser, loss)
         self._note(train_critic=loss)
+
+    def _aside(self, what: str, index: int) -> AbstractContextManager[None]:
+        """Random numbers for the rival alone, the same ones where training goes on from here."""
+        return seeded(self.cell.seed, "rival", what, self.current_epoch, index)
+
+    def _against_rival(self, rival: Rival, draw: Draw, index: int) -> Tensor:
+        with held([rival]), self._aside("term", index):
+            term = rival.term(draw).mean()
+        self._note(train_against_rival=term)
+        return term
+
+    def _rival_step(self, optimiser: Any, rival: Rival, draw: Draw, index: int) -> None:
+        with self._aside("loss", index):
+            loss = rival.loss(draw).mean()
+        self._step_of(optimiser, loss)
+        self._note(train_rival=loss)
 
     def on_validation_epoch_start(self) -> None:
         """The same validation noise in every epoch and for every variant."""

@@ -13,6 +13,7 @@ from tests.testing.zoo import (
     mixtures,
     numbers,
     objectives,
+    rivals,
     shapes,
     sphere,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "mixtures",
     "numbers",
     "objectives",
+    "rivals",
     "shapes",
     "sphere",
 ]

@@ -25,6 +25,7 @@ from vaebench.testing.subjects import (
     one_small,
     small,
     table,
+    total,
 )
 
 REPLICATES = 64
@@ -242,12 +243,12 @@ def prior_matters(variant: Variant, report: Report) -> None:
     be felt: the value is then the same for all features, and half of it at half the KL weight.
     """
     posterior, h = build(variant, one_small(variant)), features(6).requires_grad_()
-    total, half = (_paid(variant, posterior, h, weight) for weight in (1.0, 0.5))
+    whole, half = (_paid(variant, posterior, h, weight) for weight in (1.0, 0.5))
     slope = torch.zeros_like(h)
-    if total.requires_grad:
-        (found,) = torch.autograd.grad(total.sum(), h, allow_unused=True)
+    if whole.requires_grad:
+        (found,) = torch.autograd.grad(whole.sum(), h, allow_unused=True)
         slope = slope if found is None else found
-    whole, half = total.detach(), half.detach()
+    whole, half = whole.detach(), half.detach()
     price = -whole.mean()
     spread = (whole + price).abs().max() + (half + price / 2).abs().max()
     constant = bool(price > 1e-6) and bool(spread < 1e-6 * (1 + price))
@@ -259,7 +260,6 @@ def prior_matters(variant: Variant, report: Report) -> None:
 
 
 def _paid(variant: Variant, posterior: Posterior, h: Tensor, kl_weight: float) -> Tensor:
-    """Objective less penalties (B,) where the likelihood is flat."""
+    """What training maximises (B,) where the likelihood is flat."""
     draw = table(variant, posterior, h, lambda z: 0.0 * z.sum(-1), kl_weight=kl_weight)
-    penalties = (penalty(draw) for penalty in variant.penalties.values())
-    return variant.objective(draw) - sum(penalties, torch.zeros_like(h[:, 0]))
+    return total(variant, draw)

@@ -26,6 +26,7 @@ from vaebench.testing.subjects import (
     sample,
     small,
     table,
+    total,
     views,
 )
 from vaebench.testing.ways import ways
@@ -42,11 +43,7 @@ def name(variant: Variant, report: Report) -> None:
 
 
 def _total(variant: Variant, posterior: Posterior, h: Tensor, model: LinearGaussian) -> Tensor:
-    draw = table(variant, posterior, h, model)
-    total = variant.objective(draw).sum()
-    for penalty in variant.penalties.values():
-        total = total - penalty(draw).sum()
-    return total
+    return total(variant, table(variant, posterior, h, model)).sum()
 
 
 @check(
@@ -59,9 +56,9 @@ def parameters(variant: Variant, report: Report) -> None:
     for size in small(variant):
         posterior = build(variant, size)
         h = features(16).requires_grad_()
-        total = _total(variant, posterior, h, LinearGaussian.random(16, size))
-        if total.requires_grad:
-            total.backward()
+        value = _total(variant, posterior, h, LinearGaussian.random(16, size))
+        if value.requires_grad:
+            value.backward()
         gradients = {"h": h.grad}
         gradients |= {n: p.grad for n, p in posterior.named_parameters() if p.requires_grad}
         for what, gradient in gradients.items():
@@ -93,9 +90,9 @@ def copies(variant: Variant, report: Report) -> None:
     """A deep copy, taken after a training step, behaves as the original and shares nothing."""
     size = one_small(variant)
     posterior, h = build(variant, size), features(4)
-    total = _total(variant, posterior, h, LinearGaussian.random(4, size))
-    if total.requires_grad:
-        total.backward()
+    value = _total(variant, posterior, h, LinearGaussian.random(4, size))
+    if value.requires_grad:
+        value.backward()
     other = copy.deepcopy(posterior)
     for what, difference in _same(posterior, other, h).items():
         report.exact(difference == 0, f"{what} of the copy differs by {difference:.3g}")
@@ -118,9 +115,9 @@ def checkpoints(variant: Variant, report: Report) -> None:
     """State saved and loaded as a run does it makes another instance behave the same."""
     size = one_small(variant)
     posterior, h = build(variant, size), features(4)
-    total = _total(variant, posterior, h, LinearGaussian.random(4, size))
-    if total.requires_grad:
-        total.backward()
+    value = _total(variant, posterior, h, LinearGaussian.random(4, size))
+    if value.requires_grad:
+        value.backward()
     other = build(variant, size)
     state = weights.complete(other, load(weights.pack(posterior, {})))
     report.exact(state is not None, "names, shapes and dtypes after a training step are as before")
@@ -172,9 +169,9 @@ def torch_globals(variant: Variant, report: Report) -> None:
     before = torch_state.snapshot()
     size = one_small(variant)
     posterior, h = build(variant, size), features(4)
-    total = _total(variant, posterior, h, LinearGaussian.random(4, size))
-    if total.requires_grad:
-        total.backward()
+    trained = _total(variant, posterior, h, LinearGaussian.random(4, size))
+    if trained.requires_grad:
+        trained.backward()
     for what, value in torch_state.snapshot().items():
         report.exact(value == before[what], f"{what}: {before[what]} before, {value} after")
 

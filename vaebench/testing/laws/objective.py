@@ -31,6 +31,7 @@ def _again(posterior: Posterior, h: Tensor, draw: Draw, likelihood: LinearGaussi
     return draw._replace(
         q=posterior(h),
         log_px=likelihood(draw.z),
+        h=h,
         fixed=held_densities(posterior, h, likelihood),
     )
 

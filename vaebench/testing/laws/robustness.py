@@ -22,6 +22,7 @@ from vaebench.testing.subjects import (
     rounded,
     small,
     table,
+    total,
     views,
 )
 
@@ -131,9 +132,7 @@ def _trouble(
     h = torch.cat([_extreme(scale, dtype), features(1, dtype=dtype)]).requires_grad_()
     posterior.zero_grad()
     draw = table(variant, posterior, h, LinearGaussian.random(len(h), size, dtype))
-    value = variant.objective(draw)
-    for penalty in variant.penalties.values():
-        value = value - penalty(draw)
+    value = total(variant, draw)
     if value.requires_grad:
         value.sum().backward()
     wrong = [] if bool(value.isfinite().all()) else [f"value {value.tolist()}"]
