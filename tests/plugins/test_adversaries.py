@@ -136,7 +136,7 @@ def test_without_its_network_the_implicit_posterior_is_the_gaussian():
 
 def weights(plugin: str) -> dict[str, Tensor]:
     made = build(cell(plugin=plugin, epochs=1), catalogue().variant(plugin), digits())
-    fit(made, lambda row: None)
+    fit(made, lambda row, validated: None)
     return made.model.state_dict()
 
 

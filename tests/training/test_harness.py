@@ -130,7 +130,7 @@ def rivalled(weight=1.0, variant="guess", objective=elbo, **changes):
         Variant(variant, Gaussian, objective, rival=partial(Guess, weight=weight)),
         digits(),
     )
-    return made, fit(made, lambda row: None)
+    return made, fit(made, lambda row, validated: None)
 
 
 @pytest.mark.parametrize("critic", ["none", "patchgan"])

@@ -153,7 +153,7 @@ def test_a_rival_goes_on_bit_for_bit(tmp_path, plugin, steps):
             return chosen.objective(draw)
 
         made = build(one, replace(chosen, objective=objective), digits())
-        return made, fit(made, lambda row: None, Keeper(path, 0.0))
+        return made, fit(made, lambda row, validated: None, Keeper(path, 0.0))
 
     made, trained = rivalled(None)
     with pytest.raises(Cut):
