@@ -255,6 +255,30 @@ def test_a_picture_too_large_to_decode_is_left_out(tmp_path):
     assert picture(tmp_path, "c", "samples.png", 50_000) is None
 
 
+def test_names_keep_their_hyphens_and_numbers_get_minus_signs(tmp_path):
+    for name in ("gaussian", "iwae"):
+        found = result(name, 0)
+        found["config"]["plugin"] = found["variant"]["name"] = f"{name}-2[rate=1e-3]"
+        files.write_json(tmp_path / "cells" / name / "result.json", found)
+    text = " ".join(Page(render(tmp_path)).text)
+    assert "iwae-2[rate=1e-3]" in text and "\u22122[" not in text
+    assert re.search("\u22122\\d\\.\\d+", text)
+
+
+def test_several_data_sets_begin_with_a_table_of_all(tmp_path):
+    for name in ("gaussian", "iwae"):
+        for dataset in ("digits", "mnist"):
+            found = result(name, 0, dataset=dataset)
+            found["data"]["hash"] = dataset
+            write_cell(tmp_path, found)
+    html = render(tmp_path)
+    table = html.partition('<table class="across">')[2].partition("</table>")[0]
+    assert table.index("digits") < table.index("mnist")
+    assert table.count("<tr>") == 3 and table.count(">\u2212") == 4
+    assert html.index('class="across"') < html.index('class="sheet"')
+    assert 'class="across"' not in render(make_run(tmp_path / "one", (0,)))
+
+
 def test_a_tie_by_a_wide_interval_alone_is_called_one(tmp_path):
     values = {"gaussian": (1.0, 1.1, 0.9), "iwae": (3.0, 3.1, 2.9), "iaf": (0.0, 9.0, 6.0)}
     for name, each in values.items():

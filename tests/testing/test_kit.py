@@ -284,7 +284,7 @@ def test_p_values_are_uniform_over_many_seeds(check):
     from scipy import stats
 
     reports = []
-    for seed in range(50 if check.name in COSTLY else 300):
+    for seed in range(30 if check.name in COSTLY else 100):
         try:
             reports.append(check.report(Variant("iwae", Gaussian, iwae, samples=3), seed))
         except DoesNotApply:

@@ -12,6 +12,8 @@ from vaebench.statistics.intervals import Difference
 #: Costs by column, in words, and the ratio from which on they are told.
 _SPENT = {"decoder_passes": "decoder passes", "seconds": "training time"}
 _MUCH = 1.5
+#: Names that a sentence has room for.
+_NAMED = 8
 
 
 def summary(sheet: Sheet, block: Block) -> list[str]:
@@ -179,5 +181,7 @@ def digits(column: Column, gap: Difference) -> int:
 
 
 def _all(names: Sequence[str]) -> str:
+    if len(names) > _NAMED:
+        return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} others"
     *most, last = names
     return f"{', '.join(most)} and {last}" if most else last

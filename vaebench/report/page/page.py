@@ -1,6 +1,7 @@
 """The report of a run as one page of HTML."""
 
 import json
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -15,6 +16,7 @@ from vaebench._version import __version__
 from vaebench.config import command
 from vaebench.report.columns import Column, first, headlines
 from vaebench.report.comparison import overall
+from vaebench.report.comparison.across import across
 from vaebench.report.comparison.pairs import matrix
 from vaebench.report.comparison.ranking import ranking
 from vaebench.report.footnotes import folded, footnoted
@@ -78,13 +80,15 @@ def render(run: Run, sheets: list[Sheet]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["words"] = lambda status: _STATUS.get(status, status)
-    environment.filters["minus"] = lambda text: str(text).replace("-", "\u2212")
+    environment.filters["minus"] = _minus
     return environment.get_template("page.html").render(
         name=folder.resolve().name,
         facts=_facts(run.cells, records),
         command=_command(folder, records),
         config=_config(folder),
         sections=sections,
+        across=across(pairs),
+        colours={label: look.colour(label) for label in look.labels},
         ranks=ranks,
         overall=together,
         broken=[record for record in records if record["status"] != "done"],
@@ -94,6 +98,11 @@ def render(run: Run, sheets: list[Sheet]) -> str:
         style=Markup((_HERE / "style.css").read_text("utf-8")),
         script=script(),
     )
+
+
+def _minus(text: object) -> str:
+    """Numbers with minus signs, and percent signs that stay with them; names keep their hyphens."""
+    return re.sub(r"(?<![\w\]])-(?=[\d.])", "\u2212", str(text)).replace(" %", "\u00a0%")
 
 
 def _command(run: Path, records: list[Record]) -> str:

@@ -14,6 +14,8 @@ from vaebench.statistics.comparisons import Verdict
 
 #: A row that is so many times farther away than the one before it stands at the edge.
 _FAR = 2.5
+#: The rows nearest to the first one that there is room for.
+_ROWS = 16
 
 
 def differences(column: Column, verdict: Verdict, look: Look) -> Figure:
@@ -40,10 +42,11 @@ def values(column: Column, rows: Sequence[Row], look: Look) -> Figure:
 def ladder(points: Mapping[str, tuple[float, float, float]], look: Look) -> tuple[Figure, Axes]:
     """Means with margins below and above, sorted by their distance from the first.
 
-    The axis is that of the rows near the first one; the others stand at its edge with their values.
+    The axis is that of the rows near the first one; others stand at its edge with their values, and
+    of many only the nearest are shown.
     """
     first = next(iter(points.values()))[0]
-    names = sorted(points, key=lambda name: abs(points[name][0] - first))
+    names = sorted(points, key=lambda name: abs(points[name][0] - first))[:_ROWS]
     figure, axes = blank(5.0, 0.75 + 0.24 * len(names))
     near = names[: _near([_reach(points[name], first) for name in names])]
     for y, name in enumerate(names):
