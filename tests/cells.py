@@ -1,9 +1,9 @@
-"""A small cell for the tests of what trains and evaluates."""
+"""A small cell, and a task of it, for the tests of what trains and evaluates."""
 
 from dataclasses import replace
 from pathlib import Path
 
-from vaebench.config.cell import Cell
+from vaebench.config.cell import MEASURED, Cell, Evaluation, Task
 from vaebench.data.images import Request
 from vaebench.registry.lookup import load
 
@@ -28,13 +28,16 @@ def cell(**changes) -> Cell:
         lr_schedule="constant",
         kl_warmup=0,
         evaluate="best",
-        metrics=("default",),
-        ais_images=4,
-        iw_samples=8,
-        extractor="digits",
         data=digits().hash(),
     )
     return replace(small, **changes)
+
+
+def task(**changes) -> Task:
+    """A small cell of which little is measured, with changes of either."""
+    asked = {name: changes.pop(name) for name in MEASURED if name in changes}
+    small = Evaluation(metrics=("default",), ais_images=4, iw_samples=8, extractor="digits")
+    return Task(cell(**changes), replace(small, **asked))
 
 
 def digits():

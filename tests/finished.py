@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.cells import cell
+from tests.cells import task
 from vaebench.config.resources import Place
 from vaebench.execution import run_cell as cells
 from vaebench.runs import files
@@ -10,10 +10,10 @@ from vaebench.runs import files
 
 def train(run: Path, **changes) -> str:
     """Train one small cell into a run and return its name."""
-    small = cell(metrics=("elbo", "kl", "mse"), **changes)
+    small = task(metrics=("elbo", "kl", "mse"), **changes)
     place = Place(root=Path("nowhere"), device="cpu")
-    folder = run / "cells" / small.id
+    folder = run / "cells" / small.cell.id
     record = cells.run(small, place, folder, lambda progress: None)
     assert record["status"] == "done", record["reason"]
     files.write_text(run / "config.yaml", "dataset: digits\n")
-    return small.id
+    return small.cell.id

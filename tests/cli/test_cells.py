@@ -374,27 +374,39 @@ def test_codes_that_the_prior_cannot_draw_are_said(vaebench, tmp_path):
 
 def test_a_cell_is_measured_again_with_more_effort(vaebench, trained):
     before = (trained / "result.json").read_bytes()
-    done = vaebench(
-        *("evaluate", trained, "--metrics", "ais,bdmc,elbo", "--ais-images", "3", "--json"),
-        *("--steps", "7"),
-    )
+    asked = ("evaluate", trained, "--metrics", "ais,bdmc,elbo", "--ais-images", "3", "--steps", "7")
+    looked = vaebench(*asked, "--json", "--no-write")
+    assert looked.exit_code == 0, looked.output
+    assert (trained / "result.json").read_bytes() == before
+    done = vaebench(*asked, "--json")
     assert done.exit_code == 0, done.output
-    found = json.loads(done.output)
+    found = json.loads(done.stdout)
+    values = {name: one["value"] for name, one in json.loads(looked.stdout).items()}
+    assert {name: one["value"] for name, one in found.items()} == values
     ais = found["log_likelihood_ais"]
     assert ais["n"] == 3 and ais["depends"]["steps"] == 7
     assert abs(found["bdmc_gap"]["value"]) < 1
     assert found["elbo"]["value"] == pytest.approx(
         json.loads(before)["metrics"]["elbo"]["value"], rel=1e-6
     )
-    assert (trained / "result.json").read_bytes() == before
+    written = json.loads((trained / "result.json").read_text())["metrics"]
+    assert {name: written[name]["value"] for name in found} == values
+    assert json.loads(before)["metrics"].items() <= written.items()
+    run = trained.parents[1]
+    assert "log p(x), AIS" in (run / "table.md").read_text()
+    assert "bdmc_gap" in (run / "results.csv").read_text()
+    whole = vaebench("evaluate", run, trained.name[:12], "--metrics", "bdmc", "--ais-images", "2")
+    assert whole.exit_code == 0 and f"Report: {run}/report.html" in whole.stdout
+    assert "bdmc_gap; --again replaces it" in whole.stderr
+    assert vaebench("evaluate", run, "nobody").exit_code == 2
 
 
 def test_a_target_brackets_the_sampler_first(vaebench, trained):
     done = vaebench(
         *("evaluate", trained, "--metrics", "ais", "--ais-images", "3", "--json"),
-        *("--ais-target", "0.2"),
+        *("--ais-target", "0.2", "--again"),
     )
-    depends = json.loads(done.output)["log_likelihood_ais"]["depends"]
+    depends = json.loads(done.stdout)["log_likelihood_ais"]["depends"]
     assert depends["bdmc_gap"] < 0.2
 
 

@@ -67,9 +67,11 @@ def test_pictures_of_codes_look_at_a_limited_number_of_images(monkeypatch, tmp_p
     monkeypatch.setattr(
         gallery, "posterior_means", lambda q: seen.append(q.batch_shape[0]) or means(q)
     )
-    gallery.write(subject, tmp_path)
+    made = {name for name, *_ in gallery.pictures(subject, tmp_path)}
     assert seen == [512] and len(subject.x) == 800
-    assert {"interpolations.png", "traversals.png"} <= {path.name for path in tmp_path.iterdir()}
+    assert {"interpolations", "traversals"} <= made
+    (tmp_path / "reconstructions.png").touch()
+    assert not list(gallery.pictures(subject, tmp_path))
 
 
 def test_a_film_disturbs_neither_model_nor_noise(tmp_path):

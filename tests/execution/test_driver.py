@@ -6,13 +6,23 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from tests.cells import cell
+from tests.cells import cell, task
 from tests.runs.test_merge import make
+from vaebench.config.cell import Task
 from vaebench.config.settings import Settings
 from vaebench.errors import UserError
 from vaebench.execution import driver, status
+from vaebench.execution.worker import Plan
 from vaebench.runs import files, records
+from vaebench.runs.effort import Wanted
 from vaebench.runs.lock import claim, held
+
+
+def planned(cells, broken={}):  # noqa: B006
+    """A plan of cells of which the ELBO is measured."""
+    evaluation = task(metrics=("elbo",)).evaluation
+    tasks = tuple(Task(one, evaluation) for one in cells)
+    return Plan(Settings(), tasks, "cpu", {evaluation: (Wanted("elbo", {}),)}, broken)
 
 
 @pytest.mark.parametrize(
@@ -100,10 +110,10 @@ def test_the_state_of_a_run(tmp_path, capsys):
     with (tmp_path / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         found = status.summary(tmp_path)
-        assert [len(found[state]) for state in status.STATES] == [1, 1, 1, 1]
+        assert [len(found[state]) for state in status.STATES] == [1, 0, 1, 1, 1]
         assert found["running"] == [{"cell": cells[2].id}]
     found = status.summary(tmp_path)
-    assert [len(found[state]) for state in status.STATES] == [1, 0, 1, 2]
+    assert [len(found[state]) for state in status.STATES] == [1, 0, 0, 1, 2]
     assert found["missing"][1]["checkpoint"] and not found["missing"][0]["checkpoint"]
     status.show(tmp_path, as_json=False)
     text = capsys.readouterr().out
@@ -115,17 +125,17 @@ def test_the_state_of_a_run(tmp_path, capsys):
 
 def test_the_preview_estimates_from_finished_cells(tmp_path, capsys):
     cells = [cell(seed=seed) for seed in range(3)]
-    status.preview(tmp_path, cells, lambda kinds: [None], {})
+    status.preview(tmp_path, planned(cells), lambda kinds: [None])
     assert "none could be timed" in capsys.readouterr().out
     several = [*cells, replace(cells[0], epochs=8), replace(cells[0], plugin="iwae")]
-    status.preview(tmp_path, several, lambda kinds: [30.0 * kind.epochs for kind in kinds], {})
+    status.preview(tmp_path, planned(several), lambda few: [30.0 * one.epochs for one in few])
     text = capsys.readouterr().out
     assert "2 of 2 kinds" in text and "training takes 0:08:00 one after" in text
     (name,) = make(tmp_path, (0,))
     folder = tmp_path / "cells" / name
     record = files.read_json(folder / "result.json") | {"timings": {"total": 1800.0}}
     files.write_result(folder, record)
-    status.preview(tmp_path, [*cells, replace(cells[0], plugin="iwae")], lambda kinds: [], {})
+    status.preview(tmp_path, planned([*cells, replace(cells[0], plugin="iwae")]), lambda few: [])
     text = capsys.readouterr().out
     assert "4 cells, 1 finished" in text and "1:30:00" in text
 
@@ -141,11 +151,12 @@ def test_the_preview_says_what_must_fail(tmp_path, capsys):
     cells = [cell(), cell(plugin="iwae"), cell(plugin="gone")]
     long = "ValueError: found\ntensor([[nan]])"
     times = {"gaussian": 16.0, "iwae": long}
-    status.preview(tmp_path, cells, lambda few: [times[c.plugin] for c in few], {"gone": long})
+    broken = {"gone": long}
+    status.preview(tmp_path, planned(cells, broken), lambda few: [times[c.plugin] for c in few])
     text = capsys.readouterr().out
     assert "gone cannot be loaded: ValueError: found; its cells will fail." in text
     assert "iwae on digits fails in its first steps: ValueError: found." in text
     assert "1 of 2 kinds" in text and "training takes 0:00:16" in text
     assert "tensor" not in text
-    status.preview(tmp_path, cells[2:], lambda few: [], {"gone": long})
+    status.preview(tmp_path, planned(cells[2:], broken), lambda few: [])
     assert "None of the missing ones can run." in capsys.readouterr().out

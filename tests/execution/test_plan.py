@@ -17,7 +17,7 @@ PLACE = Place(Path("nowhere"))
 
 
 def plan(**changes):
-    return resolve(replace(Settings(), **changes), PLACE)[1]
+    return [task.cell for task in resolve(replace(Settings(), **changes), PLACE)[1]]
 
 
 def test_the_default_is_eight_cells_on_digits():
@@ -37,16 +37,16 @@ def test_a_relative_folder_is_the_same_run_from_everywhere(tmp_path, monkeypatch
         critic=("none",),
     )
     monkeypatch.chdir(tmp_path)
-    settings, cells, notes = resolve(asked, PLACE)
+    settings, tasks, notes = resolve(asked, PLACE)
     path = f"folder:{tmp_path}/a,b"
-    assert settings.dataset == (path,) and cells[0].dataset == path
+    assert settings.dataset == (path,) and tasks[0].cell.dataset == path
     assert "24 pictures read" in notes[path][0]
     (tmp_path / "run").mkdir()
     claim(tmp_path / "run", settings)
     (tmp_path / "away").mkdir()
     monkeypatch.chdir(tmp_path / "away")
     again = from_dict(read(tmp_path / "run" / "config.yaml")[0], "config.yaml")
-    assert again == settings and resolve(again, PLACE)[1] == cells
+    assert again == settings and resolve(again, PLACE)[1] == tasks
     with pytest.raises(UserError, match="is not a folder"):
         resolve(asked, PLACE)
 
@@ -94,10 +94,10 @@ def test_whatever_changes_the_numbers_changes_the_name():
         {"clip_norm": (1.0,)},
         {"ema": (0.9,)},
         {"evaluate": "last"},
-        {"ais_images": 3},
-        {"metrics": ("elbo",)},
     ):
         assert plan(plugins=("gaussian",), **change)[0].id != base.id
+    for change in ({"ais_images": 3}, {"metrics": ("elbo",)}, {"extractor": "mnist"}):
+        assert plan(plugins=("gaussian",), **change)[0] == base
     assert plan(plugins=("gaussian",))[0].id == base.id
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cells import cell
+from tests.cells import task
 from vaebench.config.resources import Place
 from vaebench.errors import UserError
 from vaebench.execution.engines.ray import Ray
@@ -21,11 +21,11 @@ def test_results_travel_back_though_a_node_dies(tmp_path):
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     try:
         lost = cluster.add_node(num_cpus=1)
-        cells = [cell(metrics=("mse",)), cell(plugin="nobody", metrics=("mse",))]
-        cells += [cell(seed=seed, metrics=("elbo", "mse"), epochs=300) for seed in (1, 2)]
-        folders = [tmp_path / one.id for one in cells]
+        tasks = [task(metrics=("mse",)), task(plugin="nobody", metrics=("mse",))]
+        tasks += [task(seed=seed, metrics=("elbo", "mse"), epochs=300) for seed in (1, 2)]
+        folders = [tmp_path / "cells" / one.cell.id for one in tasks]
         events = []
-        for event in Ray(cluster.address).run(cells, Place(Path("nowhere"), "auto"), folders):
+        for event in Ray(cluster.address).run(tasks, Place(Path("nowhere"), "auto"), folders):
             events.append(event)
             if len(events) == 2:  # both nodes are at work on the two long ones
                 time.sleep(3)
@@ -43,4 +43,4 @@ def test_results_travel_back_though_a_node_dies(tmp_path):
 
 def test_no_cluster_is_a_sentence(tmp_path):
     with pytest.raises(UserError, match="leads to no Ray cluster"):
-        list(Ray("127.0.0.1:1").run([cell()], Place(tmp_path), [tmp_path / "a"]))
+        list(Ray("127.0.0.1:1").run([task()], Place(tmp_path), [tmp_path / "a"]))

@@ -12,7 +12,7 @@ from vaebench.config.settings import Settings
 from vaebench.config.yaml_files import dump
 from vaebench.errors import UserError
 from vaebench.execution import status
-from vaebench.runs import files, records
+from vaebench.runs import files, per_image, records
 from vaebench.runs.merge import merge
 
 
@@ -53,7 +53,7 @@ def test_a_finished_cell_goes_before_a_failed_one(tmp_path):
     ("changes", "message"),
     [
         ({"elbo": -21.0}, "other numbers"),
-        ({"settings": Settings(iw_samples=9)}, "they differ in iw_samples"),
+        ({"settings": Settings(evaluate="last")}, "they differ in evaluate"),
         ({"seeds": (1,), "data": "other"}, "digits,? .*not the same data"),
         ({"seeds": (1,), "code": "other"}, "gaussian has not the same code"),
     ],
@@ -64,6 +64,31 @@ def test_what_does_not_fit_together_is_refused(tmp_path, changes, message):
     with pytest.raises(UserError, match=message):
         merge([tmp_path / "a", tmp_path / "b"], tmp_path / "c")
     assert not (tmp_path / "c").exists()
+
+
+def test_what_either_run_has_measured_is_in_the_joined_cell(tmp_path):
+    (name,) = make(tmp_path / "a")
+    make(tmp_path / "b")
+    folder = tmp_path / "b" / "cells" / name
+    raw = files.read_json(folder / "result.json")
+    kl = {"value": 3.0, "depends": {"ais_images": 8}}
+    raw["metrics"] |= {"kl": kl, "ais": kl}
+    files.write_bytes(
+        folder / per_image.NAME, b"index,elbo,kl\n0,1.5,0.1\n1,,0.30000000000000004\n"
+    )
+    files.write_result(folder, raw | {"evaluation": {"metrics": ["kl"], "ais_images": 8}})
+    worse = {"ais": {"value": 2.0, "depends": {"ais_images": 4}}}
+    first = tmp_path / "a" / "cells" / name
+    raw = files.read_json(first / "result.json")
+    files.write_result(first, raw | {"metrics": raw["metrics"] | worse})
+    for order in ("ab", "ba"):
+        merge([tmp_path / one for one in order], tmp_path / f"c{order}")
+        joined = tmp_path / f"c{order}" / "cells" / name
+        assert files.flaw(joined) is None
+        found = records.one(tmp_path / f"c{order}", name)
+        assert found["metrics"]["kl"]["value"] == found["metrics"]["ais"]["value"] == 3.0
+        assert found["metrics"]["elbo"]["value"] == -20.0
+        assert per_image.read(joined)["kl"].tolist() == [0.1, 0.30000000000000004]
 
 
 def test_damage_links_and_occupied_folders_are_refused(tmp_path):

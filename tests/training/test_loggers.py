@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cells import cell
+from tests.cells import task
 from vaebench.config.resources import Place
 from vaebench.errors import UserError
 from vaebench.execution import run_cell as cells
@@ -15,9 +15,9 @@ from vaebench.training.loggers import TRACKERS, named
 
 
 def run(folder, *loggers):
-    one = cell(metrics=("mse",))
+    one = task(metrics=("mse",))
     place = Place(Path("nowhere"), "cpu", loggers=loggers)
-    folder = folder / "cells" / one.id
+    folder = folder / "cells" / one.cell.id
     return folder, cells.run(one, place, folder, lambda progress: None)
 
 

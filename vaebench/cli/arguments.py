@@ -91,6 +91,35 @@ def finished(cell: str, run: Path | None) -> tuple[Path, Record]:
     return folder, found
 
 
+def chosen(names: tuple[str, ...], run: Path | None) -> tuple[Path, list[str]]:
+    """A run and the names of finished cells of it.
+
+    Args:
+        names: A run for all its finished cells, with cells after it for those; or cells.
+        run: The run, where it is not the first of the names.
+
+    Raises:
+        UserError: There is no such cell, it is not finished, or cells are of several runs.
+    """
+    from vaebench.runs import records
+
+    if (Path(names[0]) / "cells").is_dir():
+        first, *names_ = names
+        if run is not None:
+            raise UserError(f"{first} is a run as {run} is; name one of them.")
+        run, names = Path(first), tuple(names_)
+        if not names:
+            done = [one["cell"] for one in records.cells(run) if one["status"] == "done"]
+            if not done:
+                raise UserError(f"No cell of {run} is finished; `vaebench run` trains them.")
+            return run, done
+    found = [finished(name, run) for name in names]
+    folders = {folder.resolve() for folder, _ in found}
+    if len(folders) > 1:
+        raise UserError("The cells are of several runs; name those of one at a time.")
+    return found[0][0], list(dict.fromkeys(record["cell"] for _, record in found))
+
+
 def trained(cell: str, run: Path | None) -> "Codec":
     """The trained model of a cell; UserError where it has none."""
     given = finished(cell, run)

@@ -9,7 +9,7 @@ from vaebench.cli.arguments import (
     CELL,
     JSON,
     RUN,
-    finished,
+    chosen,
     print_json,
     record,
     setting_options,
@@ -20,7 +20,7 @@ from vaebench.config.settings import from_dict
 from vaebench.runs.schema import MetricRecord
 
 #: Of a trained cell, what may be measured in another way.
-_MEASURED = [s for s in declared(Evaluation) if s.name != "extractor"]
+_MEASURED = declared(Evaluation)
 
 
 @click.command()
@@ -46,37 +46,64 @@ def show(cell: str, run: Path | None, as_json: bool) -> None:
 
 
 @click.command()
-@CELL
+@click.argument("cells", nargs=-1, required=True, metavar="RUN|CELL...")
 @RUN
 @setting_options(_MEASURED, defaults=False)
+@click.option("--again", is_flag=True, help="Replace numbers of as much effort.")
+@click.option("--no-write", is_flag=True, help="Measure and print; the run stays as it is.")
+@click.option("--steps", type=click.IntRange(1), help="Steps of AIS; by default a pilot decides.")
 @click.option(
-    "--steps", "ais_steps", type=click.IntRange(1), help="Steps of AIS; by default a pilot decides."
+    "--compile", "compiled", is_flag=True, help="Compile AIS's steps: for long runs and GPUs."
 )
-@click.option(
-    "--compile", "ais_compile", is_flag=True, help="Compile AIS's steps: for long runs and GPUs."
-)
+@click.option("--jobs", type=click.IntRange(1), help="As in `vaebench run`.")
 @click.option("--data-dir", type=Path, envvar="VAEBENCH_DATA", help="As in `vaebench run`.")
+@click.option("--download", is_flag=True, help="As in `vaebench run`.")
 @click.option("--fid-weights", type=Path, help="As in `vaebench run`.")
 @click.option("--device", default="auto", help="As in `vaebench run`.")
 @JSON
-def evaluate(cell: str, run: Path | None, as_json: bool, **options: Any) -> None:
-    """Measure a trained cell again, with other metrics or more effort; the cell stays as it is.
+def evaluate(
+    cells: tuple[str, ...],
+    run: Path | None,
+    again: bool,
+    no_write: bool,
+    steps: int | None,
+    compiled: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Measure trained cells from their weights, with other metrics or more effort.
+
+    What is missing is measured and added to records, tables and page; a number is replaced by one
+    of more effort. Name a run for all its finished cells, or some of them after it, or cells.
 
     \b
-    vaebench evaluate gaussian-digits-s0 --metrics ais,bdmc --steps 500
+    vaebench evaluate results/NAME --metrics probe,ais --ais-budget 20000
+    vaebench evaluate gaussian-digits-s0 --metrics ais,bdmc --ais-target 0.05
     """
     texts = {s.asked: options.pop(s.asked) for s in _MEASURED}
-    asked = from_dict({k: v for k, v in texts.items() if v is not None}, "the command line", {})
-    effort = {k: getattr(asked, k) for k, v in texts.items() if v is not None and k != "metrics"}
-    effort |= {key: value for key in ("ais_steps", "ais_compile") if (value := options.pop(key))}
-    folder, known = finished(cell, run)
-    from vaebench.execution import reevaluate
+    given = {name: text for name, text in texts.items() if text is not None}
+    asked = from_dict(given, "the command line", {})
+    changes = {name: getattr(asked, name) for name in given}
+    folder, names = chosen(cells, run)
+    from vaebench.execution import driver, reevaluate
 
-    found = reevaluate.evaluate(folder, known, asked.metrics, effort, **options)
+    where = driver.Where(quiet=as_json, **options)
+    where.check()
+    wish = reevaluate.Wish(changes, steps, compiled, again)
+    found = reevaluate.evaluate(folder, names, wish, where, not no_write)
     if as_json:
-        print_json(found)
+        print_json(found[names[0]] if len(cells) == len(names) == 1 else found)
     else:
-        _print_metrics(found)
+        for name in names:
+            if len(names) > 1:
+                click.echo(f"\n{name}" if name != names[0] else name)
+            _print_metrics(found[name])
+    if not no_write:
+        from vaebench import report
+
+        made = report.write(folder)
+        if not as_json:
+            click.echo(f"Report: {made.page}")
 
 
 def _print_metrics(found: dict[str, MetricRecord]) -> None:

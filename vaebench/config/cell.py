@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from vaebench.config.declaration import declared, setting
 
@@ -150,33 +150,34 @@ class Evaluation:
         "default", "Metrics, groups of them, default or all; see `vaebench list --metrics`."
     )
     extractor: str = setting(None, "Feature network of FID and its kin; by default the data set's.")
-    ais_images: int = setting(64, "Test images for AIS.", least=1)
+    ais_images: int = setting(64, "Test images for AIS.", least=1, effort=1)
     ais_target: float | None = setting(
-        None, "Nats that AIS errors and BDMC gap shall stay below.", above=0, absent=None
+        None, "Nats that AIS errors and BDMC gap shall stay below.", above=0, effort=-1, absent=None
     )
     ais_budget: int = setting(
-        6000, "Decoder gradients for each image that AIS may spend.", least=1, absent=6000
+        6000, "Decoder gradients for each image that AIS may spend.", least=1, effort=1, absent=6000
     )
-    iw_samples: int = setting(256, "K of the importance-weighted bound.", least=1)
-    iw_images: int = setting(400, "Test images for that bound.", least=1, absent=400)
+    iw_samples: int = setting(256, "K of the importance-weighted bound.", least=1, effort=1)
+    iw_images: int = setting(400, "Test images for that bound.", least=1, effort=1, absent=400)
 
 
 #: What every record and every name holds, in the order of a table's columns.
 ALWAYS = (
     *("plugin", "dataset", "backbone", "width", "critic", "critic_weight", "latent"),
     *("likelihood", "binarise", "image_size", "seed", "epochs", "batch_size", "lr"),
-    *("lr_schedule", "kl_warmup", "evaluate", "metrics", "ais_images", "iw_samples", "extractor"),
-    *("data", "code", "budget", "seconds", "ais_target", "ais_budget", "iw_images"),
+    *("lr_schedule", "kl_warmup", "evaluate", "data", "code", "budget", "seconds"),
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell(Evaluation, Training):
-    """One variant × data set × options × seed, fully resolved: the unit of work.
+class Cell(Training):
+    """One variant × data set × options × seed, fully resolved: a training.
+
+    What is measured of it is no part of its name: it can be measured again.
 
     Attributes:
         data: Digest of the images.
-        code: Digest of the plugins' files.
+        code: Digest of the files of the plugins that it is trained with.
     """
 
     data: str
@@ -199,10 +200,35 @@ class Cell(Evaluation, Training):
         }
 
 
+class Task(NamedTuple):
+    """A cell and what shall be known of it: the unit of work.
+
+    Attributes:
+        cell: What is trained, unless it has been.
+        evaluation: What is measured of it, unless it has been with as much effort.
+        steps: Steps of AIS; None lets a pilot decide.
+        compiled: Whether AIS compiles its steps.
+        again: Whether to measure again what has been measured.
+        failed: Whether to measure again what had no number for want of a file, or failed.
+    """
+
+    cell: Cell
+    evaluation: Evaluation
+    steps: int | None = None
+    compiled: bool = False
+    again: bool = False
+    failed: bool = False
+
+
 #: All of them, in the order of the command line.
-SETTINGS = declared(Cell)
+SETTINGS = (*declared(Training), *declared(Evaluation))
+#: Those that a number may depend on, with 1 where more is more effort and -1 where less is.
+EFFORT = {s.name: s.effort for s in SETTINGS if s.effort}
+#: Names of what a model is trained with, and of what is measured of it.
+TRAINED = tuple(s.name for s in declared(Training))
+MEASURED = tuple(s.name for s in declared(Evaluation))
 #: What a cell has done whose record does not name the setting.
-ABSENT = {s.name: s.absent for s in SETTINGS if s.name not in ALWAYS}
+ABSENT = {s.name: s.absent for s in SETTINGS if s.name in TRAINED and s.name not in ALWAYS}
 
 
 def digest(value: Any) -> str:

@@ -25,6 +25,7 @@ def setting(
     choices: tuple[str, ...] = (),
     noun: str = "",
     pace: bool = False,
+    effort: int = 0,
     absent: Any = MISSING,
 ) -> Any:
     """A field of a frozen dataclass that declares a setting; its annotation is the type.
@@ -41,11 +42,13 @@ def setting(
         choices: The only values that there are.
         noun: What an error calls a choice that does not exist.
         pace: Whether the time of a training step depends on it.
+        effort: 1 where larger values, -1 where smaller ones, make a number worth more.
         absent: What cells did before the setting existed. With it the names of older cells stay:
             they do not count a setting that has this value. Needed for each setting that is added.
     """
     more = {"default": default, "help": help, "asked": asked, "axis": axis, "least": least}
     more |= {"above": above, "below": below, "choices": choices, "noun": noun, "pace": pace}
+    more["effort"] = effort
     return field(default=absent, metadata={"setting": more})
 
 
@@ -67,6 +70,7 @@ class Setting:
         choices: The only values that there are, if these can be named.
         noun: What an error calls a choice that does not exist.
         pace: Whether the time of a training step depends on it.
+        effort: 1 where larger values, -1 where smaller ones, make a number worth more.
         absent: What older cells did, or MISSING where all cells have the setting.
     """
 
@@ -83,6 +87,7 @@ class Setting:
     choices: tuple[str, ...]
     noun: str
     pace: bool
+    effort: int
     absent: Any
 
     @property

@@ -5,7 +5,7 @@ from dataclasses import field, make_dataclass
 from reprlib import Repr
 from typing import Any
 
-from vaebench.config.cell import ALWAYS, SETTINGS, digest
+from vaebench.config.cell import ALWAYS, MEASURED, SETTINGS, digest
 from vaebench.config.declaration import Setting
 from vaebench.errors import UserError, unknown
 
@@ -48,14 +48,21 @@ def to_dict(settings: Settings) -> dict[str, Any]:
     return {s.asked: s.plain(getattr(settings, s.asked)) for s in SETTINGS}
 
 
+def trainings(settings: Settings) -> dict[str, Any]:
+    """As `to_dict`, what the trainings of a run depend on: what is measured is no part of it."""
+    values = to_dict(settings)
+    return {s.asked: values[s.asked] for s in SETTINGS if s.name not in MEASURED}
+
+
 def run_name(settings: Settings) -> str:
-    """Eight hexadecimal digits that name a run of these settings.
+    """Eight hexadecimal digits that name a run of these settings, whatever it measures.
 
     As in the names of cells, a setting that was added later does not count where it asks for what
     was done before.
     """
-    values = to_dict(settings)
-    return digest({s.asked: values[s.asked] for s in SETTINGS if _counts(s, values[s.asked])})
+    values = trainings(settings)
+    counted = [s for s in SETTINGS if s.asked in values and _counts(s, values[s.asked])]
+    return digest({s.asked: values[s.asked] for s in counted})
 
 
 def _counts(setting: Setting, value: Any) -> bool:

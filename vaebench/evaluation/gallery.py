@@ -30,29 +30,28 @@ _FRAMES = 8
 _INSIDE = (0.02, 0.98)
 
 
-def write(subject: Subject, folder: Path) -> dict[str, list[str]]:
-    """Write the pictures of an evaluated cell into its folder.
+def pictures(subject: Subject, folder: Path) -> Iterator[tuple[str, bytes, list[str]]]:
+    """The pictures of an evaluated cell that its folder does not hold.
 
-    Returns:
-        What the lines of a picture show, by the picture's name, where words say it.
+    Yields:
+        The name, the content of its file, and what its lines show, where words say it.
     """
-    captions = {}
-    for name, content, words in _all(subject):
-        files.write_bytes(folder / f"{name}.png", content)
-        if words:
-            captions[name] = words
-    return captions
+    if not (folder / "nearest.png").exists():
+        yield from _nearest(subject)
+    if not (folder / "reconstructions.png").exists():
+        yield from _all(subject)
 
 
-def _all(subject: Subject) -> Iterator[tuple[str, bytes, list[str]]]:
-    originals, copies = subject.pictures[:SHOWN], subject.reconstructions[:SHOWN]
-    yield "reconstructions", grid(originals, copies), []
-    if "likelihood" not in subject.variant.deviations:
-        yield "samples", grid(subject.samples[: 2 * SHOWN]), []
+def _nearest(subject: Subject) -> Iterator[tuple[str, bytes, list[str]]]:
     if (found := subject.made(closest)) is not None:
         samples, rows, _ = zip(*found.pairs(), strict=True)
         training = grey(subject.images.train.pixels[list(rows)], subject.images.levels)
         yield "nearest", grid(subject.samples[list(samples)], training.to(subject.device)), []
+
+
+def _all(subject: Subject) -> Iterator[tuple[str, bytes, list[str]]]:
+    if "likelihood" not in subject.variant.deviations:
+        yield "samples", grid(subject.samples[: 2 * SHOWN]), []
     with seeded(subject.seed, "gallery"), torch.no_grad():
         codes = posterior_means(subject.model.posterior(subject.h[:CODES]))[0]
         radius = sphere(subject.p)
@@ -62,6 +61,9 @@ def _all(subject: Subject) -> Iterator[tuple[str, bytes, list[str]]]:
             yield "traversals", grid(subject.decoded(traversals(codes))), words
             if codes.shape[1] == 2:
                 yield "map", grid(subject.decoded(plane(codes))), []
+    # The last one, which says that all are there.
+    originals, copies = subject.pictures[:SHOWN], subject.reconstructions[:SHOWN]
+    yield "reconstructions", grid(originals, copies), []
 
 
 def sphere(prior: Distribution) -> float | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from vaebench.config.cell import Cell
+from vaebench.config.cell import Cell, Task
 from vaebench.config.resources import Place
 from vaebench.config.settings import Settings, run_name
 from vaebench.errors import UserError, unknown
@@ -18,6 +18,7 @@ from vaebench.execution.engines import Engine, Limits, local
 from vaebench.execution.progress import Display
 from vaebench.execution.worker import Plan, plan, rehearse
 from vaebench.runs import files, records
+from vaebench.runs.effort import lacking
 from vaebench.runs.lock import claim, claimed, held
 from vaebench.training import loggers
 
@@ -48,6 +49,11 @@ class Where:
     devices: int = 1
     strategy: str = "auto"
     logger: str = ""
+
+    @property
+    def measures_failed(self) -> bool:
+        """Whether numbers that failed, or lacked weights, are tried again."""
+        return self.retry_failed or self.download or self.fid_weights is not None
 
     def check(self) -> None:
         """Raise UserError for values that cannot work."""
@@ -109,7 +115,7 @@ def run(settings: Settings, where: Where) -> int:
 
         for line in status.said(planned.notes):
             print(line)
-        status.preview(folder, planned.cells, rehearsed, planned.broken)
+        status.preview(folder, planned, rehearsed)
         return 0
     try:
         with held(folder):
@@ -128,25 +134,28 @@ def _default_folder(settings: Settings) -> Path:
 
 def _run(folder: Path, planned: Plan, place: Place, where: Where, screen: Console) -> int:
     claim(folder, planned.settings)
-    records.write(folder, planned.cells)
+    cells = [task.cell for task in planned.tasks]
+    records.adopt(folder, cells)
+    records.write(folder, cells)
     todo = [
-        cell
-        for cell in planned.cells
-        if missing(folder, cell, where.retry_failed or cell.plugin in planned.broken, screen)
+        task._replace(failed=where.measures_failed)
+        for task in planned.tasks
+        if missing(
+            folder, task.cell, where.retry_failed or task.cell.plugin in planned.broken, screen
+        )
+        or unmeasured(folder, task, planned, where.measures_failed)
     ]
     for line in status.said(planned.notes):
         screen.print(line, markup=False, soft_wrap=True)
-    for name in dict.fromkeys(cell.plugin for cell in todo if cell.plugin in planned.broken):
-        screen.print(status.unloadable(name, planned.broken), markup=False, soft_wrap=True)
+    for name in dict.fromkeys(task.cell.plugin for task in todo):
+        if name in planned.broken:
+            screen.print(status.unloadable(name, planned.broken), markup=False, soft_wrap=True)
     if todo:
         if where.engine == "local":
             place = replace(place, device=planned.device)
-        alone = place.device != "cpu" or place.devices > 1
-        jobs = min(where.jobs or (1 if alone else _cores()), len(todo))
-        place = replace(place, threads=max(1, _cores() // (jobs * place.devices)))
-        _run_cells(todo, folder, place, _engine(where, jobs), screen)
+        compute(todo, [folder / "cells" / task.cell.id for task in todo], place, where, screen)
     else:
-        screen.print(_nothing_to_do(folder, planned.cells), markup=False, soft_wrap=True)
+        screen.print(_nothing_to_do(folder, cells), markup=False, soft_wrap=True)
     for reason, count in records.left_out(folder).items():
         screen.print(
             f"Left out of the tables: {count} of {folder}/cells, of {reason}; kept until you "
@@ -155,7 +164,17 @@ def _run(folder: Path, planned: Plan, place: Place, where: Where, screen: Consol
             soft_wrap=True,
         )
     tables(folder, where.quiet, where.as_json)
-    return _outcome(folder, planned.cells)
+    return _outcome(folder, planned)
+
+
+def compute(
+    todo: list[Task], folders: list[Path], place: Place, where: Where, screen: Console
+) -> None:
+    """Run tasks into their cells' folders, which are of one run, and show how far they are."""
+    alone = place.device != "cpu" or place.devices > 1
+    jobs = min(where.jobs or (1 if alone else _cores()), len(todo))
+    place = replace(place, threads=max(1, _cores() // (jobs * place.devices)))
+    _run_tasks(todo, folders, place, _engine(where, jobs), screen)
 
 
 def _engine(where: Where, jobs: int) -> Engine:
@@ -181,10 +200,19 @@ def missing(folder: Path, cell: Cell, retry_failed: bool, screen: Console) -> bo
     return record.get("status") != "done" and (retry_failed or record.get("transient") is True)
 
 
-def _run_cells(
-    todo: list[Cell], folder: Path, place: Place, engine: Engine, screen: Console
+def unmeasured(folder: Path, task: Task, planned: Plan, failed: bool) -> bool:
+    """Whether a trained cell's record lacks a number that is asked for."""
+    record = records.one(folder, task.cell.id)
+    if record["status"] != "done":
+        return False
+    wanted = planned.wanted[task.evaluation]
+    return bool(record["halted"] or lacking(record, wanted, failed=failed))
+
+
+def _run_tasks(
+    todo: list[Task], folders: list[Path], place: Place, engine: Engine, screen: Console
 ) -> None:
-    folders = [folder / "cells" / cell.id for cell in todo]
+    run = folders[0].parents[1]
     running: dict[int, str] = {}
     with Display(screen, todo) as display:
         for event in engine.run(todo, place, folders):
@@ -192,11 +220,11 @@ def _run_cells(
                 display.progress(event.task, *event.message)
                 if event.task in running:
                     continue
-                running[event.task] = todo[event.task].id
+                running[event.task] = folders[event.task].name
             else:
-                display.done(event.task, records.one(folder, todo[event.task].id))
+                display.done(event.task, records.one(run, folders[event.task].name))
                 running.pop(event.task, None)
-            files.write_json(folder / "running.json", {"cells": list(running.values())})
+            files.write_json(run / "running.json", {"cells": list(running.values())})
 
 
 def _cores() -> int:
@@ -220,7 +248,7 @@ def tables(folder: Path, quiet: bool = False, as_json: bool = False) -> None:
     sys.stdout.flush()
 
 
-def _nothing_to_do(folder: Path, cells: tuple[Cell, ...]) -> str:
+def _nothing_to_do(folder: Path, cells: list[Cell]) -> str:
     failed = sum(
         files.read_json(folder / "cells" / cell.id / "result.json").get("status") != "done"
         for cell in cells
@@ -230,7 +258,10 @@ def _nothing_to_do(folder: Path, cells: tuple[Cell, ...]) -> str:
     return f"All {len(cells)} cells are finished; to compute one again, delete its folder."
 
 
-def _outcome(folder: Path, cells: tuple[Cell, ...]) -> int:
-    """0 if all cells are done, else 1."""
-    results = (folder / "cells" / cell.id / "result.json" for cell in cells)
-    return 0 if all(files.read_json(path).get("status") == "done" for path in results) else 1
+def _outcome(folder: Path, planned: Plan) -> int:
+    """0 if all cells are trained and measured, else 1."""
+    found = [records.one(folder, task.cell.id) for task in planned.tasks]
+    done = all(record["status"] == "done" for record in found)
+    return (
+        0 if done and not any(unmeasured(folder, t, planned, False) for t in planned.tasks) else 1
+    )

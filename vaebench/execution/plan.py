@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from vaebench.config.cell import SETTINGS, Cell
+from vaebench.config.cell import MEASURED, SETTINGS, Cell, Evaluation, Task
 from vaebench.config.names import expand, parse
 from vaebench.config.resources import Place
 from vaebench.config.settings import Settings
@@ -14,7 +14,7 @@ from vaebench.data.images import Images, Request
 from vaebench.data.validation import explained
 from vaebench.errors import UserError, unknown
 from vaebench.evaluation.features.extractor import EXTRACTORS
-from vaebench.evaluation.metrics.select import asked_of_plugins, select
+from vaebench.evaluation.metrics.select import select
 from vaebench.models.backbones import Shape
 from vaebench.models.likelihoods import Takes
 from vaebench.registry.catalogue import Catalogue, catalogue
@@ -33,11 +33,11 @@ AXES = (
 
 def resolve(
     settings: Settings, place: Place
-) -> tuple[Settings, tuple[Cell, ...], dict[str, tuple[str, ...]]]:
-    """Resolve settings into cells, reading each data set once to see that it is there.
+) -> tuple[Settings, tuple[Task, ...], dict[str, tuple[str, ...]]]:
+    """Resolve settings into tasks, reading each data set once to see that it is there.
 
     Returns:
-        The settings with the names of variants and the paths of data sets spelled out, a cell for
+        The settings with the names of variants and the paths of data sets spelled out, a task for
         each combination, and the notes on each data set that has some.
 
     Raises:
@@ -71,9 +71,9 @@ def resolve(
     for values in product(*(getattr(settings, axis.asked) for axis in AXES)):
         choice = shared | {axis.name: value for axis, value in zip(AXES, values, strict=True)}
         key = choice["dataset"], choice["image_size"]
-        resolved.append(_cell(choice, datasets[key], hashes[key], found))
-    _check_parts(resolved, datasets)
-    _check_training(resolved, found)
+        resolved.append(_task(choice, datasets[key], hashes[key], found))
+    _check_parts([task.cell for task in resolved], datasets)
+    _check_training([task.cell for task in resolved], found)
     notes = {name: images.notes for (name, _), images in datasets.items() if images.notes}
     return settings, tuple(dict.fromkeys(resolved)), notes
 
@@ -123,8 +123,8 @@ def _leaves_free(plugin: str, latent: int, found: Catalogue) -> bool:
         return True
 
 
-def _cell(choice: dict[str, Any], images: Images, digest: str, found: Catalogue) -> Cell:
-    """The cell of a choice of settings, with the data set's defaults where nothing is asked for."""
+def _task(choice: dict[str, Any], images: Images, digest: str, found: Catalogue) -> Task:
+    """The task of a choice of settings, with the data set's defaults where nothing is asked for."""
     defaults = source(choice["dataset"])
     built_by = choice["backbone"] or defaults.backbone
     chosen = backbone(built_by)
@@ -148,18 +148,22 @@ def _cell(choice: dict[str, Any], images: Images, digest: str, found: Catalogue)
         "extractor": choice["extractor"] or defaults.extractor,
         "seconds": choice["seconds"] if choice["budget"] == "seconds" else None,
     }
-    return Cell(**choice | resolved, data=digest, code=_code(found, choice | resolved))
+    whole = choice | resolved
+    evaluation = Evaluation(**{name: whole.pop(name) for name in MEASURED})
+    return Task(Cell(**whole, data=digest, code=_code(found, whole)), evaluation)
 
 
 def _code(found: Catalogue, choice: dict[str, Any]) -> str:
-    """Digests of a cell's code: its variant's, then those of what plugins bring beside it."""
+    """Digests of a cell's code: its variant's, then those of what plugins bring beside it.
+
+    What measures a cell does not train it, and is no part of this.
+    """
     name = parse(choice["plugin"])[0]
     mine = "" if name in found.broken else found.owner(name).code
     others = [
         found.bringer("datasets", parts(choice["dataset"])[0]).code,
         found.bringer("backbones", choice["backbone"]).code,
         found.bringer("likelihoods", parse(choice["likelihood"])[0]).code,
-        *dict.fromkeys(metric.plugin.code for metric in asked_of_plugins(choice["metrics"])),
     ]
     return "+".join([mine, *filter(None, others)])
 

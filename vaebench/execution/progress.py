@@ -10,7 +10,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from vaebench.config.cell import Cell
+from vaebench.config.cell import Task
 from vaebench.errors import short
 from vaebench.runs.schema import Record
 
@@ -18,9 +18,9 @@ from vaebench.runs.schema import Record
 class Display:
     """A bar for the run and one for each running cell; in a log, a line for each finished cell."""
 
-    def __init__(self, screen: Console, cells: list[Cell]) -> None:
+    def __init__(self, screen: Console, tasks: list[Task]) -> None:
         self.screen = screen
-        self.cells = cells
+        self.cells = [task.cell for task in tasks]
         self.bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -32,7 +32,7 @@ class Display:
             transient=True,
             disable=not screen.is_terminal,
         )
-        self.whole = self.bars.add_task("cells", total=len(cells), stage="")
+        self.whole = self.bars.add_task("cells", total=len(tasks), stage="")
         self.running: dict[int, TaskID] = {}
 
     def __enter__(self) -> "Display":
@@ -59,4 +59,6 @@ class Display:
         text = f"{record['status']:6} {record['cell']}"
         text += f"  {seconds:.0f} s" if seconds is not None else ""
         text += f"  {short(record['reason'])}" if record["reason"] else ""
+        if record["halted"]:
+            text += f"  measuring was broken off: {short(record['halted'])}"
         self.bars.console.print(text, markup=False, highlight=False, soft_wrap=True)

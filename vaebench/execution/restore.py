@@ -1,9 +1,8 @@
 """A cell's trained model, rebuilt from its record and its weights, and what it is good for."""
 
 import warnings
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -11,7 +10,6 @@ from safetensors.torch import load
 from torch import Tensor
 
 from vaebench.compute.random import seeded
-from vaebench.config.cell import Cell
 from vaebench.config.names import parse
 from vaebench.data import pictures
 from vaebench.data.batches import observed
@@ -25,12 +23,12 @@ from vaebench.models.variant import Variant
 from vaebench.registry.catalogue import catalogue
 from vaebench.registry.lookup import source
 from vaebench.runs import files
+from vaebench.runs.described import described
 from vaebench.runs.schema import Record
 from vaebench.training.build import CPU, Resolved, build
 
 #: The largest file of weights that is read, in bytes.
 LARGEST = 4 * 2**30
-_MOST_CHANNELS = 2**16
 _CHUNK = 256
 
 
@@ -150,34 +148,6 @@ def restore(
     _fill(resolved.model, run, name)
     resolved.model.eval().requires_grad_(False).to(device)
     return resolved
-
-
-def described(record: Record) -> tuple[Cell, tuple[int, int, int], int]:
-    """The cell, and shape and levels of its pictures; UserError where the record lacks them."""
-    known = record["config"] | {"data": record["data"].get("hash", "")}
-    known |= {"code": record["variant"].get("code", "")}
-    shape, levels = record["data"].get("shape", []), record["data"].get("levels", 0)
-    try:
-        values: dict[str, Any] = {
-            f.name: tuple(value) if isinstance(value := known[f.name], list) else value
-            for f in fields(Cell)
-            if f.name in known
-        }
-        cell = Cell(**values)
-        whole = [*shape, levels, cell.latent, cell.width, cell.seed]
-        good = len(whole) == 7 and all(type(number) is int and number >= 0 for number in whole)
-        texts = (cell.plugin, cell.backbone, cell.likelihood, cell.critic)
-        good = good and all(type(text) is str for text in texts) and 2 <= levels <= 256
-        good = good and max(cell.latent, cell.width, *shape) <= _MOST_CHANNELS
-        good = good and min(cell.latent, cell.width, *shape) > 0
-    except TypeError:
-        good = False
-    if not good:
-        raise UserError(
-            f"{record['cell']} does not say how its model is built, perhaps since an older version "
-            "wrote it; delete its folder and run the same command again."
-        )
-    return cell, (shape[0], shape[1], shape[2]), levels
 
 
 def _fill(model: VAE, run: Path | str, name: str) -> None:

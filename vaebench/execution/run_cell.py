@@ -19,18 +19,18 @@ import torch
 from vaebench.compute import devices
 from vaebench.compute.random import undisturbed
 from vaebench.compute.ranks import Ranks
-from vaebench.config.cell import Cell
+from vaebench.config.cell import Cell, Task
 from vaebench.config.names import parse
 from vaebench.config.resources import Place, Progress
 from vaebench.errors import UserError
 from vaebench.evaluation import gallery
-from vaebench.execution.measure import measure, subject_of
+from vaebench.execution.measure import complete, restored
 from vaebench.execution.peers import peers
 from vaebench.models import weights
 from vaebench.models.vae import VAE
 from vaebench.registry.catalogue import catalogue
 from vaebench.runs import files
-from vaebench.runs.schema import DataRecord, MetricRecord, Record, TrainRecord, VariantRecord
+from vaebench.runs.schema import DataRecord, Record, TrainRecord, VariantRecord
 from vaebench.training.build import Resolved, resolve
 from vaebench.training.checkpoint import Keeper
 from vaebench.training.fit import Trained, fit
@@ -40,32 +40,54 @@ from vaebench.training.loggers import Trackers
 VERSIONS = ("vaebench", "torch", "pytorch-lightning", "torchvision", "torch-fidelity", "numpy")
 
 
-def run(cell: Cell, place: Place, folder: Path, progress: Progress) -> Record:
-    """Run a cell and write its folder; a failure is a result too, with its reason.
+def run(task: Task, place: Place, folder: Path, progress: Progress) -> Record:
+    """Train a cell unless it has been, and measure what its record lacks.
+
+    A failure is a result too, with its reason. From the end of training on, the folder holds a
+    result that nothing takes away.
 
     Returns:
         The content of ``result.json``.
     """
-    started = time.perf_counter()
     progress(("starting", 0, 1))
+    if files.trained(folder):
+        return complete(folder, task, place, progress, lambda: restored(folder, task.cell, place))
+    started = time.perf_counter()
     files.clear(folder)
     if not (folder / "checkpoint").exists():
         shutil.rmtree(folder / "logs", ignore_errors=True)
-    record = files.failure(cell, None)
-    trackers = Trackers(place.loggers, cell, record["config"], folder)
+    record = files.failure(task.cell, None)
+    trackers = Trackers(place.loggers, task.cell, record["config"], folder)
+    resolved = _train(record, task.cell, place, folder, progress, trackers)
+    record["versions"], record["hardware"] = _versions(), _hardware(place)
+    record["date"] = datetime.now(UTC).isoformat(timespec="seconds")
+    record["timings"]["total"] = round(time.perf_counter() - started, 2)
+    record = files.write_result(folder, record)
+    if resolved is not None:
+        record = complete(folder, task, place, progress, lambda: resolved)
+    trackers.end(record)
+    (folder / "checkpoint").unlink(missing_ok=True)
+    return record
+
+
+def _train(
+    record: Record,
+    cell: Cell,
+    place: Place,
+    folder: Path,
+    progress: Progress,
+    trackers: Trackers,
+) -> Resolved | None:
+    """Train, or note in the record why that failed and return None."""
     try:
         resolved = resolve(cell, place)
         for note in resolved.images.notes:
             print(f"{files.OURS}{note}")
         record["variant"], record["data"] = _variant(resolved), _data(resolved)
         record["train"] = _trained(resolved, place, folder, progress, trackers)
-        record["metrics"], record["timings"], captions = _measured(
-            resolved, place, folder, progress
-        )
-        if captions:
-            record["captions"] = captions
         record["timings"]["train"] = record["train"]["seconds"]
         record["status"] = "done"
+        return resolved
     except KeyboardInterrupt:
         raise
     # A plugin is a stranger's code: whatever it raises costs its own cell and nothing else.
@@ -73,13 +95,7 @@ def run(cell: Cell, place: Place, folder: Path, progress: Progress) -> Record:
         record["reason"] = _reason(error, cell, folder)
         record["transient"] = of_machine(error)
         files.write_text(folder / "error.txt", traceback.format_exc())
-    record["versions"], record["hardware"] = _versions(), _hardware(place)
-    record["date"] = datetime.now(UTC).isoformat(timespec="seconds")
-    record["timings"]["total"] = round(time.perf_counter() - started, 2)
-    trackers.end(record)
-    record = files.write_result(folder, record)
-    (folder / "checkpoint").unlink(missing_ok=True)
-    return record
+        return None
 
 
 def assist(cell: Cell, place: Place, folder: Path, ranks: Ranks) -> None:
@@ -162,28 +178,6 @@ def _write_training(resolved: Resolved, trained: Trained, folder: Path) -> None:
     files.write_text(folder / "history.csv", history.to_csv(index=False))
     content = weights.pack(resolved.model, {"cell": resolved.cell.id})
     files.write_bytes(folder / "model.safetensors", content)
-
-
-def _measured(
-    resolved: Resolved, place: Place, folder: Path, progress: Progress
-) -> tuple[dict[str, MetricRecord], dict[str, float], dict[str, list[str]]]:
-    """Measure; write the values of each image and the pictures.
-
-    Returns:
-        The metrics by column, the seconds spent by group, and what lines of pictures show.
-    """
-    timings: dict[str, float] = {}
-    subject = subject_of(resolved, place)
-    records, per_image = measure(
-        subject,
-        resolved.cell.metrics,
-        timings,
-        lambda done, total: progress(("evaluating", done, total)),
-    )
-    if per_image:
-        frame = pd.DataFrame({name: pd.Series(values) for name, values in per_image.items()})
-        files.write_text(folder / "per_image.csv", frame.to_csv(index_label="index"))
-    return records, timings, gallery.write(subject, folder)
 
 
 def _reason(error: BaseException, cell: Cell, folder: Path) -> str:

@@ -8,15 +8,19 @@ from typing import Any
 
 from rich.console import Console
 
-from vaebench.config.cell import SETTINGS, Cell
+from vaebench.config.cell import MEASURED, SETTINGS, Cell
+from vaebench.config.settings import from_dict
+from vaebench.config.yaml_files import read
 from vaebench.errors import UserError, short
+from vaebench.execution.worker import Plan
 from vaebench.registry import code
 from vaebench.runs import files
+from vaebench.runs.effort import covers, lacking
 from vaebench.runs.lock import running
-from vaebench.runs.records import cells, plan
+from vaebench.runs.records import cells, identity, plan
 from vaebench.runs.schema import Record
 
-STATES = ("finished", "running", "failed", "missing")
+STATES = ("finished", "trained", "running", "failed", "missing")
 #: Settings that the time of a training step depends on most.
 _KIND = tuple(s.name for s in SETTINGS if s.pace)
 #: Seconds that training each cell may take, why it fails, or None where that is unknown.
@@ -39,7 +43,7 @@ def _records(folder: Path, *, planned: bool = True) -> list[Record]:
 def _states(folder: Path, cells: list[Record]) -> dict[str, list[dict[str, Any]]]:
     if not (folder / "config.yaml").is_file():
         raise UserError(f"No run in {folder}: it holds no config.yaml; give the --out of a run.")
-    planned = plan(folder)
+    planned, asked = plan(folder), _asked(folder)
     active = running(folder)
     found: dict[str, list[dict[str, Any]]] = {state: [] for state in STATES}
     records = {record["cell"]: record for record in cells}
@@ -48,13 +52,36 @@ def _states(folder: Path, cells: list[Record]) -> dict[str, list[dict[str, Any]]
         if name in active:
             found["running"].append({"cell": name})
         elif record and record["status"] == "done":
-            found["finished"].append({"cell": name, "seconds": record["timings"].get("total")})
+            seconds = record["timings"].get("total")
+            if left := _left(record, asked):
+                found["trained"].append({"cell": name, "seconds": seconds, "reason": left})
+            else:
+                found["finished"].append({"cell": name, "seconds": seconds})
         elif record and record["status"] == "failed":
             found["failed"].append({"cell": name, "reason": record["reason"]})
         else:
             started = files.file(folder, f"cells/{name}/checkpoint", 2**50) is not None
             found["missing"].append({"cell": name, "checkpoint": started})
     return found
+
+
+def _asked(folder: Path) -> dict[str, Any]:
+    """What the run measures of every cell; empty where its settings cannot be read."""
+    try:
+        settings = from_dict(read(folder / "config.yaml")[0], "config.yaml")
+    except UserError:
+        return {}
+    return {name: getattr(settings, name) for name in MEASURED if name != "extractor"}
+
+
+def _left(record: Record, asked: Mapping[str, Any]) -> str:
+    """What is still to be measured of a trained cell, in words; empty where nothing is."""
+    if record["halted"]:
+        return f"measuring was broken off: {record['halted']}"
+    if count := len(record["missing"]):
+        return f"{count} number{'' if count == 1 else 's'} to be measured"
+    known = record["evaluation"]
+    return "more is to be measured" if known and asked and not covers(known, asked) else ""
 
 
 def show(folder: Path, as_json: bool) -> None:
@@ -69,13 +96,14 @@ def show(folder: Path, as_json: bool) -> None:
     records = _records(folder)
     found = _states(folder, records)
     out = Console(soft_wrap=True, highlight=False, markup=False)
-    for state in ("running", "failed", "missing"):
+    for state in ("running", "trained", "failed", "missing"):
         for one in found[state]:
             more = short(one.get("reason") or "") or (
                 "has a checkpoint" if one.get("checkpoint") else ""
             )
             out.print(f"{state:8} {one['cell']}  {more}".rstrip())
-    out.print(", ".join(f"{len(found[state])} {state}" for state in STATES))
+    counted = [state for state in STATES if state != "trained" or found[state]]
+    out.print(", ".join(f"{len(found[state])} {state}" for state in counted))
     if note := code.note(records):
         out.print(note)
 
@@ -90,24 +118,29 @@ def unloadable(name: str, broken: Mapping[str, str]) -> str:
     return f"{name} cannot be loaded: {short(broken[name]).rstrip('.')}; its cells will fail."
 
 
-def preview(
-    folder: Path, cells: Sequence[Cell], rehearse: Rehearse, broken: Mapping[str, str]
-) -> None:
+def preview(folder: Path, planned: Plan, rehearse: Rehearse) -> None:
     """Print the cells of a run that has not started, how long they may take, and which must fail.
 
     Args:
         folder: The run's folder, which need not exist.
-        cells: What it consists of.
+        planned: What it consists of.
         rehearse: Estimates the training time of cells, asked where none has finished.
-        broken: Why plugins cannot be loaded, by their names.
     """
+    cells, broken = [task.cell for task in planned.tasks], planned.broken
     out = Console(soft_wrap=True, highlight=False, markup=False)
-    records = {record["cell"]: record for record in _records(folder, planned=False)}
-    done = {name: record for name, record in records.items() if record["status"] == "done"}
+    found = [r for r in _records(folder, planned=False) if r["status"] == "done"]
+    done = {identity(record): record for record in found}
     missing = [cell for cell in cells if cell.id not in done]
-    for cell in cells:
-        out.print(f"{'finished' if cell.id in done else 'missing':8} {cell.id}")
-    count = f"{len(cells)} cells, {len(cells) - len(missing)} finished."
+    trained = 0
+    for task in planned.tasks:
+        record = done.get(task.cell.id)
+        lacks = lacking(record, planned.wanted[task.evaluation]) if record else []
+        trained += bool(lacks)
+        state = "trained" if lacks else "finished" if record else "missing"
+        more = f"  lacks {', '.join(lacks)}" if lacks else ""
+        out.print(f"{state:8} {task.cell.id}{more}")
+    count = f"{len(cells)} cells, {len(cells) - len(missing) - trained} finished"
+    count += f", {trained} to be measured." if trained else "."
     for name in dict.fromkeys(cell.plugin for cell in missing if cell.plugin in broken):
         out.print(unloadable(name, broken))
     sound = [cell for cell in missing if cell.plugin not in broken]

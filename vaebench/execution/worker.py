@@ -1,28 +1,30 @@
 """The functions that run in worker processes; the driver names them without loading torch."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vaebench.config.cell import Cell
+from vaebench.config.cell import Cell, Evaluation, Task
 from vaebench.config.resources import Place, Progress
 from vaebench.config.settings import Settings
 from vaebench.errors import UserError
+from vaebench.runs.effort import Wanted
 from vaebench.runs.schema import Record
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The cells of a run, the settings with every name spelled out, and the device found.
+    """The tasks of a run, the settings with every name spelled out, and the device found.
 
-    `broken` has the reason for each installed plugin that cannot be loaded, `notes` what is to be
-    said of data sets.
+    `wanted` has the numbers that each evaluation asks for, `broken` the reason for each installed
+    plugin that cannot be loaded, `notes` what is to be said of data sets.
     """
 
     settings: Settings
-    cells: tuple[Cell, ...]
+    tasks: tuple[Task, ...]
     device: str
+    wanted: Mapping[Evaluation, tuple[Wanted, ...]] = field(default_factory=dict)
     broken: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -40,21 +42,32 @@ def plan(settings: Settings, place: Place) -> Plan:
         raise UserError(
             f"--devices {place.devices} is more than the {there} of {device} here; take fewer."
         )
-    resolved, cells, notes = resolve(settings, place)
-    for cell in cells:
+    resolved, tasks, notes = resolve(settings, place)
+    for cell, *_ in tasks:
         if cell.batch_size % place.devices:
             raise UserError(
                 f"--batch-size {cell.batch_size} cannot be divided among {place.devices} devices; "
                 "choose a multiple."
             )
-    return Plan(resolved, cells, str(device), catalogue().broken, notes)
+    return Plan(resolved, tasks, str(device), asked(tasks), catalogue().broken, notes)
 
 
-def work(cell: Cell, place: Place, folder: Path, progress: Progress) -> Record:
-    """Run a cell into its folder."""
+def asked(tasks: Iterable[Task]) -> dict[Evaluation, tuple[Wanted, ...]]:
+    """The numbers that tasks ask for; UserError for a metric that cannot be had."""
+    from vaebench.evaluation.metrics.select import wanted
+
+    several = {(task.evaluation, task.steps) for task in tasks}
+    return {
+        evaluation: tuple(each for _, each in wanted(evaluation, steps).values())
+        for evaluation, steps in several
+    }
+
+
+def work(task: Task, place: Place, folder: Path, progress: Progress) -> Record:
+    """Run a task into its cell's folder."""
     from vaebench.execution.run_cell import run
 
-    return run(cell, place, folder, progress)
+    return run(task, place, folder, progress)
 
 
 def rehearse(cells: tuple[Cell, ...], place: Place) -> list[float | str | None]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from vaebench.config.cell import EFFORT
 from vaebench.config.metric import ROLES, SUFFIXES, TEMPLATE, Better, Role
 from vaebench.errors import UserError
 from vaebench.models.variant import LAWS
@@ -90,6 +91,9 @@ class Metric:
         error: Whether a terminal shows the error too.
         role: The part that it plays in the report's sentences and plots, see `ROLES`.
         reference: The name of the metric that says what real images score.
+        effort: The settings of evaluation that say how much the number is worth, such as
+            ``ais_images``: it is measured again where more of them is asked for.
+        code: Digest of the plugin that brings it, filled in by vaebench.
 
     Example:
         >>> def brightness(subject):
@@ -123,10 +127,15 @@ class Metric:
     error: bool = False
     role: Role | None = None
     reference: str = ""
+    effort: tuple[str, ...] = ()
+    code: str = ""
 
     def __post_init__(self) -> None:
         """Check what was declared; UserError where it cannot be shown."""
         object.__setattr__(self, "needs", frozenset(self.needs))
+        object.__setattr__(self, "effort", tuple(self.effort))
+        for name in self.effort:
+            _expect(self, "effort", name, (*EFFORT, "ais_steps"))
         _expect(self, "better", self.better, (None, "higher", "lower"))
         _expect(self, "role", self.role, (None, *ROLES))
         for law in self.needs:

@@ -10,7 +10,7 @@ from typing import Any
 import pluggy
 
 from vaebench import hookspecs
-from vaebench.config.cell import Cell
+from vaebench.config.cell import MEASURED, Cell
 from vaebench.config.metric import TEMPLATE
 from vaebench.data.images import Source
 from vaebench.errors import UserError
@@ -28,7 +28,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 #: Names that stand for several things where they are asked for.
 RESERVED = ("all", "default", "none")
 #: Columns of tables that are not metrics.
-_TAKEN = {*FIXED, *(field.name for field in fields(Cell))}
+_TAKEN = {*FIXED, *MEASURED, *(field.name for field in fields(Cell))}
 #: What a thing is, as plain data: what `vaebench list` tells and a run is planned with.
 Facts = dict[str, Any]
 
@@ -278,6 +278,7 @@ def _of_metric(metric: Metric) -> Facts:
         "unit": metric.unit,
         "better": metric.better,
         "description": metric.description,
+        "needs": sorted(metric.needs),
     }
 
 

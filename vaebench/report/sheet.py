@@ -7,12 +7,13 @@ from typing import Any
 
 import pandas as pd
 
+from vaebench.config.cell import EFFORT
 from vaebench.report.cautions import Caution, cautions
 from vaebench.report.columns import Column, headlines, make_columns
 from vaebench.report.rows import Notes, Row, make_row
 from vaebench.runs import frames, schema
 from vaebench.runs.run import Run
-from vaebench.runs.schema import Record
+from vaebench.runs.schema import MetricRecord, Record
 from vaebench.statistics.comparisons import Verdict, pairwise, verdict
 from vaebench.statistics.intervals import Difference, Score
 
@@ -105,11 +106,27 @@ def _distinguishing(names: list[str], keys: list[tuple[str, ...]]) -> list[str]:
 def _common(
     column: Column, done: pd.DataFrame, notes: Notes, records: Mapping[str, Record]
 ) -> Column:
-    """The column with a footnote for the warning that all of its cells share."""
+    """The column with footnotes: a warning that all cells share, and efforts that they do not."""
     found = [records[cell]["metrics"].get(column.name) for cell in done["cell"]]
     warnings = {metric["warning"] for metric in found if metric and metric["value"] is not None}
     shared = [text for text in warnings if text and len(warnings) == 1]
+    shared += _unlike([metric for metric in found if metric and metric["value"] is not None])
     return replace(column, notes=tuple(notes(text) for text in shared))
+
+
+def _unlike(metrics: Sequence[MetricRecord]) -> list[str]:
+    """That numbers of a column were not measured with the same effort, if so."""
+    spent = {
+        name: {str(metric["depends"].get(name)) for metric in metrics}
+        for name in (*EFFORT, "ais_steps")
+        if any(name in metric["depends"] for metric in metrics)
+    }
+    words = [
+        f"{name.replace('_', ' ')} {' or '.join(sorted(values))}"
+        for name, values in spent.items()
+        if len(values) > 1
+    ]
+    return [f"not measured alike: {', '.join(words)}"] if words else []
 
 
 def _block(

@@ -36,10 +36,11 @@ def reproduce(name: str, budget: str, where: driver.Where) -> int:
         raise unknown(f"budget of {asked.name}:", budget, asked.budgets)
     folder = where.out or Path("results", "reproductions", asked.name, budget)
     table.published(asked)
-    parts = {folder / "runs" / run_name(run): run for run in asked.runs(budget)}
-    codes = [driver.run(run, replace(where, out=path)) for path, run in parts.items()]
+    parts = [(folder / "runs" / run_name(run), run) for run in asked.runs(budget)]
+    codes = [driver.run(run, replace(where, out=path)) for path, run in parts]
     if not where.dry_run:
-        write(asked, budget, folder, [path for path in parts if (path / "cells").is_dir()])
+        paths = dict.fromkeys(path for path, _ in parts)
+        write(asked, budget, folder, [path for path in paths if (path / "cells").is_dir()])
         print(folder / "README.md")
     return max(codes)
 

@@ -18,9 +18,9 @@ from vaebench.runs.schema import Record
 
 #: The largest file that is read back, in bytes.
 LARGEST = 64 * 2**20
-#: Files of a cell that its result says nothing about.
 #: How lines of a log begin that vaebench itself writes.
 OURS = "[vaebench] "
+#: Files of a cell that its result says nothing about.
 UNSEALED = ("result.json", "log.txt", "checkpoint")
 #: Control characters, halves of surrogate pairs and marks that turn the direction of the text.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
@@ -112,17 +112,72 @@ def write_result(folder: Path, record: Record) -> Record:
     Returns:
         The record as a reader will find it.
     """
-    raw: dict[str, Any] = {key: value for key, value in record.items() if key != "checksum"}
+    raw = _open(record)
     raw["files"] = {
         path.name: _sha256(path)
         for path in sorted(folder.glob("[!.]*"))
         if path.is_file() and path.name not in UNSEALED
     }
+    return _write_result(folder, raw)
+
+
+def _write_result(folder: Path, raw: dict[str, Any]) -> Record:
     text = json.dumps(_finite(raw), allow_nan=False).encode("utf-8", "replace")
     raw = json.loads(text)
     raw["checksum"] = checksum(raw)
     write_json(folder / "result.json", raw)
     return cast(Record, raw)
+
+
+def amend(folder: Path, record: Mapping[str, Any], changed: Mapping[str, bytes]) -> Record:
+    """Replace the result of a finished cell, and some of the files beside it.
+
+    Whenever this is broken off, the cell is sound: until the new result is there, the old one
+    vouches for both contents of a file.
+
+    Args:
+        folder: The cell's folder.
+        record: The new result; it vouches for the files that the old one vouches for.
+        changed: Contents by name.
+
+    Returns:
+        The record as a reader will find it.
+    """
+    before = read_json(folder / "result.json")
+    vouched = found if isinstance(found := before.get("files"), dict) else {}
+    new = {name: hashlib.sha256(content).hexdigest() for name, content in changed.items()}
+    both = {name: sorted({*_digests(vouched[name]), new[name]}) for name in new if name in vouched}
+    if any(digests != [new[name]] for name, digests in both.items()):
+        _write_result(folder, {**_open(before), "files": vouched | both})
+    for name, content in changed.items():
+        write_bytes(folder / name, content)
+    return _write_result(folder, {**_open(record), "files": vouched | new})
+
+
+def _open(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record without its checksum."""
+    return {key: value for key, value in record.items() if key != "checksum"}
+
+
+def _digests(vouched: Any) -> list[str]:
+    """The contents that a result allows a file."""
+    return vouched if isinstance(vouched, list) else [vouched]
+
+
+def trained(folder: Path) -> bool:
+    """Whether a cell's folder holds the result of a training that succeeded, and all its files."""
+    try:
+        done = read_json(folder / "result.json").get("status") == "done"
+    except UserError:
+        return False
+    return done and flaw(folder) is None
+
+
+def broken_off(folder: Path, cell: Cell, reason: str) -> Record:
+    """Write that a cell's process ended before its time: a failure, unless it was trained."""
+    if not trained(folder):
+        return write_result(folder, failure(cell, reason))
+    return amend(folder, {**read_json(folder / "result.json"), "halted": reason}, {})
 
 
 def differing(
@@ -142,7 +197,7 @@ def differing(
             continue
         if path.parent != folder or path.is_symlink() or not path.is_file():
             yield name, "missing"
-        elif _sha256(path) != digest:
+        elif _sha256(path) not in _digests(digest):
             yield name, "altered"
 
 

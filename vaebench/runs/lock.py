@@ -2,18 +2,19 @@
 
 import errno
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
+from vaebench.config.cell import MEASURED
 from vaebench.config.names import leads_to
-from vaebench.config.settings import Settings, from_dict, to_dict
+from vaebench.config.settings import Settings, from_dict, trainings
 from vaebench.config.yaml_files import dump, read
 from vaebench.errors import UserError
 from vaebench.runs import files
+from vaebench.runs.effort import joined
 
 #: Seconds to wait for whoever only looks whether the lock is free.
 _PATIENCE = 1.0
@@ -22,15 +23,17 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Keep a second driver out of the folder."""
+def held(folder: Path, otherwise: str = "wait for it, or choose another --out") -> Iterator[None]:
+    """Keep a second driver out of the folder.
+
+    Raises:
+        UserError: There is one, with what to do; or the folder cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = _acquired(folder / ".lock", _PATIENCE)
     except Timeout:
-        raise UserError(
-            f"Another vaebench is working in {folder}; wait for it, or choose another --out."
-        ) from None
+        raise UserError(f"Another vaebench is working in {folder}; {otherwise}.") from None
     except OSError as error:
         raise UserError(
             f"{folder} cannot be written ({error.strerror}); choose another --out."
@@ -56,32 +59,45 @@ def _acquired(path: Path, timeout: float) -> BaseFileLock:
 
 
 def claim(folder: Path, settings: Settings) -> None:
-    """Make the folder this experiment's; UserError if it is another's."""
-    if not claimed(folder, settings):
+    """Make the folder this experiment's, and note what is to be measured beside what was before.
+
+    Raises:
+        UserError: The folder is another experiment's.
+    """
+    before = claimed(folder, settings)
+    if before is not None:
+        asked = ({name: getattr(one, name) for name in MEASURED} for one in (before, settings))
+        settings = replace(settings, **joined(*asked))
+    if settings != before:
         files.write_text(folder / "config.yaml", dump(settings))
 
 
-def claimed(folder: Path, settings: Settings) -> bool:
-    """Whether the folder is this experiment's already; UserError if it is another's."""
+def claimed(folder: Path, settings: Settings) -> Settings | None:
+    """The settings of the folder, where it is this experiment's already.
+
+    Trainings make an experiment: what is measured may differ.
+
+    Raises:
+        UserError: The folder is another experiment's.
+    """
     config = folder / "config.yaml"
-    wanted = to_dict(settings)
+    wanted = trainings(settings)
     if config.exists():
-        found: dict[str, Any] = {}
-        try:
+        found: Settings | None = None
+        with suppress(UserError):
             given = read(config)[0] if config.is_file() else {}
-            found = to_dict(_located(from_dict(given, str(config)), settings)) if given else {}
-        except UserError:
-            pass
-        if found != wanted:
-            keys = [k for k in wanted if wanted[k] != found.get(k)]
+            found = _located(from_dict(given, str(config)), settings) if given else None
+        there = {} if found is None else trainings(found)
+        if there != wanted:
+            keys = [k for k in wanted if wanted[k] != there.get(k)]
             raise UserError(
                 f"{folder} holds another experiment (other {', '.join(keys)}); choose another "
                 "--out, which `vaebench merge` may put together with it."
             )
-        return True
+        return found
     if folder.is_dir() and any(not files.own(path) for path in folder.iterdir()):
         raise UserError(f"{folder} is not empty and does not hold a run; choose another --out.")
-    return False
+    return None
 
 
 def _located(found: Settings, wanted: Settings) -> Settings:

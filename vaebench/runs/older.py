@@ -1,7 +1,10 @@
 """What earlier versions left out of their records, put in when these are read."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
+
+from vaebench.config.cell import MEASURED
 
 #: What the metrics of the main table, and those that plots take apart, declared elsewhere.
 _DECLARED: dict[str, dict[str, Any]] = {
@@ -22,6 +25,46 @@ _DECLARED: dict[str, dict[str, Any]] = {
     "iwae_{k}": {"role": "bound"},
     "distortion": {"role": "distortion"},
 }
+
+#: The effort that the names of metrics depend on, which once stood among the settings of a cell,
+#: with what it was before it was a setting.
+_AIS = {"ais_images": 64, "ais_target": None, "ais_budget": 6000}
+_EFFORT: dict[str, dict[str, Any]] = {
+    **dict.fromkeys(("log_likelihood_ais", "bdmc_gap", "inference_gap", "approximation_gap"), _AIS),
+    "amortisation_gap": {"ais_images": 64},
+    "iwae_{k}": {"iw_images": 400},
+}
+
+
+def separated(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings of a training, and of the evaluation, which once stood among them."""
+    evaluation = {key: value for key, value in config.items() if key in MEASURED}
+    return {key: value for key, value in config.items() if key not in MEASURED}, evaluation
+
+
+def renewed(record: dict[str, Any]) -> dict[str, Any]:
+    """The content of a ``result.json`` of any version, in the form that this one writes."""
+    config, evaluation = separated(record["config"])
+    metrics = efforts(upgraded(record.get("metrics") or {}), evaluation)
+    evaluation = record.get("evaluation") or evaluation
+    return {**record, "config": config, "evaluation": evaluation, "metrics": metrics}
+
+
+def efforts(
+    metrics: Mapping[str, dict[str, Any]], evaluation: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """The metrics of a cell with the effort of its evaluation among what they depend on."""
+    found = {}
+    for column, metric in metrics.items():
+        depends = metric.get("depends")
+        spent = {
+            name: value
+            for name, absent in _EFFORT.get(str(metric.get("metric")), {}).items()
+            if (value := evaluation.get(name, absent)) is not None
+        }
+        known = depends if isinstance(depends, dict) else {}
+        found[column] = {**metric, "depends": known | (spent | known)} if spent else metric
+    return found
 
 
 def upgraded(metrics: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -14,7 +14,8 @@ from vaebench.config.cell import Cell
 from vaebench.config.metric import COLUMN, SUFFIXES
 from vaebench.errors import UserError
 from vaebench.runs import files
-from vaebench.runs.older import upgraded
+from vaebench.runs.described import described
+from vaebench.runs.older import efforts, separated, upgraded
 from vaebench.runs.schema import (
     SCHEMA,
     DataRecord,
@@ -39,6 +40,30 @@ _WAITING = "no result yet: the same command goes on from here"
 def write(folder: Path, cells: Iterable[Cell]) -> None:
     """Write the cells that the run consists of, finished or not, as ``plan.json``."""
     files.write_json(folder / "plan.json", {"cells": {cell.id: cell.record() for cell in cells}})
+
+
+def adopt(folder: Path, cells: Iterable[Cell]) -> None:
+    """Give the folders of cells that older versions have named their present names.
+
+    Such a name says the same training if its record does: what was measured was a part of it.
+    """
+    planned = {cell.id for cell in cells if not (folder / "cells" / cell.id).exists()}
+    for name in _folders(folder) if planned and (folder / "cells").is_dir() else ():
+        record = one(folder, name)
+        wanted = identity(record)
+        if record["status"] != "done" or (folder / "cells" / name).is_symlink():
+            continue
+        if wanted in planned and wanted != name:
+            planned.remove(wanted)
+            (folder / "cells" / name).rename(folder / "cells" / wanted)
+
+
+def identity(record: Record) -> str:
+    """The name that a cell with this record has now; its own where the record does not say it."""
+    try:
+        return described(record)[0].id
+    except UserError:
+        return record["cell"]
 
 
 def plan(run: Path) -> dict[str, Any]:
@@ -118,7 +143,7 @@ def completed(run: Path | str) -> list[Record]:
             continue
         record = found.setdefault(name, blank(name, "unfinished", _WAITING))
         if not record["config"]:
-            asked = files.printable(cell)
+            asked, _ = separated(files.printable(cell))
             record["config"] = {key: value for key, value in asked.items() if key not in _ASIDE}
             record["data"] = known(DataRecord, {"hash": asked.get("data")})
     return [found[name] for name in sorted(found)]
@@ -161,7 +186,11 @@ def _checked(found: dict[str, Any], cell: str) -> Record:
         raise ValueError(f"status {status!r:.40}")
     record = blank(cell, status, "" if reason is None else str(reason))
     record["date"] = str(found.get("date") or "")
-    record["config"] = _section(found, "config")
+    record["config"], before = separated(_section(found, "config"))
+    record["evaluation"] = _section(found, "evaluation") or before
+    missing = found.get("missing")
+    record["missing"] = list(missing) if missing and fits(missing, list[str]) else []
+    record["halted"] = str(found.get("halted") or "")
     record["variant"] = known(VariantRecord, _section(found, "variant"))
     record["data"] = known(DataRecord, _section(found, "data"))
     record["train"] = known(TrainRecord, _section(found, "train"))
@@ -175,6 +204,7 @@ def _checked(found: dict[str, Any], cell: str) -> Record:
     metrics = _section(found, "metrics")
     _check_names(record["config"], metrics)
     metrics = upgraded(metrics)
+    metrics = efforts(metrics, before) if before else metrics
     record["metrics"] = {name: _metric(name, metric) for name, metric in metrics.items()}
     return record
 
@@ -229,4 +259,5 @@ def _metric(name: str, found: dict[str, Any]) -> MetricRecord:
         "reason": reason if value is None else "",
         "warning": metric.get("warning") or "",
         "trusted": metric.get("trusted", True),
+        "failed": metric.get("failed") or False,
     }

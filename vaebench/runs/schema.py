@@ -56,7 +56,9 @@ class MetricRecord(TypedDict):
 
     `metric` is its name as declared, `extractor` and `k` what its column is named by beside it;
     `vaebench.Metric` explains the rest of the declaration, and `vaebench.Measurement` the number.
-    Without a value there is a reason. No verdict rests on a number that is not `trusted`.
+    Without a value there is a reason; `failed` says that another try may find one, since a file was
+    missing or the metric's function failed. `depends` has the effort as the settings that say it.
+    No verdict rests on a number that is not `trusted`.
     """
 
     metric: str
@@ -80,6 +82,7 @@ class MetricRecord(TypedDict):
     reason: str | None
     warning: str | None
     trusted: bool
+    failed: bool
 
 
 class VariantRecord(TypedDict, total=False):
@@ -131,9 +134,10 @@ class TrainRecord(TypedDict, total=False):
 class Record(TypedDict):
     """All that is known of a cell; sections are empty where it has not come so far.
 
-    `config` holds the fields of the `Cell`, `timings` the seconds spent by group of metrics;
-    `transient` says of a failed cell that the machine was at fault, `captions` what the lines of
-    a picture show, by the picture's name.
+    `config` holds the fields of the `Cell`, `evaluation` those of what has been measured of it,
+    `missing` the columns that were asked for and have not been measured, `halted` why;
+    `timings` the seconds spent by group of metrics. `transient` says of a failed cell that the
+    machine was at fault, `captions` what the lines of a picture show, by the picture's name.
     """
 
     schema: NotRequired[int]
@@ -142,6 +146,9 @@ class Record(TypedDict):
     reason: str | None
     transient: NotRequired[bool]
     config: dict[str, Any]
+    evaluation: dict[str, Any]
+    missing: list[str]
+    halted: str
     variant: VariantRecord
     data: DataRecord
     metrics: dict[str, MetricRecord]
@@ -151,7 +158,7 @@ class Record(TypedDict):
     versions: dict[str, str]
     hardware: dict[str, Any]
     date: str
-    files: NotRequired[dict[str, str]]
+    files: NotRequired[dict[str, str | list[str]]]
     checksum: NotRequired[str]
 
 
@@ -159,6 +166,9 @@ def blank(cell: str, status: Status, reason: str | None) -> Record:
     """The record of a cell of which nothing else is known."""
     return {
         "config": {},
+        "evaluation": {},
+        "missing": [],
+        "halted": "",
         "variant": {},
         "data": {},
         "metrics": {},

@@ -62,7 +62,7 @@ def resolve(cell: Cell, place: Place, device: torch.device | None = None) -> Res
     """
     variant = catalogue().variant(cell.plugin)
     images = read(cell, place)
-    torch.set_num_threads(_threads(cell, images, place.threads))
+    set_threads(cell, images, place.threads)
     return build(cell, variant, images, device or devices.find(place.device))
 
 
@@ -99,5 +99,7 @@ def build(cell: Cell, variant: Variant, images: Images, device: torch.device = C
     return Resolved(cell, variant, images, device, model, critic, rival)
 
 
-def _threads(cell: Cell, images: Images, available: int) -> int:
-    return available if cell.batch_size * math.prod(images.shape[1:]) >= _SMALL else 1
+def set_threads(cell: Cell, images: Images, available: int) -> None:
+    """Let torch compute with the threads that there are, or with one where images are small."""
+    small = cell.batch_size * math.prod(images.shape[1:]) < _SMALL
+    torch.set_num_threads(1 if small else available)

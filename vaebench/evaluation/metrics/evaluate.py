@@ -1,15 +1,19 @@
 """Metrics on a subject: each a record of a number, or of the reason why there is none."""
 
 import time
-from collections.abc import Callable, Iterable
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple, cast
 
 from torch import Tensor
 
 from vaebench.errors import UserError
 from vaebench.evaluation.metrics.coherence import contradiction
+from vaebench.evaluation.metrics.likelihood import ais_estimate
 from vaebench.evaluation.metrics.subject import Subject
 from vaebench.models.metric import Measurement, Metric, Unavailable
+from vaebench.registry.loading import reason
 from vaebench.runs.schema import Detail, MetricRecord
 
 
@@ -25,12 +29,36 @@ class Evaluated(NamedTuple):
     per_image: dict[str, Tensor]
 
 
+class _Lack(NamedTuple):
+    """Why there is no number, and whether another try may find one."""
+
+    reason: str
+    failed: bool = False
+
+
 def evaluate(
     subject: Subject,
     metrics: Iterable[Metric],
     timings: dict[str, float],
     report: Callable[[int], None],
 ) -> Evaluated:
+    """All that `steps` finds."""
+    found = Evaluated({}, {})
+    for step in steps(subject, metrics, timings, report):
+        for column, record in step.records.items():
+            found.records[column] = record
+            found.per_image.pop(column, None)
+        found.per_image.update(step.per_image)
+    return found
+
+
+def steps(
+    subject: Subject,
+    metrics: Iterable[Metric],
+    timings: dict[str, float],
+    report: Callable[[int], None],
+    resting: Mapping[str, MetricRecord] = MappingProxyType({}),
+) -> Iterator[Evaluated]:
     """Measure; numbers that rest on log q(z|x) are taken back where they contradict each other.
 
     Args:
@@ -38,41 +66,71 @@ def evaluate(
         metrics: Which metrics.
         timings: Takes up the seconds spent, by group.
         report: Called before each metric with the number of those done.
+        resting: Numbers from before that rest on log q(z|x), by column.
+
+    Yields:
+        What each metric changes: its own record, and those that it takes back.
     """
-    found: dict[Metric, Measurement | str] = {}
+    rest = dict(resting)
     for done, metric in enumerate(metrics):
         report(done)
-        clock = time.perf_counter()
-        found[metric] = _measured(subject, metric)
+        clock, known = time.perf_counter(), subject.made(ais_estimate)
+        one = _measured(subject, metric)
+        column, record = subject.column(metric), _record(subject, metric, one)
+        changed = {column: record}
+        rest.pop(column, None)
+        news = subject.made(ais_estimate) is not known
+        if "density" in metric.needs and isinstance(one, Measurement):
+            rest[column], news = record, True
+        if news and rest and (why := contradiction(subject)):
+            changed |= {name: _taken_back(each, why) for name, each in rest.items()}
+            rest.clear()
         spent = time.perf_counter() - clock
         timings[metric.group] = round(timings.get(metric.group, 0.0) + spent, 2)
-    resting = [m for m, one in found.items() if "density" in m.needs and not isinstance(one, str)]
-    if resting and (why := contradiction(subject)):
-        found |= dict.fromkeys(resting, why)
-    return Evaluated(
-        {subject.column(metric): _record(subject, metric, one) for metric, one in found.items()},
-        {
-            subject.column(metric): one.per_image
-            for metric, one in found.items()
-            if not isinstance(one, str) and one.per_image is not None
-        },
-    )
+        values = one.per_image if isinstance(one, Measurement) else None
+        kept = values is not None and changed[column]["value"] is not None
+        yield Evaluated(changed, {column: values} if kept and values is not None else {})
 
 
-def _measured(subject: Subject, metric: Metric) -> Measurement | str:
-    """The measurement, or the reason why there is none."""
+def _measured(subject: Subject, metric: Metric) -> Measurement | _Lack:
+    """The measurement, or the reason why there is none: a metric costs its own number alone."""
     deviations = subject.variant.deviations
     if broken := [law for law in deviations if law in metric.needs]:
-        return "; ".join(deviations[law] for law in broken)
+        return _Lack("; ".join(deviations[law] for law in broken))
     try:
         return metric.compute(subject)
-    except (Unavailable, UserError) as error:
-        return str(error)
+    except Unavailable as error:
+        return _Lack(str(error))
+    except UserError as error:
+        return _Lack(str(error), True)
+    except KeyboardInterrupt:
+        raise
+    # A plugin's networks take part, which may fail in any way, SystemExit included.
+    except BaseException as error:
+        traceback.print_exc()
+        return _Lack(reason(error), True)
 
 
-def _record(subject: Subject, metric: Metric, found: Measurement | str) -> MetricRecord:
+def _taken_back(record: MetricRecord, why: str) -> MetricRecord:
+    """A record whose number means nothing."""
+    gone: dict[str, object] = {
+        "value": None,
+        "se": None,
+        "n": None,
+        "detail": {},
+        "warning": None,
+        "reason": why,
+        "trusted": True,
+    }
+    return cast(MetricRecord, {**record, **gone})
+
+
+def _record(subject: Subject, metric: Metric, found: Measurement | _Lack) -> MetricRecord:
     """What a metric declares, with its measurement or the reason why there is none."""
-    one = None if isinstance(found, str) else found
+    one = found if isinstance(found, Measurement) else None
+    lack = found if isinstance(found, _Lack) else None
+    effort = {name: getattr(subject, name) for name in metric.effort}
+    depends = {**effort, "code": metric.code or None}
     return {
         "metric": metric.name,
         "extractor": subject.extractor_name if metric.takes("extractor") else "",
@@ -90,9 +148,11 @@ def _record(subject: Subject, metric: Metric, found: Measurement | str) -> Metri
         "value": one.value if one else None,
         "se": one.se if one else None,
         "n": one.n if one else None,
-        "depends": one.depends if one else {},
+        "depends": (one.depends if one else {})
+        | {name: value for name, value in depends.items() if value is not None},
         "detail": cast(Detail, one.detail) if one else {},
         "warning": one.warning if one else None,
-        "reason": found if isinstance(found, str) else None,
+        "reason": lack.reason if lack else None,
         "trusted": one is None or one.trusted,
+        "failed": bool(lack and lack.failed),
     }

@@ -20,6 +20,8 @@ from vaebench.models.metric import ELBO, MODEL, Measurement, Metric, Unavailable
 
 #: Images whose draws are taken together, and pixels that a CPU decodes at a time.
 _TOGETHER, PIXELS = 256, 2**18
+#: The settings that say what an estimate by AIS is worth.
+AIS = ("ais_images", "ais_target", "ais_budget", "ais_steps")
 #: The share of images whose best q may still be on its way, by which means hardly change.
 STRAGGLERS = 0.02
 #: Images that a bracket is simulated for at least: the gap of one certifies nothing.
@@ -285,6 +287,7 @@ METRICS = (
         keep=9,
         error=True,
         role="likelihood",
+        effort=AIS,
         compute=annealed,
     ),
     Metric(
@@ -297,6 +300,7 @@ METRICS = (
             "Upper minus lower stochastic bound on log p(x) of images simulated from the model."
         ),
         needs=MODEL,
+        effort=AIS,
         compute=bdmc_estimate,
         costly=True,
     ),
@@ -309,6 +313,7 @@ METRICS = (
         description="Importance-weighted bound with K draws from q: a lower bound on log p(x).",
         needs=ELBO,
         role="bound",
+        effort=("iw_images",),
         compute=importance_weighted,
     ),
     Metric(
@@ -344,6 +349,7 @@ METRICS = (
         better="lower",
         description="log p(x) by AIS minus the ELBO: what the encoder's q costs.",
         needs=ELBO,
+        effort=AIS,
         compute=inference_gap,
     ),
     Metric(
@@ -356,6 +362,7 @@ METRICS = (
             "log p(x) by AIS minus the ELBO of the best q of its family: what the family costs."
         ),
         needs=ELBO,
+        effort=AIS,
         compute=approximation_gap,
         costly=True,
     ),
@@ -369,6 +376,7 @@ METRICS = (
             "ELBO of the best q of its family minus that of the encoder's: what amortisation costs."
         ),
         needs=ELBO,
+        effort=("ais_images",),
         compute=amortisation_gap,
         costly=True,
     ),

@@ -3,7 +3,6 @@
 import json
 import math
 import re
-import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,12 +11,10 @@ from torch import Tensor
 
 from vaebench.compute.random import seeded
 from vaebench.compute.shared_state import kept
-from vaebench.errors import UserError
 from vaebench.evaluation.metrics.subject import Subject
 from vaebench.models.metric import Measurement, Metric, Unavailable
 from vaebench.registry.catalogue import Catalogue, Plugin
 from vaebench.registry.contents import Facts
-from vaebench.registry.loading import reason
 
 #: Characters that a measurement's details may take as JSON.
 _LARGEST = 2**20
@@ -54,7 +51,8 @@ class Plugged:
         """The metric, its function guarded; UserError where its plugin cannot be loaded."""
         metric: Metric = found.thing("metrics", f"{self.plugin.distribution}:{self.own}")
         compute = guarded(self.name, metric.compute)
-        return replace(metric, name=self.name, group=self.group, compute=compute)
+        code = self.plugin.code
+        return replace(metric, name=self.name, group=self.group, compute=compute, code=code)
 
 
 def plugged(found: Catalogue, taken: Iterable[str]) -> list[Plugged]:
@@ -83,18 +81,12 @@ def _pattern(name: str) -> str:
 
 
 def guarded(name: str, compute: Callable[[Any], Any]) -> Callable[[Subject], Measurement]:
-    """The function with noise of its own; whatever it does, it costs its own number alone."""
+    """The function with noise of its own, which leaves process and model as they were."""
 
     def compute_alone(subject: Subject) -> Measurement:
         try:
             with kept(), seeded(subject.seed, f"metric {name}"):
                 return _checked(compute(subject), len(subject.x))
-        except (Unavailable, UserError, KeyboardInterrupt):
-            raise
-        # A stranger's function may fail in any way, SystemExit included.
-        except BaseException as error:
-            traceback.print_exc()
-            raise Unavailable(reason(error)) from error
         finally:
             subject.model.eval().requires_grad_(False)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from vaebench.config.cell import Evaluation
 from vaebench.errors import UserError, unknown
 from vaebench.evaluation.metrics import (
     disentanglement,
@@ -16,6 +17,7 @@ from vaebench.evaluation.metrics import (
 from vaebench.evaluation.metrics.plugged import Plugged, plugged
 from vaebench.models.metric import Metric
 from vaebench.registry.catalogue import catalogue
+from vaebench.runs.effort import Wanted
 
 METRICS: tuple[Metric, ...] = (
     *likelihood.METRICS,
@@ -48,6 +50,31 @@ def select(names: Iterable[str]) -> tuple[Metric, ...]:
         if chosen & {m.name, m.group, "all"} or ("default" in chosen and not m.costly)
     )
     return (*own, *(metric.load(catalogue()) for metric in theirs))
+
+
+def wanted(evaluation: Evaluation, steps: int | None = None) -> dict[str, tuple[Metric, Wanted]]:
+    """What an evaluation asks for, by column.
+
+    Args:
+        evaluation: With the name of its extractor.
+        steps: Steps of AIS, where no pilot decides.
+
+    Raises:
+        UserError: A metric does not exist, or its plugin cannot be loaded.
+    """
+    found = {}
+    for metric in select(evaluation.metrics):
+        column = metric.column(evaluation.extractor, evaluation.iw_samples)
+        effort = {name: getattr(evaluation, name, steps) for name in metric.effort}
+        found[column] = metric, Wanted(column, effort, metric.code)
+    return found
+
+
+def needing(law: str) -> set[str]:
+    """The names of all metrics, those of plugins included, that mean nothing without a law."""
+    theirs = plugged(catalogue(), (m.name for m in METRICS))
+    own = {m.name for m in METRICS if law in m.needs}
+    return own | {each.name for each in theirs if law in each.facts.get("needs", ())}
 
 
 def asked_of_plugins(names: Iterable[str]) -> list[Plugged]:

@@ -100,6 +100,10 @@ class Subject:
             self._made[make] = make(self)
         return self._made[make]
 
+    def remember(self, make: "Callable[[Subject], T]", value: T) -> None:
+        """Have `once` return a value that is known from before."""
+        self._made[make] = value
+
     def made(self, make: "Callable[[Subject], T]") -> T | None:
         """What `once` has returned for `make`, None where nobody has asked."""
         return self._made.get(make)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from vaebench.config.cell import Cell
+from vaebench.config.cell import Task
 from vaebench.config.resources import Place
 
 
@@ -40,8 +40,8 @@ class Limits:
 
 
 class Engine(Protocol):
-    """Runs cells in any order; once a cell has ended, its folder holds a ``result.json``."""
+    """Runs tasks in any order; once one has ended, its cell's folder holds a ``result.json``."""
 
-    def run(self, cells: Sequence[Cell], place: Place, folders: Sequence[Path]) -> Iterator[Event]:
-        """Yield progress, and one event with an exit code for each cell."""
+    def run(self, tasks: Sequence[Task], place: Place, folders: Sequence[Path]) -> Iterator[Event]:
+        """Yield progress, and one event with an exit code for each task."""
         ...

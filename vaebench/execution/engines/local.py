@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from vaebench.config.cell import Cell
+from vaebench.config.cell import Task
 from vaebench.config.resources import Place
 from vaebench.errors import UserError
 from vaebench.execution.engines import Event, Limits
@@ -170,17 +170,19 @@ class Local:
     jobs: int
     limits: Limits = field(default_factory=Limits)
 
-    def run(self, cells: Sequence[Cell], place: Place, folders: Sequence[Path]) -> Iterator[Event]:
-        """Run cells; a process that dies leaves the record of a failure."""
-        tasks = [(cell, place, folder) for cell, folder in zip(cells, folders, strict=True)]
+    def run(self, tasks: Sequence[Task], place: Place, folders: Sequence[Path]) -> Iterator[Event]:
+        """Run tasks; a process that dies leaves the reason in the cell's record."""
+        calls = [(task, place, folder) for task, folder in zip(tasks, folders, strict=True)]
         logs = [folder / "log.txt" for folder in folders]
-        for event in run(work, tasks, logs, self.jobs, self.limits):
+        for folder, log in zip(folders, logs, strict=True):
+            if not files.trained(folder):
+                log.unlink(missing_ok=True)
+        for event in run(work, calls, logs, self.jobs, self.limits):
             if event.exitcode:
                 reason = event.reason or _death(event.exitcode)
                 said = files.last_lines(logs[event.task])
                 reason = f"{reason}; its log ends: {said}" if said else reason
-                failure = files.failure(cells[event.task], reason)
-                files.write_result(folders[event.task], failure)
+                files.broken_off(folders[event.task], tasks[event.task].cell, reason)
             yield event
 
 
@@ -198,7 +200,7 @@ def _work(
 ) -> None:
     _follow_driver()
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb", buffering=0) as file:
+    with log.open("ab", buffering=0) as file:
         sys.stdout.flush()
         sys.stderr.flush()
         os.dup2(file.fileno(), 1)

@@ -1,5 +1,6 @@
 """Cells as tasks of a Ray cluster; their files travel back, so no disk need be shared."""
 
+import json
 import logging
 import re
 import socket
@@ -9,27 +10,41 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from vaebench.config.cell import Cell
+from vaebench.config.cell import Task
 from vaebench.config.resources import Place
 from vaebench.errors import UserError
 from vaebench.execution.engines import Event, Limits, local
-from vaebench.runs.files import clear, failure, write_bytes, write_result
+from vaebench.runs import files
 
 #: How often a cell is started again when its worker or node dies.
 RETRIES = 3
 
 
-def compute(cell: Cell, place: Place, limits: Limits) -> dict[str, bytes]:
-    """Run a cell in a process of its own on this node; its files by their names."""
-    with TemporaryDirectory(prefix="vaebench-") as folder:
-        for _ in local.Local(1, limits).run([cell], place, [Path(folder)]):
+def compute(task: Task, place: Place, limits: Limits, there: dict[str, bytes]) -> dict[str, bytes]:
+    """Run a task in a process of its own on this node; the cell's files by their names.
+
+    Args:
+        task: The task.
+        place: Where its data are.
+        limits: What it may use.
+        there: The files of the cell, where it has been trained.
+    """
+    with TemporaryDirectory(prefix="vaebench-") as run:
+        folder = Path(run) / "cells" / task.cell.id
+        for name, content in there.items():
+            files.write_bytes(folder / name, content)
+        for _ in local.Local(1, limits).run([task], place, [folder]):
             pass
-        made = {str(path.relative_to(folder)): path for path in Path(folder).rglob("[!.]*")}
-        return {
-            name: path.read_bytes()
-            for name, path in made.items()
-            if path.is_file() and name != "checkpoint"
-        }
+        return _content(folder)
+
+
+def _content(folder: Path) -> dict[str, bytes]:
+    made = {str(path.relative_to(folder)): path for path in folder.rglob("[!.]*")}
+    return {
+        name: path.read_bytes()
+        for name, path in made.items()
+        if path.is_file() and name != "checkpoint"
+    }
 
 
 @dataclass(frozen=True)
@@ -46,8 +61,8 @@ class Ray:
     gpus: float = 0.0
     limits: Limits = field(default_factory=Limits)
 
-    def run(self, cells: Sequence[Cell], place: Place, folders: Sequence[Path]) -> Iterator[Event]:
-        """Run cells; one whose node dies is started again elsewhere.
+    def run(self, tasks: Sequence[Task], place: Place, folders: Sequence[Path]) -> Iterator[Event]:
+        """Run tasks; one whose node dies is started again elsewhere.
 
         Raises:
             UserError: Ray is not installed, or the cluster cannot be reached.
@@ -69,18 +84,21 @@ class Ray:
             ) from error
         try:
             yield from self._run(
-                ray, cells, replace(place, threads=1, root=place.root.resolve()), folders
+                ray, tasks, replace(place, threads=1, root=place.root.resolve()), folders
             )
         finally:
             ray.shutdown()
 
     def _run(
-        self, ray: Any, cells: Sequence[Cell], place: Place, folders: Sequence[Path]
+        self, ray: Any, asked: Sequence[Task], place: Place, folders: Sequence[Path]
     ) -> Iterator[Event]:
         remote = ray.remote(compute).options(
             num_cpus=1, num_gpus=self.gpus, max_retries=RETRIES, scheduling_strategy="SPREAD"
         )
-        tasks = {remote.remote(cell, place, self.limits): i for i, cell in enumerate(cells)}
+        there = [_content(folder) if files.trained(folder) else {} for folder in folders]
+        tasks = {
+            remote.remote(task, place, self.limits, there[i]): i for i, task in enumerate(asked)
+        }
         while tasks:
             ended, _ = ray.wait(list(tasks))
             for reference in ended:
@@ -90,15 +108,25 @@ class Ray:
                     exitcode = 0
                 except ray.exceptions.RayError as error:
                     reason = f"Ray lost it: {' '.join(str(error).split())[:300]}"
-                    write_result(folders[task], failure(cells[task], reason))
+                    files.broken_off(folders[task], asked[task].cell, reason)
                     exitcode = 1
                 yield Event(task, exitcode=exitcode)
 
 
-def _receive(files: dict[str, bytes], folder: Path) -> None:
+def _receive(made: dict[str, bytes], folder: Path) -> None:
     """Write what came back, the result last, so that it stands for complete files."""
-    clear(folder)
-    for name in sorted(files, key=lambda name: name == "result.json"):
-        path = (folder / name).resolve()
-        if path.is_relative_to(folder.resolve()):
-            write_bytes(path, files[name])
+    inside = {
+        name: content
+        for name, content in made.items()
+        if (folder / name).resolve().is_relative_to(folder.resolve())
+    }
+    if files.trained(folder):
+        result = json.loads(inside.pop("result.json"))
+        vouched = {name: inside.pop(name) for name in result["files"] if name in inside}
+        files.amend(folder, result, vouched)
+        for name, content in inside.items():
+            files.write_bytes(folder / name, content)
+        return
+    files.clear(folder)
+    for name in sorted(inside, key=lambda name: name == "result.json"):
+        files.write_bytes(folder / name, inside[name])
