@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from vaebench.models.posterior import Gaussian as Gaussian
     from vaebench.models.posterior import Posterior as Posterior
     from vaebench.models.rival import Rival as Rival
+    from vaebench.models.shared import Shared as Shared
     from vaebench.models.variant import Variant as Variant
     from vaebench.notebook import Run as Run
     from vaebench.notebook import load as load
@@ -45,6 +46,7 @@ _HOME = {
     "Request": "data.images",
     "Rival": "models.rival",
     "Run": "notebook",
+    "Shared": "models.shared",
     "Source": "data.images",
     "Split": "data.images",
     "Subject": "evaluation.metrics.subject",

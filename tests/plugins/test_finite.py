@@ -8,6 +8,7 @@ from vaebench_plugins import (
     dip,
     epanechnikov,
     epanechnikov_paper,
+    flow_prior,
     gamix,
     gaussian,
     gmm,
@@ -15,14 +16,19 @@ from vaebench_plugins import (
     infovae,
     iwae,
     laplace,
+    mixture_prior,
     planar,
     poisson,
+    rae,
+    stein,
     tighter_bounds,
+    vampprior,
     variance,
 )
 
 from vaebench import Variant
 from vaebench.models.draw import Draw, draw, fixed
+from vaebench.models.shared import stand_ins
 from vaebench.models.variant import informed
 
 MODULES = (
@@ -33,6 +39,7 @@ MODULES = (
     dip,
     epanechnikov,
     epanechnikov_paper,
+    flow_prior,
     gamix,
     gaussian,
     gmm,
@@ -42,13 +49,17 @@ MODULES = (
     infovae.WAE,
     iwae,
     laplace,
+    mixture_prior,
     planar,
     poisson,
+    rae,
+    stein,
     tighter_bounds,
+    vampprior,
     variance,
 )
 VARIANTS = [
-    informed(variant, items=100, context=16)
+    informed(variant, **stand_ins(16))
     for module in MODULES
     for variant in module.vaebench_variants()
 ]

@@ -23,6 +23,9 @@ LAWS = {
 FACTS = {
     "items": "N, the number of training images",
     "context": "F, the number of encoder features",
+    "shape": "(C, H, W), the shape of an image",
+    "encoder": "the encoder that all variants share, as a `Shared`",
+    "decoder": "the decoder that all variants share, as a `Shared`",
 }
 
 
@@ -35,8 +38,8 @@ class Variant:
         posterior: Factory ``(features D, context F, **options) -> Posterior``.
         objective: Maps a Draw to (B,) nats, to be maximised. Its keyword parameters, like the
             factory's and the penalties', are options of the variant. A function that names
-            `items` as a keyword without a default is given N, the number of training images; a
-            rival is given F as `context` too.
+            one of `FACTS` as a keyword without a default is given it: N, the number of training
+            images, as `items`, their `shape`, F as `context`, the shared `encoder` or `decoder`.
         samples: K, the number of draws in training.
         penalties: Named terms, each mapping a Draw to (B,) nats, subtracted from the objective.
         rival: Factory ``(features D, **options) -> Rival`` of a second player on the codes, whose

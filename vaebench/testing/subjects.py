@@ -17,8 +17,6 @@ from vaebench.models.variant import Variant
 
 #: F, the number of encoder features that the posteriors under test see.
 CONTEXT = 8
-#: N, the number of training images that a variant under test is told.
-ITEMS = 1000
 #: D, the sizes that a posterior is asked for.
 SIZES = (1, 2, 3, 4, 5, 8, 16, 32, 64, 128, 256, 512, 1024)
 #: How large encoder features are: as at initialisation, in training, and extreme.

@@ -14,6 +14,7 @@ from vaebench.data.images import Images, Request
 from vaebench.errors import UserError
 from vaebench.models import critic as critics
 from vaebench.models.rival import Rival
+from vaebench.models.shared import Shared
 from vaebench.models.vae import VAE
 from vaebench.models.variant import Variant, informed
 from vaebench.registry.catalogue import catalogue
@@ -88,7 +89,14 @@ def build(cell: Cell, variant: Variant, images: Images, device: torch.device = C
         encoder, decoder = backbone(cell.backbone).networks(
             images.shape, cell.latent, cell.width, observed_as.outputs
         )
-    variant = informed(variant, items=len(images.train), context=encoder.features)
+    variant = informed(
+        variant,
+        items=len(images.train),
+        context=encoder.features,
+        shape=images.shape,
+        encoder=Shared(encoder),
+        decoder=Shared(decoder),
+    )
     with seeded(cell.seed, "posterior"):
         posterior = variant.posterior(cell.latent, encoder.features)
     with seeded(cell.seed, "critic"):

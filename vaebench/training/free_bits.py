@@ -6,12 +6,11 @@ from torch import Tensor
 from vaebench.compute.random import seeded
 from vaebench.errors import UserError
 from vaebench.models.draw import draw, fixed
+from vaebench.models.shared import stand_ins
 from vaebench.models.variant import Variant, informed
 
 #: Inputs, and features of each, that an objective is tried with.
 _ROWS, _CONTEXT = 8, 8
-#: N, which a variant may ask for.
-_ITEMS = 1000
 #: Nats a dimension that no KL at initial weights reaches.
 _MUCH = 1e4
 
@@ -26,7 +25,7 @@ def separates_kl(variant: Variant, latent: int) -> bool:
     def flat(z: Tensor) -> Tensor:
         return 0.0 * z.sum(-1)
 
-    variant = informed(variant, items=_ITEMS)
+    variant = informed(variant, **stand_ins(_CONTEXT))
     with seeded(0, "free bits"):
         posterior, h = variant.posterior(latent, _CONTEXT), torch.randn(_ROWS, _CONTEXT)
         held = fixed(posterior, h, [], flat)
