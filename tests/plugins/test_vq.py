@@ -92,7 +92,7 @@ def test_the_value_is_below_the_evidence_which_is_a_sum() -> None:
 
 def test_learned_probabilities_are_those_of_use() -> None:
     made, h = posterior(), torch.randn(200, 5)
-    optimiser = torch.optim.Adam([made.logits], 0.1)
+    optimiser = torch.optim.Adam([made.logits], 0.5)
     for _ in range(100):
         optimiser.zero_grad()
         (-coded(table(made, h)).mean()).backward()
