@@ -91,7 +91,7 @@ def test_trains_and_is_saved_with_the_encoder_once(pseudo: str) -> None:
     one = cell(epochs=1)
     made = build(one, variant, digits())
     before = made.model.posterior.pseudo.detach().clone()
-    fit(made, lambda row: None)
+    fit(made, lambda *_: None)
     assert not torch.equal(made.model.posterior.pseudo, before)
     state = made.model.state_dict()
     assert not [name for name in state if name.startswith("posterior.encoder")]
