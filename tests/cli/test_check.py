@@ -18,9 +18,9 @@ def result(check, status="passed", message="", law=""):
     }  # fmt: skip
 
 
-def shown(*results):
+def shown(*results, figures=False):
     screen = Console(file=io.StringIO(), soft_wrap=True, highlight=False, width=500)
-    show(screen, list(results))
+    show(screen, list(results), figures)
     return screen.file.getvalue()
 
 
@@ -34,7 +34,7 @@ def test_one_error_under_many_laws_is_said_once():
 
 def test_few_laws_with_one_error_keep_their_hints():
     text = shown(*(result(c, "failed", f"raised E: x (y)\nhint {c}") for c in ("a", "b")))
-    assert "hint a" in text and "If it stays broken: hint b" in text
+    assert "a: hint a" in text and "b, if it stays broken: hint b" in text
 
 
 def test_the_first_broken_law_is_named_as_the_one_to_look_at():
@@ -44,10 +44,25 @@ def test_the_first_broken_law_is_named_as_the_one_to_look_at():
         result("normalised", "failed", f"{figures}\na constant?"),
         result("kl", "failed", f"{figures}\nanother hint"),
     )
+    assert text.startswith("mine breaks 2 of 3 laws: 1 passed, 2 failed in ")
     assert "Look at normalised first" in text
-    assert "figure 5\n" in text and "… and 3 more" in text and "… and 7 more" in text
-    assert text.index("a constant?") < text.index("If it stays broken: another hint")
+    assert text.index("a constant?") < text.index("figure 0") < text.index("another hint")
+    assert "figure 1" not in text and text.count("… and 8 more figures: --figures") == 2
     assert "first" not in shown(result("kl", "failed", "x\nhint"))
+
+
+def test_all_figures_on_request():
+    figures = "\n".join(f"figure {i}" for i in range(9))
+    text = shown(result("kl", "failed", f"{figures}\na hint"), figures=True)
+    assert "figure 8\n" in text and "more figures" not in text
+    assert "figure" not in shown(result("kl", "out of date", "delete the entry"))
+
+
+def test_the_verdict_comes_first_and_what_does_not_apply_last():
+    noted = result("kl") | {"warnings": ["narrow"]}
+    text = shown(result("shapes"), result("blocks", "does not apply", "no chain"), noted)
+    assert text.startswith("mine conforms: 2 passed, 1 not applicable in 0.3 s\n")
+    assert text.index("narrow") < text.index("not applicable: blocks (no chain)")
 
 
 def test_laws_that_do_not_apply_or_are_declared_are_named_with_the_reason():
@@ -79,7 +94,8 @@ def test_the_kit_tells_which_law_it_is_at(monkeypatch):
     monkeypatch.setattr(testing, "CHECKS", chosen)
     told = []
     testing.run(Variant("mine", Gaussian), progress=lambda *state: told.append(state))
-    assert told == [(check.name, i, 3) for i, check in enumerate(chosen)]
+    names = [*(check.name for check in chosen), "deviations"]
+    assert told == [(name, i, 4) for i, name in enumerate(names)]
 
 
 @pytest.mark.slow
@@ -87,7 +103,7 @@ def test_the_command_names_the_laws_that_do_not_apply():
     done = CliRunner().invoke(main, ["check", "gaussian"])
     assert done.exit_code == 0
     assert "not applicable: ways_to_draw" in done.stdout
-    assert f"gaussian: examining law 1 of {len(testing.checks())}, name" in done.stderr
+    assert f"gaussian: examining law 1 of {len(testing.checks()) + 1}, name" in done.stderr
 
 
 def test_what_follows_from_a_missing_number_is_only_named():

@@ -28,16 +28,30 @@ def test_the_whole_inventory_names_the_feature_extractors():
     found = json.loads(invoke("list", "--json"))
     assert {"digits", "mnist", "inception"} <= {one["name"] for one in found["features"]}
     assert json.loads(invoke("list", "--metrics", "--json")) == {"metrics": found["metrics"]}
-    text = invoke("list")
-    for title in (
-        "Variants: posteriors",
-        "Variants: objectives",
-        "Data sets",
-        "Backbones",
-        "Feature extractors",
-        "Metrics",
-    ):
+    assert json.loads(invoke("list", "metrics", "--json")) == {"metrics": found["metrics"]}
+    assert json.loads(invoke("list", "variants", "--json")) == {"plugins": found["plugins"]}
+
+
+def test_the_list_is_short_and_has_every_name():
+    found = json.loads(invoke("list", "--json"))
+    text = CliRunner().invoke(main, ["list"], env={"COLUMNS": "80"}).output
+    assert len(text.splitlines()) < 50
+    words = set(text.replace(",", " ").split())
+    for kind in ("datasets", "backbones", "likelihoods", "features"):
+        assert {one["name"] for one in found[kind]} <= words
+    assert {one["group"] for one in found["metrics"]} <= words
+    assert {one["name"] for plugin in found["plugins"] for one in plugin["variants"]} <= words
+    for title in ("Variants: posteriors", "Variants: objectives", "Data sets", "Metrics"):
         assert title in text
+
+
+def test_each_kind_is_explained_by_itself():
+    variants = invoke("list", "variants")
+    assert "Variants: posteriors" in variants and "Kingma" in variants and "mnist" not in variants
+    assert "Options beta=4, samples=1" in variants
+    assert "Defaults" in invoke("list", "datasets")
+    found = CliRunner().invoke(main, ["list", "metric"])
+    assert found.exit_code == 2 and "'metrics'" in found.output
 
 
 def test_variants_without_a_family_come_last(capsys):

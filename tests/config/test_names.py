@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vaebench.config.command import command
-from vaebench.config.names import absolute, expand, join, leads_to, parse, spell, split
+from vaebench.config.names import absolute, expand, join, leads_to, parse, shown, spell, split
 from vaebench.errors import UserError
 
 words = st.text("abcxyz_", min_size=1, max_size=5)
@@ -70,3 +70,12 @@ def test_booleans_are_spelled_in_lower_case():
 def test_what_cannot_be_read_is_refused(text):
     with pytest.raises(UserError, match="Cannot read"):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(8.0, "8"), (8, "8"), (0.002, "0.002"), (1e-05, "1e-05"), ("8.0", "8.0"), (True, "True")],
+)
+def test_whole_numbers_are_shown_without_a_point(value, text):
+    assert shown(value) == text
+    assert type(value) is not float or float(shown(value)) == value

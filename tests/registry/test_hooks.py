@@ -277,8 +277,11 @@ def test_what_comes_with_vaebench_comes_through_the_same_hooks(monkeypatch):
 
 def test_the_list_says_whose_they_are(installed):
     installed("strange", STRANGER)
-    text = CliRunner().invoke(main, ["list"], env={"COLUMNS": "120"}).output
-    for name in ("noise", "shallow", "wide"):
+    assert (
+        "noise (strange 1.0)" in CliRunner().invoke(main, ["list"], env={"COLUMNS": "300"}).output
+    )
+    for kind, name in (("datasets", "noise"), ("backbones", "shallow"), ("likelihoods", "wide")):
+        text = CliRunner().invoke(main, ["list", kind], env={"COLUMNS": "120"}).output
         (line,) = (line for line in text.splitlines() if line.startswith(name + " "))
         assert "strange 1.0" in line
     found = json.loads(CliRunner().invoke(main, ["list", "--json"]).stdout)

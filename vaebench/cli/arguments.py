@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vaebench.cli import completion
 from vaebench.config.declaration import Setting
 from vaebench.errors import UserError, meant, nearest, short
 from vaebench.runs.schema import Record
@@ -39,14 +40,22 @@ def setting_options(settings: Iterable[Setting], defaults: bool = True) -> Calla
         for one in reversed(list(settings)):
             text = one.help + (f"  [default: {one.shown}]" if defaults and one.shown else "")
             metavar = "TEXT" if one.several else kinds[one.kind]
-            command = click.option(one.flag, one.asked, metavar=metavar, help=text)(command)
+            known = completion.names(one.name, one.choices)
+            command = click.option(
+                one.flag, one.asked, metavar=metavar, help=text, shell_complete=known
+            )(command)
         return command
 
     return decorate
 
 
-CELL = click.argument("cell")
-RUN = click.option("--run", type=Path, help="The run.  [default: the newest in results]")
+CELL = click.argument("cell", shell_complete=completion.cells)
+RUN = click.option(
+    "--run",
+    type=Path,
+    help="The run.  [default: the newest in results]",
+    shell_complete=completion.runs,
+)
 _FEW = 3
 
 

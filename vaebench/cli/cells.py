@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from vaebench.cli import completion
 from vaebench.cli.arguments import (
     CELL,
     JSON,
@@ -46,7 +47,13 @@ def show(cell: str, run: Path | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("cells", nargs=-1, required=True, metavar="RUN|CELL...")
+@click.argument(
+    "cells",
+    nargs=-1,
+    required=True,
+    metavar="RUN|CELL...",
+    shell_complete=completion.runs_and_cells,
+)
 @RUN
 @setting_options(_MEASURED, defaults=False)
 @click.option("--again", is_flag=True, help="Replace numbers of as much effort.")

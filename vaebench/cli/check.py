@@ -18,8 +18,13 @@ from vaebench.execution.worker import chosen, examine
 _PAUSE = 10.0
 
 
-def check(names: tuple[str, ...], as_json: bool) -> int:
+def check(names: tuple[str, ...], as_json: bool, figures: bool = False) -> int:
     """Examine variants and print the outcome.
+
+    Args:
+        names: The variants.
+        as_json: Print all of the results as JSON.
+        figures: Print all figures of the laws that are broken, not only the first.
 
     Returns:
         0 if every law holds or is declared broken, else 1.
@@ -42,7 +47,7 @@ def check(names: tuple[str, ...], as_json: bool) -> int:
             if event.exitcode is not None:
                 waiting.done(event.task)
                 if not as_json:
-                    show(screen, outcomes[event.task])
+                    show(screen, outcomes[event.task], figures)
     results = [result for i in range(len(variants)) for result in outcomes[i]]
     if as_json:
         print(json.dumps(results, indent=1))
@@ -98,40 +103,49 @@ class _Waiting:
 
 GOOD = ("passed", "expected failure", "does not apply")
 _WORDS = {"does not apply": "not applicable", "expected failure": "expected to fail"}
-#: Figures of a broken law that are printed; `--json` has all of them.
-_FIGURES = 6
 #: Laws without which the figures of all others mean nothing.
 _FORM = ("sizes", "shapes", "finite")
 #: So many laws that end in the same error have one cause, and their hints say nothing about it.
 _COMMON = 4
 
 
-def show(screen: Console, results: list[dict[str, Any]]) -> None:
-    """Print the results of one variant."""
+def show(screen: Console, results: list[dict[str, Any]], figures: bool = False) -> None:
+    """Print the results of one variant: verdict, remedies, warnings, and what does not apply.
+
+    Args:
+        screen: Where to.
+        results: Of all laws.
+        figures: Print all figures of the laws that are broken, not only the first.
+    """
     bad = [result for result in results if result["status"] not in GOOD]
-    summary = ", ".join(
-        f"{count} {_WORDS.get(status, status)}"
-        for status in (*GOOD, "failed", "out of date")
-        if (count := sum(result["status"] == status for result in results))
-    )
-    seconds = sum(result.get("seconds", 0.0) for result in results)
-    style = "red" if bad else "green"
-    screen.print(Text(f"{results[0]['variant']}: {summary} in {seconds:.1f} s", style=style))
-    for status in ("does not apply", "expected failure"):
-        _named(screen, [result for result in results if result["status"] == status])
-    for result in results:
-        for warning in result.get("warnings", ()):
-            screen.print(Text(f"  warning ({result['check']}): {warning}", style="yellow"))
+    _verdict(screen, results, bad)
     groups = _by_error(bad)
     if len(groups) > 1:
         first = groups[0][0]["check"]
         screen.print(Text(f"  Look at {first} first: what fails below it may follow from it."))
     told = groups[:1] if groups and groups[0][0]["check"] in _FORM else groups
     for place, group in enumerate(told):
-        _broken(screen, group, hint=place == 0)
+        _broken(screen, group, place == 0, figures)
     rest = [result["check"] for group in groups[len(told) :] for result in group]
     if rest:
         screen.print(Text(f"  Broken too: {', '.join(rest)}; --json has their figures."))
+    for result in results:
+        for warning in result.get("warnings", ()):
+            screen.print(Text(f"  warning ({result['check']}): {warning}", style="yellow"))
+    for status in ("does not apply", "expected failure"):
+        _named(screen, [result for result in results if result["status"] == status])
+
+
+def _verdict(screen: Console, results: list[dict[str, Any]], bad: list[dict[str, Any]]) -> None:
+    counts = ", ".join(
+        f"{count} {_WORDS.get(status, status)}"
+        for status in (*GOOD, "failed", "out of date")
+        if (count := sum(result["status"] == status for result in results))
+    )
+    seconds = sum(result.get("seconds", 0.0) for result in results)
+    verdict = f"breaks {len(bad)} of {len(results)} laws" if bad else "conforms"
+    line = f"{results[0]['variant']} {verdict}: {counts} in {seconds:.1f} s"
+    screen.print(Text(line, style="bold red" if bad else "green"))
 
 
 def _named(screen: Console, results: list[dict[str, Any]]) -> None:
@@ -157,7 +171,8 @@ def _by_error(bad: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     return list(groups.values())
 
 
-def _broken(screen: Console, group: list[dict[str, Any]], hint: bool) -> None:
+def _broken(screen: Console, group: list[dict[str, Any]], first: bool, figures: bool) -> None:
+    """Print a broken law, its remedy before its figures, or laws that end in the same error."""
     lines = str(group[0]["message"]).splitlines()
     if len(group) > 1:
         names = ", ".join(result["check"] for result in group)
@@ -166,12 +181,10 @@ def _broken(screen: Console, group: list[dict[str, Any]], hint: bool) -> None:
         if group[0]["check"] in _FORM:
             screen.print(Text(f"    {lines[-1]}"))
         return
-    screen.print(Text(f"  {group[0]['check']}: {group[0]['status']}", style="bold"))
-    figures, mistake = (lines[:-1], lines[-1]) if len(lines) > 1 else (lines, "")
-    shown = _FIGURES if hint else 2
-    for line in figures[:shown]:
+    found, mistake = (lines[:-1], lines[-1]) if len(lines) > 1 else ([], lines[0])
+    name = group[0]["check"] if first else f"{group[0]['check']}, if it stays broken"
+    screen.print(Text(f"  {name}: ", style="bold").append(mistake, style="not bold"))
+    for line in found if figures else found[:1]:
         screen.print(Text(f"    {line}"))
-    if len(figures) > shown:
-        screen.print(Text(f"    … and {len(figures) - shown} more; --json has all of them"))
-    if mistake:
-        screen.print(Text(f"    {mistake}" if hint else f"    If it stays broken: {mistake}"))
+    if len(found) > 1 and not figures:
+        screen.print(Text(f"    … and {len(found) - 1} more figures: --figures shows them"))

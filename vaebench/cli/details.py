@@ -1,6 +1,8 @@
 """One cell in the terminal. No torch."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -8,8 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from vaebench.config import command as commands
+from vaebench.config.names import shown
 from vaebench.runs import files
 from vaebench.runs.schema import MetricRecord, Record
+
+#: Units of what is told of a training by number.
+_UNITS = {"seconds": " s", "peak_memory": " MiB"}
 
 
 def show(run: Path, record: Record) -> None:
@@ -26,8 +32,8 @@ def show(run: Path, record: Record) -> None:
         screen.print(_metrics(record["metrics"]))
     for title in ("config", "data", "train", "timings", "versions", "hardware"):
         if record[title]:
-            pairs = "  ".join(f"{key} {value}" for key, value in record[title].items())
-            screen.print(Text(f"{title}: ", "bold").append(pairs, "not bold"))
+            head = "timings in s" if title == "timings" else title
+            screen.print(Text(f"{head}: ", "bold").append(_pairs(record[title]), "not bold"))
     said = files.tail(run, record["cell"]) if record["status"] == "failed" else ""
     if said:
         screen.print(Text("How it ended:", "bold"))
@@ -36,6 +42,12 @@ def show(run: Path, record: Record) -> None:
     if command:
         screen.print(Text("To repeat it:", "bold"))
         screen.print(Text(command), soft_wrap=True)
+
+
+def _pairs(section: Mapping[str, Any]) -> str:
+    """What there is of a section, with units where its name has none."""
+    known = {key: shown(value) for key, value in section.items() if value is not None}
+    return "  ".join(f"{key} {value}{_UNITS.get(key, '')}" for key, value in known.items())
 
 
 def _metrics(metrics: dict[str, MetricRecord]) -> Table:

@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from vaebench.config.names import shown
 from vaebench.errors import short
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from vaebench.registry.catalogue import Catalogue
 
 _Describe = Callable[[dict[str, Any]], str]
@@ -75,6 +78,36 @@ def _brought(found: "Catalogue", kind: str) -> list[dict[str, Any]]:
     ]
 
 
+def names(found: dict[str, Any]) -> None:
+    """Print the names of the inventory, with the package where it is another than vaebench's.
+
+    Of metrics there are many; their groups stand for them.
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    own = found["metrics"][0]["from"]
+    screen = Console()
+    drawn = Table(box=None, pad_edge=False, show_header=False)
+    drawn.add_column("kind", no_wrap=True)
+    drawn.add_column("names")
+    groups = {(one["group"], one["from"]): None for one in found["metrics"]}
+    known = found | {"metrics": [{"name": name, "from": whose} for name, whose in groups]}
+    kinds = [(title, known[key]) for key, (title, _) in _PARTS.items()]
+    for title, entries in [*((title, them) for title, them, _ in _families(found)), *kinds]:
+        words = [
+            one["name"] if one["from"] == own else f"{one['name']} ({one['from']})"
+            for one in entries
+        ]
+        if words:
+            drawn.add_row(Text(title), Text(", ".join(words)))
+    screen.print(drawn)
+    screen.print()
+    screen.print(Text(f"`vaebench list variants` explains them; so do {', '.join(_PARTS)}."))
+    _faults(screen, found)
+
+
 def show(found: dict[str, Any]) -> None:
     """Print the inventory, or the parts of it that there are: a name, what it is, whose it is."""
     from rich.console import Console
@@ -95,6 +128,12 @@ def show(found: dict[str, Any]) -> None:
         if rows:
             screen.print(drawn)
             screen.print()
+    _faults(screen, found)
+
+
+def _faults(screen: "Console", found: dict[str, Any]) -> None:
+    from rich.text import Text
+
     for note in found.get("notes", ()):
         screen.print(Text(f"Note: {note}"))
     for one in found.get("broken", ()):
@@ -141,7 +180,7 @@ def _options(one: dict[str, Any]) -> str:
 
 
 def _option(key: str, value: Any) -> str:
-    return f"{key}={str(value).lower() if isinstance(value, bool) else value}"
+    return f"{key}={str(value).lower() if isinstance(value, bool) else shown(value)}"
 
 
 def _dataset(one: dict[str, Any]) -> str:

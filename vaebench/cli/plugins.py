@@ -5,33 +5,48 @@ from pathlib import Path
 
 import click
 
+from vaebench.cli import completion
+
+#: What `vaebench list KIND` explains, and where the inventory has it.
+_KINDS = {"variants": "plugins"} | {
+    kind: kind for kind in ("datasets", "backbones", "likelihoods", "features", "metrics")
+}
+
 
 @click.command("list")
-@click.option("--metrics", is_flag=True, help="The metrics alone, each explained.")
+@click.argument("kind", required=False, type=click.Choice(list(_KINDS)))
+@click.option("--metrics", is_flag=True, help="As `list metrics`.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
-def list_(metrics: bool, as_json: bool) -> None:
-    """Show what is installed: variants, data sets, backbones, feature extractors, metrics.
+def list_(kind: str | None, metrics: bool, as_json: bool) -> None:
+    """Show what is installed by name, or explain what is of a kind.
 
     \b
-    vaebench list --json
+    vaebench list
+    vaebench list variants
+    vaebench list metrics --json
     """
     from vaebench.cli import inventory
 
+    kind = kind or ("metrics" if metrics else None)
     found = inventory.collect()
-    if metrics:
-        found = {"metrics": found["metrics"]}
+    completion.keep(found)
+    if kind:
+        found = {_KINDS[kind]: found[_KINDS[kind]]}
     if as_json:
         import json
 
         click.echo(json.dumps(found, indent=1))
-    else:
+    elif kind:
         inventory.show(found)
+    else:
+        inventory.names(found)
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True)
+@click.argument("names", nargs=-1, required=True, shell_complete=completion.names("plugin"))
+@click.option("--figures", is_flag=True, help="All figures of the laws that are broken.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
-def check(names: tuple[str, ...], as_json: bool) -> None:
+def check(names: tuple[str, ...], figures: bool, as_json: bool) -> None:
     """Examine variants: does the mathematics hold, law by law?
 
     Exit code 0 if every law holds or is declared broken, else 1.
@@ -41,7 +56,7 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
     """
     from vaebench.cli import check as kit
 
-    sys.exit(kit.check(names, as_json))
+    sys.exit(kit.check(names, as_json, figures))
 
 
 @click.command("new-plugin")

@@ -7,11 +7,14 @@ from typing import Any
 import click
 
 from vaebench.cli.arguments import setting_options
+from vaebench.cli.completion import names
 from vaebench.config.cell import SETTINGS
 from vaebench.config.settings import from_dict
+from vaebench.errors import UserError
 
 
 @click.command()
+@click.argument("variants", nargs=-1, shell_complete=names("plugin"))
 @setting_options(SETTINGS)
 @click.option("--config", type=Path, help="Settings from a run's config.yaml; flags override it.")
 @click.option("--out", type=Path, help="Folder of the run.  [default: results/<data set>-<hash>]")
@@ -40,15 +43,24 @@ from vaebench.config.settings import from_dict
 @click.option("--logger", default="", help="Trackers: tensorboard, wandb, mlflow; with commas.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but the path of the report.")
 @click.option("--json", "as_json", is_flag=True, help="Print the records of all cells as JSON.")
-def run(config: Path | None, **options: Any) -> None:
+def run(variants: tuple[str, ...], config: Path | None, **options: Any) -> None:
     """Train and evaluate every variant, and write tables and report.
 
+    VARIANTS are what to compare, as with --plugins.
+
     \b
-    vaebench run --plugins gaussian,'gmm[components=8]' --dataset digits --seeds 0,1,2
+    vaebench run gaussian 'gmm[components=8]' --dataset digits --seeds 0,1,2
     """
     from vaebench.execution import driver
 
     given = {s.asked: options.pop(s.asked) for s in SETTINGS}
+    if variants:
+        if given["plugins"] is not None:
+            raise UserError(
+                f"Variants are named twice, {' '.join(variants)} and --plugins {given['plugins']}; "
+                "name them in one of the two places."
+            )
+        given["plugins"] = ",".join(variants)
     values: dict[str, Any] = {}
     lines: dict[str, int] = {}
     if config:

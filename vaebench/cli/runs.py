@@ -4,11 +4,12 @@ from pathlib import Path
 
 import click
 
+from vaebench.cli import completion
 from vaebench.cli.arguments import JSON, RUN, print_json, writable, writing
 
 
 @click.command()
-@click.argument("run", type=Path)
+@click.argument("run", type=Path, shell_complete=completion.runs)
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def status(run: Path, as_json: bool) -> None:
     """Show which cells of a run are finished, running, failed and missing.
@@ -22,7 +23,7 @@ def status(run: Path, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=Path)
+@click.argument("runs", nargs=-1, required=True, type=Path, shell_complete=completion.runs)
 @click.option("--out", type=Path, required=True, help="Folder of the joined run.")
 def merge(runs: tuple[Path, ...], out: Path) -> None:
     """Join runs that were made on different machines, and write their tables and report.
@@ -38,7 +39,7 @@ def merge(runs: tuple[Path, ...], out: Path) -> None:
 
 
 @click.command()
-@click.argument("run", type=Path)
+@click.argument("run", type=Path, shell_complete=completion.runs)
 def report(run: Path) -> None:
     """Rebuild a run's tables (CSV, Markdown, LaTeX, Parquet) and page from its cells.
 
@@ -58,7 +59,9 @@ def report(run: Path) -> None:
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, metavar="A B...")
+@click.argument(
+    "names", nargs=-1, required=True, metavar="A B...", shell_complete=completion.names("plugin")
+)
 @RUN
 @click.option("--metric", "metrics", multiple=True, help="Only this one; may be given again.")
 @click.option("--out", type=Path, help="Write a page instead of printing.")

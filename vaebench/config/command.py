@@ -6,7 +6,7 @@ from dataclasses import MISSING
 from typing import Any
 
 from vaebench.config.cell import SETTINGS
-from vaebench.config.names import join
+from vaebench.config.names import join, shown
 
 
 def command(config: Mapping[str, Any]) -> str:
@@ -17,7 +17,7 @@ def command(config: Mapping[str, Any]) -> str:
     for setting in SETTINGS:
         absent = None if setting.absent is MISSING else setting.absent
         value = config.get(setting.name, absent)
-        text = join(map(str, value if isinstance(value, list | tuple) else [value]))
+        text = join(map(shown, value if isinstance(value, list | tuple) else [value]))
         weightless = setting.name == "critic_weight" and config.get("critic") == "none"
         if value is not None and text != setting.shown and not weightless:
             words += [setting.flag, text]

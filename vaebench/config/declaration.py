@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, get_args, get_origin, get_type_hints
 
-from vaebench.config.names import split
+from vaebench.config.names import shown, split
 from vaebench.errors import UserError, unknown
 
 _TAKES = {int: "whole numbers", float: "finite numbers", str: "names"}
@@ -105,7 +105,7 @@ class Setting:
     def shown(self) -> str:
         """The default as one would type it, empty for None."""
         values = self.default if self.several else (self.default,)
-        return ",".join(str(value) for value in values if value is not None)
+        return ",".join(shown(value) for value in values if value is not None)
 
     def read(self, value: Any) -> Any:
         """What a run holds for a value from a file, or for a text of the command line.

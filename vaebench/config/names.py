@@ -50,6 +50,11 @@ def leads_to(dataset: str, located: str) -> bool:
     return any(dataset[:i] + absolute(dataset[i:]) == located for i in places)
 
 
+def shown(value: Any) -> str:
+    """A value as one would type it: a whole number without a point, 8 for 8.0."""
+    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
+
+
 def parse(spelled: str) -> tuple[str, dict[str, str]]:
     """``gmm[components=8]`` as its name and its options."""
     match = _SPELLED.fullmatch(spelled.strip())

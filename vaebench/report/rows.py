@@ -36,7 +36,7 @@ class Entry:
             end of a share's range, or nothing.
         value: What is sorted and drawn, None where there is none.
         margins: From the value down to and up to the ends of the 95 % interval over seeds; with one
-            seed the estimate's standard error.
+            seed the estimate's standard error. Neither leaves the range of a share.
         mark: ``best``, ``tied`` with the best, ``wide`` where only a wide interval keeps it from
             being worse, ``model`` for a trained model that is ahead of every other, or nothing.
         notes: Numbers of footnotes.
@@ -110,6 +110,12 @@ def make_row(
     )
 
 
+def _cut(mean: float, se: float, limits: tuple[float, float] | None) -> tuple[float, float]:
+    """The standard error down and up, cut at what a mean cannot leave."""
+    low, high = limits or (-math.inf, math.inf)
+    return (se, se) if math.isnan(se) else (min(se, mean - low), min(se, high - mean))
+
+
 def _mark(label: str, found: Verdict | None) -> str:
     if found is None or label not in found.leading:
         return ""
@@ -142,7 +148,7 @@ def _entry(
     mean, (low, high, method) = values.mean(), interval(values.to_numpy(), within(column.unit))
     errors = done.get(f"{column.name}_se", pd.Series(dtype=float)).dropna()
     se = math.sqrt((errors**2).mean()) if len(errors) else math.nan
-    margins = (mean - low, high - mean) if method else (se, se)
+    margins = (mean - low, high - mean) if method else _cut(mean, se, within(column.unit))
     text, error = column.format(mean), ""
     detail = [f"{column.title}: {text} {column.unit}".rstrip()]
     if method:
@@ -155,7 +161,7 @@ def _entry(
     if method and not math.isclose(*margins, rel_tol=1e-6, abs_tol=1e-12):
         error = f"[{column.format(low)}, {column.format(high)}]"
     elif not math.isnan(margins[0]):
-        error = f"± {column.format(margins[0])}"
+        error = f"± {column.format(margins[0] if method else se)}"
     return Entry(
         text=text,
         error=error,

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from vaebench.config.cell import EFFORT
+from vaebench.config.names import shown
 from vaebench.report.cautions import Caution, cautions
 from vaebench.report.columns import Column, headlines, make_columns
 from vaebench.report.rows import Notes, Row, make_row
@@ -57,7 +58,7 @@ class Sheet:
     def title(self, block: Block) -> str:
         """The settings that set a block apart from the others."""
         return ", ".join(
-            f"{name.replace('_', ' ')} {block.settings[name]}" for name in self.varying
+            f"{name.replace('_', ' ')} {shown(block.settings[name])}" for name in self.varying
         )
 
 

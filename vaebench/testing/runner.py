@@ -58,8 +58,10 @@ def examine(
     results = []
     for done, check in enumerate(checks):
         if progress:
-            progress(check.name, done, len(checks))
+            progress(check.name, done, len(checks) + 1)
         results.append(_examine(variant, check, seed))
+    if progress:
+        progress("deviations", len(checks), len(checks) + 1)
     results.append(_known_laws(variant, checks))
     for law in variant.deviations:
         statuses = {r.status for r in results if r.law == law}
