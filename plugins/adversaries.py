@@ -93,7 +93,8 @@ class Aggregate(Rival):
     Args:
         features: D.
         weight: Of the generator's loss beside the log-likelihood summed over pixels; the paper
-            takes steps on the two in turn instead.
+            takes steps on the two in turn instead. With a large weight the codes flee together to
+            where the discriminator looked last.
         width: Units of a hidden layer.
 
     References:
@@ -101,7 +102,7 @@ class Aggregate(Rival):
         loss: Goodfellow et al. 2014, arXiv 1406.2661, sec. 3.
     """
 
-    def __init__(self, features: int, weight: float = 10.0, width: int = 256) -> None:
+    def __init__(self, features: int, weight: float = 0.3, width: int = 256) -> None:
         super().__init__()
         self.weight = weight
         self.logit = network(features, width)

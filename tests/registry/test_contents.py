@@ -72,6 +72,9 @@ def test_sound_variants_are_read_whatever_carries_them():
         ({"posterior": Wanting}, "'width'"),
         ({"objective": lambda: 3}, "objective that cannot be called with"),
         ({"objective": lambda draw, *, weight: 3}, "'weight'"),
+        ({"rival": "critic"}, "rival='critic'"),
+        ({"rival": lambda: 3}, "rival that cannot be called with (features)"),
+        ({"rival": lambda features, *, colour: 3}, "'colour'"),
         ({"name": 5}, "name 5"),
         ({"name": None}, "name None"),
         ({"name": "all"}, "'all'"),
@@ -134,7 +137,7 @@ ANYTHING = st.one_of(
         {"name": st.one_of(st.just("mine"), ANYTHING), "posterior": ANYTHING},
         optional={
             name: ANYTHING
-            for name in ("objective", "samples", "penalties", "deviations", "reference")
+            for name in ("objective", "samples", "penalties", "deviations", "reference", "rival")
         },
     )
 )
