@@ -259,3 +259,18 @@ def test_what_is_no_chain_is_refused():
     wrong = Chain({"a": (2, lambda: Bernoulli(torch.ones(2) / 2))})
     with pytest.raises(ValueError, match=r"block 'a' has event shape \(\): it has to be \(2,\)"):
         wrong.rsample()
+
+
+def test_annealing_takes_a_mixture_at_the_top():
+    centres = torch.tensor([[-2.0], [0.0], [2.0]]).double()
+    each = independent(Normal(centres, 0.5))
+    mixture = MixtureSameFamily(Categorical(torch.ones(3).double()), each, validate_args=False)
+
+    def below(z2: Tensor) -> Independent:
+        return independent(Normal(z2, 0.5))
+
+    p = Chain({"z2": (1, lambda: mixture), "z1": (1, below)})
+    x = torch.tensor([1.0, -0.3]).double()
+    found = ais(lambda z: Normal(z[..., 1], 0.5).log_prob(x), p, batch=2, seed=0)
+    expected = Normal(centres, math.sqrt(0.75)).log_prob(x).logsumexp(0) - math.log(3)
+    assert ((found.log_likelihood - expected).abs() < 4 * found.se + 0.02).all()
