@@ -5,7 +5,7 @@
 
 Only training images are seen: of digits, the images that vaebench trains on (the rest after the
 400 test and 200 validation images of its split); of MNIST and of Fashion-MNIST, their 60,000
-training images; of sprites, 60,000 that are in no test or validation split of the default subset.
+training images; of sprites, 30,000 that are in no test or validation split of the default subset.
 Half of each batch is augmented by small shifts, rotations and scalings, and by faint noise:
 without that, MNIST's exactly black background makes invisible noise weigh more than a clear blur.
 Sprites are given noise alone, for shifts, rotations and scalings are what their features must see:
@@ -45,12 +45,13 @@ class Labelled(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """From the data folder to training and test images, the classifier, epochs, and jitter."""
+    """From the data folder to training and test images, the classifier, and how it is trained."""
 
     load: Callable[[Path | None], tuple[Labelled, Labelled]]
     sizes: dict[str, int]
     epochs: int
     amount: float = 0.06
+    batch: int = 100
 
 
 def digits(folder: Path | None) -> tuple[Labelled, Labelled]:
@@ -88,7 +89,7 @@ def sprites(folder: Path | None) -> tuple[Labelled, Labelled]:
         numbers = torch.cat([linear, 2**0.5 * turn.cos(), 2**0.5 * turn.sin()], 1)
         return Labelled(split.pixels.float(), split.labels, numbers)
 
-    images = vaebench.read("sprites[items=60000]")
+    images = vaebench.read("sprites[items=30000]")
     return known(images.train), known(images.test)
 
 
@@ -99,7 +100,7 @@ RECIPES = {
         idx("FashionMNIST"), {"size": 28, "dimension": 64, "width": 16, "classes": 10}, 12
     ),
     "sprites": Recipe(
-        sprites, {"size": 32, "dimension": 64, "width": 12, "classes": 3}, 10, amount=0.0
+        sprites, {"size": 32, "dimension": 64, "width": 12, "classes": 3}, 9, amount=0.0, batch=32
     ),
 }
 
@@ -137,10 +138,10 @@ def main() -> None:
     )
     learners = nn.ModuleList(filter(None, (network, beside)))
     optimiser = torch.optim.AdamW(learners.parameters(), weight_decay=0.01)
-    steps = recipe.epochs * -(-len(train.images) // 100)
+    steps = recipe.epochs * -(-len(train.images) // recipe.batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=4e-3, total_steps=steps)
     for epoch in range(recipe.epochs):
-        for rows in torch.randperm(len(train.images)).split(100):
+        for rows in torch.randperm(len(train.images)).split(recipe.batch):
             images, half = train.images[rows], len(rows) // 2
             features = network(torch.cat([jitter(images[:half], recipe.amount), images[half:]]))
             loss = cross_entropy(network.head(features), train.labels[rows], label_smoothing=0.05)
@@ -162,7 +163,7 @@ def main() -> None:
         "data": f"{arguments.name}: {len(train.images)} training images, "
         f"{len(test.images)} test images",
         "recipe": f"benchmarks/train_features.py, AdamW one-cycle 4e-3, {recipe.epochs} epochs "
-        "of 100",
+        f"of {recipe.batch}",
         "seed": arguments.seed,
     }
     if beside is not None:

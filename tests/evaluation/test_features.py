@@ -31,9 +31,14 @@ def blurred(images):
 
 
 @pytest.mark.parametrize(
-    ("name", "size", "dimension", "least"), [("digits", 8, 32, 0.97), ("mnist", 28, 64, 0.99)]
+    ("name", "size", "dimension", "classes", "least"),
+    [
+        ("digits", 8, 32, 10, 0.97),
+        ("mnist", 28, 64, 10, 0.99),
+        ("fashion-mnist", 28, 64, 10, 0.91),
+    ],
 )
-def test_shipped_weights_load_and_say_where_they_come_from(name, size, dimension, least):
+def test_shipped_weights_load_and_say_where_they_come_from(name, size, dimension, classes, least):
     path = WEIGHTS / f"{name}.safetensors"
     assert path.stat().st_size < 1_000_000
     _, about = classifier.load(path)
@@ -43,7 +48,7 @@ def test_shipped_weights_load_and_say_where_they_come_from(name, size, dimension
     features = shipped(torch.rand(5, 1, size, size))
     assert features.shape == (5, dimension)
     assert features.dtype == torch.float32 and not features.requires_grad
-    assert shipped.logits(features).shape == (5, 10)
+    assert shipped.logits(features).shape == (5, classes)
 
 
 def test_the_hash_is_that_of_the_file_and_stable():

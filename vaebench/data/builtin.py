@@ -123,6 +123,7 @@ SOURCES = {
         "10000 train, 2000 validation, 2000 test, of other factors each",
         sprites.read,
         binarise="fixed",
+        backbone="mlp",
         latent=10,
         shuffled=True,
     ),
@@ -137,6 +138,7 @@ SOURCES = {
         "Fashion-MNIST, 28×28",
         "50000 train, 10000 validation, 10000 test",
         _idx("FashionMNIST"),
+        extractor="fashion-mnist",
         shuffled=True,
     ),
     "omniglot": Source(

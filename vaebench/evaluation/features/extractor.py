@@ -93,7 +93,7 @@ class Extractor:
         """
         if self.head is None:
             raise UserError(
-                f"The extractor {self.name!r} knows no classes: take 'digits' or 'mnist'."
+                f"The extractor {self.name!r} knows no classes: take the data set's own."
             )
         return self.head.cpu()(features.cpu())
 
@@ -129,8 +129,7 @@ def digest(path: Path) -> str:
 
 #: The extractors that come with vaebench.
 EXTRACTORS: Mapping[str, Loader] = {
-    "digits": shipped("digits"),
-    "mnist": shipped("mnist"),
+    **{name: shipped(name) for name in ("digits", "mnist", "fashion-mnist")},
     "inception": natural,
 }
 
