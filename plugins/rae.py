@@ -24,7 +24,7 @@ def regularised(draw: Draw, code: float = 1.0) -> Tensor:
 
 
 def decoder_penalty(
-    draw: Draw, smooth: str = "gradient", weight: float = 0.1, *, decoder: Shared
+    draw: Draw, smooth: str = "gradient", weight: float = 0.01, *, decoder: Shared
 ) -> Tensor:
     """What keeps the decoder from undoing small codes by large weights, (B,) nats.
 
