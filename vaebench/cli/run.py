@@ -8,7 +8,7 @@ import click
 
 from vaebench.cli.arguments import setting_options
 from vaebench.cli.completion import names
-from vaebench.config.cell import SETTINGS
+from vaebench.config.cell import QUICK, SETTINGS
 from vaebench.config.settings import from_dict
 from vaebench.errors import UserError
 
@@ -16,6 +16,7 @@ from vaebench.errors import UserError
 @click.command()
 @click.argument("variants", nargs=-1, shell_complete=names("plugin"))
 @setting_options(SETTINGS)
+@click.option("--quick", is_flag=True, help="Measure with little effort, for a first look.")
 @click.option("--config", type=Path, help="Settings from a run's config.yaml; flags override it.")
 @click.option("--out", type=Path, help="Folder of the run.  [default: results/<data set>-<hash>]")
 @click.option(
@@ -43,7 +44,7 @@ from vaebench.errors import UserError
 @click.option("--logger", default="", help="Trackers: tensorboard, wandb, mlflow; with commas.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but the path of the report.")
 @click.option("--json", "as_json", is_flag=True, help="Print the records of all cells as JSON.")
-def run(variants: tuple[str, ...], config: Path | None, **options: Any) -> None:
+def run(variants: tuple[str, ...], config: Path | None, quick: bool, **options: Any) -> None:
     """Train and evaluate every variant, and write tables and report.
 
     VARIANTS are what to compare, as with --plugins.
@@ -71,5 +72,8 @@ def run(variants: tuple[str, ...], config: Path | None, **options: Any) -> None:
         if value is not None:
             values[name] = value
             lines.pop(name, None)
+    if quick:
+        values |= {name: value for name, value in QUICK.items() if given[name] is None}
+        lines = {name: line for name, line in lines.items() if name not in QUICK}
     settings = from_dict(values, str(config or "the command line"), lines)
     sys.exit(driver.run(settings, driver.Where(**options)))

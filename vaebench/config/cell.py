@@ -224,6 +224,8 @@ class Task(NamedTuple):
 SETTINGS = (*declared(Training), *declared(Evaluation))
 #: Those that a number may depend on, with 1 where more is more effort and -1 where less is.
 EFFORT = {s.name: s.effort for s in SETTINGS if s.effort}
+#: The effort of a first look, which is replaced by what is asked for later.
+QUICK = {"ais_images": 8, "ais_budget": 600, "iw_images": 50}
 #: Names of what a model is trained with, and of what is measured of it.
 TRAINED = tuple(s.name for s in declared(Training))
 MEASURED = tuple(s.name for s in declared(Evaluation))

@@ -115,8 +115,7 @@ def run(settings: Settings, where: Where) -> int:
 
         for line in status.said(planned.notes):
             print(line)
-        status.preview(folder, planned, rehearsed)
-        return 0
+        return 0 if status.preview(folder, planned, rehearsed) else 1
     try:
         with held(folder):
             return _run(folder, planned, place, where, screen)

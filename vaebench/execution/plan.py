@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from vaebench.compute.memory import free
 from vaebench.config.cell import MEASURED, SETTINGS, Cell, Evaluation, Task
 from vaebench.config.names import expand, parse
 from vaebench.config.resources import Place
@@ -13,7 +14,7 @@ from vaebench.config.settings import Settings
 from vaebench.data.images import Images, Request
 from vaebench.data.validation import explained
 from vaebench.errors import UserError, unknown
-from vaebench.evaluation.features.extractor import EXTRACTORS
+from vaebench.evaluation.features.extractor import EXTRACTORS, lacking
 from vaebench.evaluation.metrics.select import select
 from vaebench.models.backbones import Shape
 from vaebench.models.likelihoods import Takes
@@ -24,6 +25,8 @@ from vaebench.training.free_bits import separates_kl
 from vaebench.training.kl_schedules import kl_schedule
 from vaebench.training.optimisers import model_optimiser, usual_decay
 
+#: Bytes a pixel of a batch that any network keeps at least: 16 numbers, there and back.
+_KEPT = 64
 #: The settings that cells are combined from, the last ones varying fastest.
 AXES = (
     *(s for s in SETTINGS if s.axis and s.name not in ("plugin", "seed")),
@@ -61,21 +64,58 @@ def resolve(
     known = {*EXTRACTORS, *found.extractors()}
     if settings.extractor is not None and settings.extractor not in known:
         raise unknown("feature extractor", settings.extractor, known)
+    _check_memory(settings)
     datasets = {
         (name, size): load(name, Request(place.root, place.download, size))
         for name, size in product(settings.dataset, settings.image_size)
     }
     hashes = {key: images.hash() for key, images in datasets.items()}
+    extractors = {name: _extractor(settings, name, place) for name in settings.dataset}
     resolved = []
     shared = {s.name: getattr(settings, s.asked) for s in SETTINGS if not s.axis}
     for values in product(*(getattr(settings, axis.asked) for axis in AXES)):
         choice = shared | {axis.name: value for axis, value in zip(AXES, values, strict=True)}
         key = choice["dataset"], choice["image_size"]
+        choice["extractor"], _ = extractors[choice["dataset"]]
         resolved.append(_task(choice, datasets[key], hashes[key], found))
     _check_parts([task.cell for task in resolved], datasets)
     _check_training([task.cell for task in resolved], found)
     notes = {name: images.notes for (name, _), images in datasets.items() if images.notes}
+    for name, (_, note) in extractors.items():
+        notes |= {name: (*notes.get(name, ()), note)} if note else {}
     return settings, tuple(dict.fromkeys(resolved)), notes
+
+
+def _check_memory(settings: Settings) -> None:
+    """Raise UserError where one batch of pictures of the size asked for cannot be held."""
+    room = free()
+    for size in settings.image_size:
+        need = _KEPT * min(settings.batch_size) * size**2 if size else 0
+        if room is not None and need > room:
+            raise UserError(
+                f"--image-size {size}: a batch of {min(settings.batch_size)} pictures of {size} × "
+                f"{size} pixels needs at least {need / 2**30:.1f} GiB, and {room / 2**30:.1f} GiB "
+                "are free; take a smaller --image-size or --batch-size."
+            )
+
+
+def _extractor(settings: Settings, dataset: str, place: Place) -> tuple[str, str]:
+    """The extractor for a data set, and what is to be said of it.
+
+    Raises:
+        UserError: One is asked for by name whose weights are not there.
+    """
+    name = settings.extractor or source(dataset).extractor
+    used = any(metric.takes("extractor") for metric in select(settings.metrics))
+    why = lacking(name, place.fid_weights, place.download) if used else ""
+    if why and settings.extractor:
+        raise UserError(why)
+    if not why:
+        return name, ""
+    return "thumbnail", (
+        f"FID and its kin are measured on thumbnails of 4 × 4 fields, which see light and colour "
+        f"alone and are comparable within this run only. {why}"
+    )
 
 
 def _expanded(items: tuple[str | None, ...]) -> tuple[str | None, ...]:
@@ -145,7 +185,6 @@ def _task(choice: dict[str, Any], images: Images, digest: str, found: Catalogue)
             if choice["weight_decay"] is None
             else choice["weight_decay"]
         ),
-        "extractor": choice["extractor"] or defaults.extractor,
         "seconds": choice["seconds"] if choice["budget"] == "seconds" else None,
     }
     whole = choice | resolved

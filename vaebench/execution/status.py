@@ -118,13 +118,16 @@ def unloadable(name: str, broken: Mapping[str, str]) -> str:
     return f"{name} cannot be loaded: {short(broken[name]).rstrip('.')}; its cells will fail."
 
 
-def preview(folder: Path, planned: Plan, rehearse: Rehearse) -> None:
+def preview(folder: Path, planned: Plan, rehearse: Rehearse) -> bool:
     """Print the cells of a run that has not started, how long they may take, and which must fail.
 
     Args:
         folder: The run's folder, which need not exist.
         planned: What it consists of.
         rehearse: Estimates the training time of cells, asked where none has finished.
+
+    Returns:
+        Whether nothing is known to fail.
     """
     cells, broken = [task.cell for task in planned.tasks], planned.broken
     out = Console(soft_wrap=True, highlight=False, markup=False)
@@ -146,11 +149,12 @@ def preview(folder: Path, planned: Plan, rehearse: Rehearse) -> None:
     sound = [cell for cell in missing if cell.plugin not in broken]
     if missing and not sound:
         out.print(count, "None of the missing ones can run.")
-        return
+        return False
     *failing, time = _time(sound, done, rehearse)
     for line in failing:
         out.print(line)
     out.print(count, time)
+    return not failing and len(sound) == len(missing)
 
 
 def _time(missing: list[Cell], done: dict[str, Record], rehearse: Rehearse) -> list[str]:

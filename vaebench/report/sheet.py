@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from vaebench.config.cell import EFFORT
+from vaebench.config.cell import EFFORT, QUICK
 from vaebench.config.names import shown
 from vaebench.report.cautions import Caution, cautions
 from vaebench.report.columns import Column, headlines, make_columns
@@ -111,7 +111,8 @@ def _common(
     found = [records[cell]["metrics"].get(column.name) for cell in done["cell"]]
     warnings = {metric["warning"] for metric in found if metric and metric["value"] is not None}
     shared = [text for text in warnings if text and len(warnings) == 1]
-    shared += _unlike([metric for metric in found if metric and metric["value"] is not None])
+    there = [metric for metric in found if metric and metric["value"] is not None]
+    shared += [*_unlike(there), *_quick(there)]
     return replace(column, notes=tuple(notes(text) for text in shared))
 
 
@@ -128,6 +129,16 @@ def _unlike(metrics: Sequence[MetricRecord]) -> list[str]:
         if len(values) > 1
     ]
     return [f"not measured alike: {', '.join(words)}"] if words else []
+
+
+def _quick(metrics: Sequence[MetricRecord]) -> list[str]:
+    """That numbers of a column were measured with the effort of a first look, if so."""
+    words = [
+        f"{name.replace('_', ' ')} {value}"
+        for name, value in QUICK.items()
+        if any((schema.number(m["depends"].get(name)) or math.inf) <= value for m in metrics)
+    ]
+    return [f"a first look, measured with little effort: {', '.join(words)}"] if words else []
 
 
 def _block(

@@ -98,6 +98,8 @@ class Extractor:
         return self.head.cpu()(features.cpu())
 
 
+#: Fields to a side of a thumbnail.
+_GRID = 4
 #: Builds an extractor from (the path of its weights, where it does not ship them, or None;
 #: whether these may be downloaded).
 Loader = Callable[[Path | None, bool], Extractor]
@@ -122,6 +124,16 @@ def natural(weights: Path | None = None, download: bool = False) -> Extractor:
     return Extractor("inception", digest(path), network, chunk=32)
 
 
+def thumbnail(weights: Path | None = None, download: bool = False) -> Extractor:
+    """Means of pixels over a grid of 4 × 4 fields, for each channel: needs no weights.
+
+    They see where pictures are light and in which colour, and nothing of what they show.
+    """
+    identity = sha256(f"mean over {_GRID} x {_GRID} fields".encode()).hexdigest()
+    network = nn.Sequential(nn.AdaptiveAvgPool2d(_GRID), nn.Flatten())
+    return Extractor("thumbnail", identity, network)
+
+
 def digest(path: Path) -> str:
     """SHA-256 of a file."""
     return sha256(path.read_bytes()).hexdigest()
@@ -131,7 +143,20 @@ def digest(path: Path) -> str:
 EXTRACTORS: Mapping[str, Loader] = {
     **{name: shipped(name) for name in ("digits", "mnist", "fashion-mnist")},
     "inception": natural,
+    "thumbnail": thumbnail,
 }
+#: Those of them whose weights lie elsewhere: finds them, or raises UserError.
+_ELSEWHERE: Mapping[str, Callable[[Path | None, bool], Path]] = {"inception": inception.find}
+
+
+def lacking(name: str, weights: Path | None, download: bool) -> str:
+    """Why the weights of an extractor cannot be had; empty where they can, or may be fetched."""
+    if name in _ELSEWHERE and not download:
+        try:
+            _ELSEWHERE[name](weights, False)
+        except UserError as error:
+            return str(error)
+    return ""
 
 
 def chosen(name: str) -> Mapping[str, Loader]:
