@@ -213,3 +213,11 @@ def test_inception_features_are_those_of_torch_fidelity(tmp_path, monkeypatch):
 def test_a_strangers_network_that_fails_is_named(network, message):
     with pytest.raises(UserError, match=message):
         Extractor("own", "", network)(torch.rand(3, 1, 8, 8))
+
+
+def test_a_thumbnail_is_the_mean_of_sixteen_fields_and_reads_every_shape():
+    found = extractor("thumbnail")
+    pictures = torch.rand(3, 3, 8, 12, generator=torch.Generator().manual_seed(0))
+    means = pictures.reshape(3, 3, 4, 2, 4, 3).mean((3, 5)).flatten(1)
+    assert torch.allclose(found(pictures), means)
+    assert found(torch.rand(2, 1, 3, 5)).shape == (2, 16)

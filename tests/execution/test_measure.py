@@ -205,3 +205,23 @@ def test_an_estimate_that_is_recorded_is_not_made_again(cell, no_training, monke
     gap = found["inference_gap"]
     assert gap["depends"] == first["depends"]
     assert gap["value"] is not None
+
+
+def test_what_is_being_measured_is_told(cell, no_training, monkeypatch, capsys):
+    clock = iter(range(10**6))
+    monkeypatch.setattr(
+        "vaebench.evaluation.metrics.likelihood.time.monotonic", lambda: next(clock)
+    )
+    told = []
+    asked = task(**SMALL, metrics=("ais", "kl"))
+    run_cell.run(asked, PLACE, cell, told.append)
+    stages = list(dict.fromkeys(stage for stage, _, _ in told))
+    assert stages == [
+        "starting",
+        "measuring log p(x), AIS",
+        "annealing",
+        "measuring KL (rate)",
+    ]
+    spent = [done for stage, done, _ in told if stage == "annealing"]
+    assert spent == sorted(spent) and 0 < spent[-1] <= 400
+    assert "measuring log p(x), AIS (1 of 2)" in capsys.readouterr().out

@@ -191,3 +191,30 @@ def test_settings_survive_yaml():
 def test_a_config_with_a_mistake_is_refused(given, message):
     with pytest.raises(UserError, match=message):
         from_dict(given, "config.yaml")
+
+
+def test_pictures_that_cannot_be_held_are_refused_before_they_are_read(monkeypatch):
+    monkeypatch.setattr("vaebench.execution.plan.free", lambda: 8 * 2**30)
+    with pytest.raises(UserError, match=r"64 pictures of 4000 × 4000 .* 61\.0 GiB, and 8\.0 GiB"):
+        plan(dataset=("folder:/nowhere",), image_size=(4000,))
+    monkeypatch.setattr("vaebench.execution.plan.free", lambda: None)
+    with pytest.raises(UserError, match="is not a folder"):
+        plan(dataset=("folder:/nowhere",), image_size=(4000,))
+
+
+def test_without_weights_own_pictures_are_measured_on_thumbnails_which_is_said(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path / "hub"))
+    write(tmp_path / "mine", 24)
+    name = f"folder:{tmp_path}/mine"
+    asked = replace(Settings(), plugins=("gaussian",), dataset=(name,), image_size=(8,))
+    _, (task,), notes = resolve(asked, PLACE)
+    assert task.evaluation.extractor == "thumbnail"
+    assert "--fid-weights" in notes[name][-1] and "thumbnails" in notes[name][-1]
+    _, (task,), notes = resolve(asked, replace(PLACE, download=True))
+    assert task.evaluation.extractor == "inception" and "thumbnail" not in str(notes)
+    _, _, notes = resolve(replace(asked, metrics=("elbo",)), PLACE)
+    assert "thumbnail" not in str(notes)
+    with pytest.raises(UserError, match="--fid-weights"):
+        resolve(replace(asked, extractor="inception"), PLACE)

@@ -9,7 +9,7 @@ import pytest
 from vaebench.config.settings import Settings
 from vaebench.errors import UserError
 from vaebench.runs import files
-from vaebench.runs.lock import claim, held, running
+from vaebench.runs.lock import claim, held, running, stages
 
 
 def hold(folder, ready):
@@ -54,6 +54,16 @@ def test_a_file_system_without_locks_still_keeps_a_second_driver_out(tmp_path, m
     with held(tmp_path):
         claim(tmp_path, Settings())
     assert (tmp_path / "config.yaml").exists()
+
+
+def test_how_far_cells_are_is_known_while_their_driver_lives(tmp_path, other):
+    far = {"stage": "annealing\x1b", "done": 1, "total": 4, "began": 0.5}
+    noted = {"a": far, "b": {"stage": 3}, "c": far | {"done": None}}
+    files.write_json(tmp_path / "running.json", {"cells": ["a"], "stages": noted})
+    assert stages(tmp_path) == {"a": far | {"stage": "annealing\ufffd"}}
+    other.kill()
+    other.join()
+    assert stages(tmp_path) == {}
 
 
 def test_a_folder_that_cannot_be_written_is_said_to_be(tmp_path, monkeypatch):

@@ -1,9 +1,11 @@
 """Drives a run: plans it, runs what is missing, writes tables and page. No torch."""
 
 import json
+import math
 import os
 import signal
 import sys
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,11 +21,13 @@ from vaebench.execution.progress import Display
 from vaebench.execution.worker import Plan, plan, rehearse
 from vaebench.runs import files, records
 from vaebench.runs.effort import lacking
-from vaebench.runs.lock import claim, claimed, held
+from vaebench.runs.lock import Stage, claim, claimed, held
 from vaebench.training import loggers
 
 ENGINES = ("local", "ray")
 STRATEGIES = ("auto", "ddp")
+#: Seconds between two notes of how far running cells are.
+_EVERY = 5.0
 
 
 @dataclass(frozen=True)
@@ -109,9 +113,9 @@ def run(settings: Settings, where: Where) -> int:
         claimed(folder, planned.settings)
         there = replace(place, device=planned.device)
 
-        def rehearsed(cells: list[Cell]) -> list[float | str | None]:
+        def rehearsed(tasks: list[Task]) -> list[tuple[float, float] | str | None]:
             with screen.status("Timing a few steps of each kind of cell"):
-                return local.call(rehearse, tuple(cells), there)
+                return local.call(rehearse, tuple(tasks), there)
 
         for line in status.said(planned.notes):
             print(line)
@@ -213,17 +217,30 @@ def _run_tasks(
 ) -> None:
     run = folders[0].parents[1]
     running: dict[int, str] = {}
+    stages: dict[str, Stage] = {}
+    written = -math.inf
     with Display(screen, todo) as display:
         for event in engine.run(todo, place, folders):
+            name = folders[event.task].name
             if event.exitcode is None:
                 display.progress(event.task, *event.message)
-                if event.task in running:
+                stage, done, total = event.message
+                began = stages[name]["began"] if _goes_on(stages.get(name), stage) else time.time()
+                stages[name] = {"stage": stage, "done": done, "total": total, "began": began}
+                if event.task in running and time.monotonic() - written < _EVERY:
                     continue
-                running[event.task] = folders[event.task].name
+                running[event.task] = name
             else:
-                display.done(event.task, records.one(run, folders[event.task].name))
+                display.done(event.task, records.one(run, name))
                 running.pop(event.task, None)
-            files.write_json(run / "running.json", {"cells": list(running.values())})
+                stages.pop(name, None)
+            written = time.monotonic()
+            state = {"cells": list(running.values()), "stages": stages}
+            files.write_json(run / "running.json", state)
+
+
+def _goes_on(before: Stage | None, stage: str) -> bool:
+    return before is not None and before["stage"] == stage
 
 
 def _cores() -> int:

@@ -145,8 +145,13 @@ def _measure(
     }
     timings: dict[str, float] = {}
 
+    titles = [metric.title for metric in metrics.values()]
+
     def report(done: int) -> None:
-        progress(("evaluating", done, len(metrics)))
+        print(f"{files.OURS}measuring {titles[done]} ({done + 1} of {len(titles)})", flush=True)
+        progress((f"measuring {titles[done]}", done, len(titles)))
+
+    subject.tell = lambda what, done, total: progress((what, done, total))
 
     for found in steps(subject, metrics.values(), timings, report, resting):
         draft.add(found)

@@ -1,6 +1,7 @@
 """What is finished, running, failed and missing in a run, before it starts and while it runs."""
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
@@ -8,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from vaebench.config.cell import MEASURED, SETTINGS, Cell
+from vaebench.config.cell import MEASURED, SETTINGS, Cell, Task
 from vaebench.config.settings import from_dict
 from vaebench.config.yaml_files import read
 from vaebench.errors import UserError, short
@@ -16,15 +17,16 @@ from vaebench.execution.worker import Plan
 from vaebench.registry import code
 from vaebench.runs import files
 from vaebench.runs.effort import covers, lacking
-from vaebench.runs.lock import running
+from vaebench.runs.lock import Stage, running, stages
 from vaebench.runs.records import cells, identity, plan
 from vaebench.runs.schema import Record
 
 STATES = ("finished", "trained", "running", "failed", "missing")
 #: Settings that the time of a training step depends on most.
 _KIND = tuple(s.name for s in SETTINGS if s.pace)
-#: Seconds that training each cell may take, why it fails, or None where that is unknown.
-Rehearse = Callable[[list[Cell]], list[float | str | None]]
+#: Seconds that training and evaluation of each task may take, why it fails, or None where that is
+#: unknown.
+Rehearse = Callable[[list[Task]], list[tuple[float, float] | str | None]]
 
 
 def summary(folder: Path) -> dict[str, list[dict[str, Any]]]:
@@ -44,13 +46,13 @@ def _states(folder: Path, cells: list[Record]) -> dict[str, list[dict[str, Any]]
     if not (folder / "config.yaml").is_file():
         raise UserError(f"No run in {folder}: it holds no config.yaml; give the --out of a run.")
     planned, asked = plan(folder), _asked(folder)
-    active = running(folder)
+    active, far = running(folder), stages(folder)
     found: dict[str, list[dict[str, Any]]] = {state: [] for state in STATES}
     records = {record["cell"]: record for record in cells}
     for name in map(files.printable, planned):
         record = records.get(name)
         if name in active:
-            found["running"].append({"cell": name})
+            found["running"].append({"cell": name, **_progress(far.get(name))})
         elif record and record["status"] == "done":
             seconds = record["timings"].get("total")
             if left := _left(record, asked):
@@ -63,6 +65,23 @@ def _states(folder: Path, cells: list[Record]) -> dict[str, list[dict[str, Any]]
             started = files.file(folder, f"cells/{name}/checkpoint", 2**50) is not None
             found["missing"].append({"cell": name, "checkpoint": started})
     return found
+
+
+def _progress(stage: Stage | None) -> dict[str, Any]:
+    """The stage of a running cell, and the seconds that are left of it where that can be told."""
+    if stage is None:
+        return {}
+    done, total, spent = stage["done"], stage["total"], time.time() - stage["began"]
+    even = stage["stage"] in ("training", "annealing") and 0 < done <= total
+    left = {"left": round(spent * (total - done) / done)} if even else {}
+    return {"stage": stage["stage"], "done": done, "total": total} | left
+
+
+def _far(one: Mapping[str, Any]) -> str:
+    if "stage" not in one:
+        return ""
+    left = f", at most {_clock(one['left'])} left of it" if "left" in one else ""
+    return f"{one['stage']} {one['done']} of {one['total']}{left}"
 
 
 def _asked(folder: Path) -> dict[str, Any]:
@@ -98,8 +117,10 @@ def show(folder: Path, as_json: bool) -> None:
     out = Console(soft_wrap=True, highlight=False, markup=False)
     for state in ("running", "trained", "failed", "missing"):
         for one in found[state]:
-            more = short(one.get("reason") or "") or (
-                "has a checkpoint" if one.get("checkpoint") else ""
+            more = (
+                short(one.get("reason") or "")
+                or _far(one)
+                or ("has a checkpoint" if one.get("checkpoint") else "")
             )
             out.print(f"{state:8} {one['cell']}  {more}".rstrip())
     counted = [state for state in STATES if state != "trained" or found[state]]
@@ -124,7 +145,7 @@ def preview(folder: Path, planned: Plan, rehearse: Rehearse) -> bool:
     Args:
         folder: The run's folder, which need not exist.
         planned: What it consists of.
-        rehearse: Estimates the training time of cells, asked where none has finished.
+        rehearse: Estimates the time of tasks, asked where none has finished.
 
     Returns:
         Whether nothing is known to fail.
@@ -134,6 +155,7 @@ def preview(folder: Path, planned: Plan, rehearse: Rehearse) -> bool:
     found = [r for r in _records(folder, planned=False) if r["status"] == "done"]
     done = {identity(record): record for record in found}
     missing = [cell for cell in cells if cell.id not in done]
+    todo = [task for task in planned.tasks if task.cell.id not in done]
     trained = 0
     for task in planned.tasks:
         record = done.get(task.cell.id)
@@ -146,7 +168,7 @@ def preview(folder: Path, planned: Plan, rehearse: Rehearse) -> bool:
     count += f", {trained} to be measured." if trained else "."
     for name in dict.fromkeys(cell.plugin for cell in missing if cell.plugin in broken):
         out.print(unloadable(name, broken))
-    sound = [cell for cell in missing if cell.plugin not in broken]
+    sound = [task for task in todo if task.cell.plugin not in broken]
     if missing and not sound:
         out.print(count, "None of the missing ones can run.")
         return False
@@ -157,7 +179,7 @@ def preview(folder: Path, planned: Plan, rehearse: Rehearse) -> bool:
     return not failing and len(sound) == len(missing)
 
 
-def _time(missing: list[Cell], done: dict[str, Record], rehearse: Rehearse) -> list[str]:
+def _time(missing: list[Task], done: dict[str, Record], rehearse: Rehearse) -> list[str]:
     """An estimate from the finished cells: those of the same variant and data, else all.
 
     Returns:
@@ -174,7 +196,7 @@ def _time(missing: list[Cell], done: dict[str, Record], rehearse: Rehearse) -> l
         return _rehearsed(missing, rehearse)
     average = mean(seconds for _, seconds in measured)
     total = 0.0
-    for cell in missing:
+    for cell, *_ in missing:
         same = [s for c, s in measured if _alike(c, cell)]
         total += mean(same) if same else average
     return [
@@ -183,14 +205,14 @@ def _time(missing: list[Cell], done: dict[str, Record], rehearse: Rehearse) -> l
     ]
 
 
-def _rehearsed(missing: list[Cell], rehearse: Rehearse) -> list[str]:
+def _rehearsed(missing: list[Task], rehearse: Rehearse) -> list[str]:
     """What fails in a few steps of one cell of each kind, and an estimate from the others."""
-    kinds: dict[tuple[Any, ...], list[Cell]] = {}
-    for cell in missing:
-        kinds.setdefault(tuple(getattr(cell, name) for name in _KIND), []).append(cell)
-    tried = [cells[0] for cells in kinds.values()]
-    estimates = rehearse(tried)
-    outcomes = list(zip(estimates, tried, kinds.values(), strict=True))
+    kinds: dict[tuple[Any, ...], list[Task]] = {}
+    for task in missing:
+        kinds.setdefault(tuple(getattr(task.cell, name) for name in _KIND), []).append(task)
+    estimates = rehearse([tasks[0] for tasks in kinds.values()])
+    alike = [[task.cell for task in tasks] for tasks in kinds.values()]
+    outcomes = [(found, cells[0], cells) for found, cells in zip(estimates, alike, strict=True)]
     failing = [
         f"{cell.plugin} on {cell.dataset} fails in its first steps: {short(why).rstrip('.')}."
         for why, cell, _ in outcomes
@@ -198,20 +220,26 @@ def _rehearsed(missing: list[Cell], rehearse: Rehearse) -> list[str]:
     ]
     # What a cell costs beside its kind grows with its epochs alone.
     epochs = [
-        (seconds / cell.epochs, cells)
-        for seconds, cell, cells in outcomes
-        if isinstance(seconds, float | int)
+        (found[0] / cell.epochs, found[1], cells)
+        for found, cell, cells in outcomes
+        if isinstance(found, tuple)
     ]
     if not epochs:
         return [*failing, "No cell has finished yet, and none could be timed."]
-    average = mean(each for each, _ in epochs)
-    known = {cell.id: each for each, cells in epochs for cell in cells}
+    average = tuple(mean(values) for values in zip(*((a, b) for a, b, _ in epochs), strict=True))
+    known = {cell.id: (a, b) for a, b, cells in epochs for cell in cells}
     hopeless = {c.id for why, _, cells in outcomes if isinstance(why, str) for c in cells}
-    total = sum(known.get(c.id, average) * c.epochs for c in missing if c.id not in hopeless)
+    left = [task.cell for task in missing if task.cell.id not in hopeless]
+    training = sum(known.get(c.id, average)[0] * c.epochs for c in left)
+    evaluation = sum(known.get(c.id, average)[1] for c in left)
+    hint = ""
+    if evaluation > training:
+        hint = " --quick, or a smaller --ais-images and --ais-budget, make evaluation shorter."
     return [
         *failing,
         f"As a rough estimate from a few steps of {len(epochs)} of {len(kinds)} kinds of cell, "
-        f"training takes {_clock(total)} one after the other; evaluation comes on top.",
+        f"training takes {_clock(training)} one after the other, and evaluation at most "
+        f"{_clock(evaluation)} for annealing and bounds.{hint}",
     ]
 
 

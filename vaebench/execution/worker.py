@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vaebench.config.cell import Cell, Evaluation, Task
+from vaebench.config.cell import Evaluation, Task
 from vaebench.config.resources import Place, Progress
 from vaebench.config.settings import Settings
 from vaebench.errors import UserError
@@ -70,11 +70,11 @@ def work(task: Task, place: Place, folder: Path, progress: Progress) -> Record:
     return run(task, place, folder, progress)
 
 
-def rehearse(cells: tuple[Cell, ...], place: Place) -> list[float | str | None]:
-    """The seconds that training each cell may take, why it fails, or None where it is unknown."""
+def rehearse(tasks: tuple[Task, ...], place: Place) -> list[tuple[float, float] | str | None]:
+    """Seconds of training and evaluation, why a task fails, or None where it is unknown."""
     from vaebench.execution import timing
 
-    return timing.rehearse(cells, place)
+    return timing.rehearse(tasks, place)
 
 
 def chosen(names: tuple[str, ...]) -> list[str]:

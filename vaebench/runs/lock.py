@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypedDict
 
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
@@ -15,6 +16,7 @@ from vaebench.config.yaml_files import dump, read
 from vaebench.errors import UserError
 from vaebench.runs import files
 from vaebench.runs.effort import joined
+from vaebench.runs.schema import fits
 
 #: Seconds to wait for whoever only looks whether the lock is free.
 _PATIENCE = 1.0
@@ -109,19 +111,41 @@ def _located(found: Settings, wanted: Settings) -> Settings:
     return replace(found, dataset=tuple(places))
 
 
+class Stage(TypedDict):
+    """How far a cell is: the stage, steps done of how many, and when it began, seconds of Unix."""
+
+    stage: str
+    done: int
+    total: int
+    began: float
+
+
 def running(folder: Path) -> set[str]:
     """The cells that a driver which is alive computes."""
+    cells = _state(folder).get("cells")
+    return {cell for cell in cells if isinstance(cell, str)} if isinstance(cells, list) else set()
+
+
+def stages(folder: Path) -> dict[str, Stage]:
+    """How far they are, where that is known."""
+    found = _state(folder).get("stages")
+    if not isinstance(found, dict):
+        return {}
+    return {name: files.printable(one) for name, one in found.items() if fits(one, Stage)}
+
+
+def _state(folder: Path) -> dict[str, Any]:
+    """What a driver that is alive has noted last; empty where there is none."""
     if not (folder / ".lock").exists():
-        return set()
+        return {}
     try:
         _acquired(folder / ".lock", 0).release()
-        return set()
+        return {}
     except Timeout:
         pass
     except OSError:
-        return set()
+        return {}
     try:
-        cells = files.read_json(folder / "running.json").get("cells")
+        return files.read_json(folder / "running.json")
     except UserError:
-        return set()
-    return {cell for cell in cells if isinstance(cell, str)} if isinstance(cells, list) else set()
+        return {}

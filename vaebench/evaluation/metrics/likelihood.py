@@ -1,6 +1,7 @@
 """Columns about the likelihood: bounds on log p(x), their terms and the gaps between them."""
 
 import math
+import time
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -128,18 +129,36 @@ def amortisation_gap(subject: Subject) -> Measurement:
     return Measurement.mean(gaps, None, quantiles(gaps), **subject.depends(steps=200))
 
 
+class _Meter:
+    """Tells once a second how many decoder passes annealing has spent on each image."""
+
+    def __init__(self, subject: Subject, images: int) -> None:
+        self.subject, self.images = subject, images
+        self.spent, self.last = 0, time.monotonic()
+
+    def add(self, passes: int) -> None:
+        self.spent += passes
+        if time.monotonic() - self.last > 1.0:
+            self.last, budget = time.monotonic(), self.subject.ais_budget
+            self.subject.tell("annealing", min(self.spent // self.images, budget), budget)
+
+
 class _LogLikelihood:
     """log p(x|z) (K, B) of z (K, B, D) for given images, which can be taken apart."""
 
-    def __init__(self, subject: Subject, x: Tensor) -> None:
+    def __init__(self, subject: Subject, x: Tensor, meter: _Meter | None = None) -> None:
         self.subject = subject
         self.x = x
+        self.meter = meter or _Meter(subject, len(x))
 
     def __call__(self, z: Tensor) -> Tensor:
+        # A compiled step counts nothing.
+        if not self.subject.ais_compile:
+            self.meter.add(z.shape[:-1].numel())
         return self.subject.model.log_likelihood(z, self.x)
 
     def subset(self, images: Tensor) -> "_LogLikelihood":
-        return _LogLikelihood(self.subject, self.x[images.to(self.x.device)])
+        return _LogLikelihood(self.subject, self.x[images.to(self.x.device)], self.meter)
 
 
 def _proposal(subject: Subject, x: Tensor) -> Distribution | None:

@@ -34,6 +34,10 @@ _SAME = 1e-6
 T = TypeVar("T")
 
 
+def _silent(what: str, done: int, total: int) -> None:
+    pass
+
+
 class Terms(NamedTuple):
     """The ELBO and its terms, each (N,) in nats; ELBO and KL are NaN where q has no density.
 
@@ -74,6 +78,7 @@ class Subject:
         ais_budget: Decoder gradients for each image that it may spend.
         ais_compile: Compile its steps.
         chunk: Decoder passes at once, of one output for each value of a pixel.
+        tell: Told of how far a long computation is: what it is, what is done, and of how much.
     """
 
     model: VAE
@@ -92,6 +97,7 @@ class Subject:
     ais_budget: int = 6000
     ais_compile: bool = False
     chunk: int = 4096
+    tell: Callable[[str, int, int], None] = field(default=_silent, repr=False)
     _made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
 
     def once(self, make: "Callable[[Subject], T]") -> T:
