@@ -45,7 +45,7 @@ def test_conforms(variant, check):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", catalogue().names())
+@pytest.mark.parametrize("name", [*catalogue().names(), "vmf[concentration=80]"])
 def test_built_in_variants_pass_without_a_warning(name):
     results = testing.run(catalogue().variant(name))
     assert [r.message for r in results if not r.ok] == []
