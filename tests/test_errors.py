@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import vaebench
-from vaebench.errors import LONGEST, meant, nearest, short, unknown
+from vaebench.errors import LONGEST, UserError, meant, nearest, short, unknown
 
 
 def test_an_unknown_name_gets_the_closest_one_and_the_others():
@@ -49,3 +49,9 @@ def test_what_was_meant_is_asked():
 def test_likeness_is_judged_in_one_place():
     root = Path(vaebench.__file__).parent
     assert [p.name for p in root.rglob("*.py") if "difflib" in p.read_text()] == ["errors.py"]
+
+
+def test_what_a_sentence_quotes_of_strangers_turns_nothing_on_the_terminal():
+    said = str(UserError("a folder named \x1b[31mred\u202e\x07 and\ra plugin's Übel"))
+    assert said == "a folder named \ufffd[31mred\ufffd\ufffd and\ufffda plugin's Übel"
+    assert short("\x1b]0;title\x07 says\nmore") == "\ufffd]0;title\ufffd says"

@@ -1,17 +1,36 @@
 """The one exception that is written for the user's eyes, and what its sentences are made of."""
 
+import re
 from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
+from typing import Any
 
 #: So many names hide the one that was meant.
 _MANY = 20
 #: Characters of a reason that are printed; logs keep the rest.
 LONGEST = 200
 _LEAST = 0.6
+#: Control characters, halves of surrogate pairs and marks that turn the direction of the text.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 
 
 class UserError(Exception):
-    """A request that cannot be met; its text is one sentence naming the remedy."""
+    """A request that cannot be met; its text is one sentence naming the remedy.
+
+    What it quotes of files and plugins is made printable.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(printable(text, 2**16))
+
+
+def printable(value: Any, longest: int = 2000) -> Any:
+    """The value with texts that no file, terminal or page chokes on, each cut at `longest`."""
+    if isinstance(value, dict):
+        return {printable(key): printable(item, longest) for key, item in value.items()}
+    if isinstance(value, list):
+        return [printable(item, longest) for item in value]
+    return _UNPRINTABLE.sub("\ufffd", value)[:longest] if isinstance(value, str) else value
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
@@ -41,6 +60,6 @@ def nearest(text: str, names: Iterable[str], count: int = 3) -> list[str]:
 
 
 def short(reason: str) -> str:
-    """The first line of a reason, cut where it is long."""
-    line = (reason.strip().splitlines() or [""])[0].strip()
+    """The first line of a reason, printable, and cut where it is long."""
+    line = (printable(reason).strip().splitlines() or [""])[0].strip()
     return line if len(line) <= LONGEST else line[: LONGEST - 1].rstrip() + "…"

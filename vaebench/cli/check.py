@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from vaebench.errors import printable
 from vaebench.execution.engines import local
 from vaebench.execution.worker import chosen, examine
 
@@ -41,7 +42,7 @@ def check(names: tuple[str, ...], as_json: bool, figures: bool = False) -> int:
             if event.exitcode is None and isinstance(event.message, tuple):
                 waiting.at(event.task, *event.message)
             elif event.exitcode is None:
-                outcomes[event.task] = event.message
+                outcomes[event.task] = printable(event.message, 2**16)
             elif event.task not in outcomes:
                 outcomes[event.task] = [_died(variants[event.task], event.exitcode)]
             if event.exitcode is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vaebench.cli.arguments import CELL, RUN, existing, trained, writable, writing
-from vaebench.errors import UserError
+from vaebench.errors import UserError, printable
 from vaebench.runs import files
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def _say_converted(paths: Iterable[Path], found: Iterable["Picture"]) -> None:
             others.setdefault(changes, []).append(path)
     for changes, some in others.items():
         more = f" and {len(some) - 1} more" if len(some) > 1 else ""
-        click.echo(f"Converted {some[0]}{more}: {changes}.", err=True)
+        click.echo(printable(f"Converted {some[0]}{more}: {changes}."), err=True)
 
 
 def _say_outside(prior: "Distribution", z: "Tensor") -> None:

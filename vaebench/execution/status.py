@@ -12,7 +12,7 @@ from rich.console import Console
 from vaebench.config.cell import MEASURED, SETTINGS, Cell, Task
 from vaebench.config.settings import from_dict
 from vaebench.config.yaml_files import read
-from vaebench.errors import UserError, short
+from vaebench.errors import UserError, printable, short
 from vaebench.execution.worker import Plan
 from vaebench.registry import code
 from vaebench.runs import files
@@ -49,7 +49,7 @@ def _states(folder: Path, cells: list[Record]) -> dict[str, list[dict[str, Any]]
     active, far = running(folder), stages(folder)
     found: dict[str, list[dict[str, Any]]] = {state: [] for state in STATES}
     records = {record["cell"]: record for record in cells}
-    for name in map(files.printable, planned):
+    for name in map(printable, planned):
         record = records.get(name)
         if name in active:
             found["running"].append({"cell": name, **_progress(far.get(name))})
@@ -131,7 +131,7 @@ def show(folder: Path, as_json: bool) -> None:
 
 def said(notes: Mapping[str, Sequence[str]]) -> list[str]:
     """The notes on data sets, each after its name."""
-    return [files.printable(f"{name}: {note}") for name, some in notes.items() for note in some]
+    return [printable(f"{name}: {note}") for name, some in notes.items() for note in some]
 
 
 def unloadable(name: str, broken: Mapping[str, str]) -> str:

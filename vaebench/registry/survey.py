@@ -23,7 +23,7 @@ from typing import Any
 
 from vaebench._version import __version__
 from vaebench.config.resources import cache_folder
-from vaebench.errors import UserError
+from vaebench.errors import UserError, printable
 from vaebench.registry.code import source
 from vaebench.runs import files
 
@@ -91,7 +91,7 @@ def asked(points: Mapping[str, EntryPoint]) -> Iterator[tuple[str, Offer]]:
 
 def _offer(answer: Mapping[str, Any]) -> Offer:
     """An offer of plain data that a plugin's process sent."""
-    answer = files.printable(dict(answer), _LONGEST)
+    answer = printable(dict(answer), _LONGEST)
     return Offer(**{**answer, "changed": tuple(answer["changed"]), "files": tuple(answer["files"])})
 
 

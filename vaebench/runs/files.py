@@ -4,7 +4,6 @@ import hashlib
 import json
 import math
 import os
-import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, cast
 from uuid import uuid4
 
 from vaebench.config.cell import Cell
-from vaebench.errors import UserError
+from vaebench.errors import UserError, printable
 from vaebench.runs import schema
 from vaebench.runs.schema import Record
 
@@ -22,9 +21,6 @@ LARGEST = 64 * 2**20
 OURS = "[vaebench] "
 #: Files of a cell that its result says nothing about.
 UNSEALED = ("result.json", "log.txt", "checkpoint")
-#: Control characters, halves of surrogate pairs and marks that turn the direction of the text.
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
-_LONGEST = 2000
 #: What `write_bytes` calls a file until it is whole.
 _PART = ".*.part"
 
@@ -210,7 +206,8 @@ def flaw(folder: Path) -> str | None:
     if record.get("checksum") != checksum(record) or not isinstance(record.get("files"), dict):
         return "result.json was altered"
     words = {"missing": "is missing", "altered": "was altered"}
-    return next((f"{name} {words[how]}" for name, how in differing(folder, record)), None)
+    found = (f"{name} {words[how]}" for name, how in differing(folder, record))
+    return printable(next(found, None))
 
 
 def altered(folder: Path, record: Mapping[str, Any]) -> str | None:
@@ -281,12 +278,3 @@ def file(run: Path | str, name: str, largest: int = LARGEST) -> Path | None:
     except (OSError, RuntimeError, ValueError):
         pass
     return None
-
-
-def printable(value: Any, longest: int = _LONGEST) -> Any:
-    """The value with texts that no file, terminal or page chokes on."""
-    if isinstance(value, dict):
-        return {printable(key): printable(item, longest) for key, item in value.items()}
-    if isinstance(value, list):
-        return [printable(item, longest) for item in value]
-    return _UNPRINTABLE.sub("\ufffd", value)[:longest] if isinstance(value, str) else value

@@ -12,7 +12,7 @@ from typing import Any
 
 from vaebench.config.cell import Cell
 from vaebench.config.metric import COLUMN, SUFFIXES
-from vaebench.errors import UserError
+from vaebench.errors import UserError, printable
 from vaebench.runs import files
 from vaebench.runs.described import described
 from vaebench.runs.older import efforts, separated, upgraded
@@ -92,7 +92,7 @@ def cells(run: Path | str, *, planned: bool = True) -> list[Record]:
     Raises:
         UserError: The folder is not a run.
     """
-    names = [name for name in _folders(run) if name == files.printable(name)]
+    names = [name for name in _folders(run) if name == printable(name)]
     asked = _planned(run) if planned else None
     return [one(Path(run), name) for name in names if asked is None or name in asked]
 
@@ -139,11 +139,11 @@ def completed(run: Path | str) -> list[Record]:
     """
     found = {record["cell"]: record for record in cells(run)}
     for name, cell in (_planned(run) or {}).items():
-        if not isinstance(cell, dict) or name != files.printable(Path(name).name):
+        if not isinstance(cell, dict) or name != printable(Path(name).name):
             continue
         record = found.setdefault(name, blank(name, "unfinished", _WAITING))
         if not record["config"]:
-            asked, _ = separated(files.printable(cell))
+            asked, _ = separated(printable(cell))
             record["config"] = {key: value for key, value in asked.items() if key not in _ASIDE}
             record["data"] = known(DataRecord, {"hash": asked.get("data")})
     return [found[name] for name in sorted(found)]
@@ -170,7 +170,7 @@ def one(run: Path, cell: str) -> Record:
             return blank(cell, "failed", "result.json was altered: run the cell again")
         if name := files.altered(path.parent, found):
             return blank(cell, "failed", f"{name} was altered or truncated: run the cell again")
-        return _checked(files.printable(found), cell)
+        return _checked(printable(found), cell)
     except UserError:
         return blank(cell, "failed", "result.json is truncated or damaged: run the cell again")
     except (TypeError, ValueError) as error:

@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from vaebench._version import __version__
 from vaebench.config import command
+from vaebench.errors import printable
 from vaebench.report.columns import Column, first, headlines
 from vaebench.report.comparison import overall
 from vaebench.report.comparison.across import across
@@ -137,7 +138,7 @@ def _count(number: int, noun: str) -> str:
 
 def _config(run: Path | str) -> str:
     path = files.file(run, "config.yaml", _CONFIG)
-    return files.printable(path.read_text("utf-8", errors="replace"), _CONFIG) if path else ""
+    return printable(path.read_text("utf-8", errors="replace"), _CONFIG) if path else ""
 
 
 def _section(
