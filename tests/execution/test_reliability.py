@@ -23,7 +23,7 @@ SMALL = [
     *("--checkpoint-every", "0"),
 ]
 STRANGERS = """
-import time
+import glob, os, shutil, signal, time
 import torch
 from vaebench import Gaussian, Variant, hookimpl
 
@@ -38,9 +38,42 @@ class Eats(Gaussian):
         while True:
             hoard.append(bytearray(2**26))
 
+class Leaves(Gaussian):
+    def forward(self, h):
+        os._exit(0)
+
+class Vanishes(Gaussian):
+    def forward(self, h):
+        for folder in glob.glob("*/cells/vanishes*"):
+            shutil.rmtree(folder)
+        os._exit(0)
+
+class Killed(Gaussian):
+    def forward(self, h):
+        with open("killed.txt", "a") as file:
+            file.write("again ")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+class Chatty(Gaussian):
+    def forward(self, h):
+        print("la " * 2**20)
+        return super().forward(h)
+
 @hookimpl
 def vaebench_variants():
-    return [Variant("hangs", Hangs), Variant("eats", Eats)]
+    return [Variant(kind.__name__.lower(), kind)
+            for kind in (Hangs, Eats, Leaves, Vanishes, Killed, Chatty)]
+"""
+#: Installed beside the others, and never named.
+HOSTILE = """
+import os, sys
+import torch
+torch.set_default_dtype(torch.float64)
+os.chdir("/")
+sys.setrecursionlimit(80)
+sys.modules["json"] = None
+os.closerange(0, 1000)
+os._exit(0)
 """
 
 
@@ -50,6 +83,7 @@ def start(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     site = tmp_path_factory.mktemp("site")
     package(site, "strangers", STRANGERS)
+    package(site, "hostile", HOSTILE)
     path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
 
     def begin(*arguments, **more):
@@ -155,6 +189,32 @@ def test_cells_that_hang_or_eat_fail_and_the_others_finish(start):
     assert "MemoryError" in frame.reason["eats"]
     found = json.loads(finish(start("status", "ends", "--json"))[1])
     assert [len(found[s]) for s in ("finished", "running", "failed", "missing")] == [1, 0, 2, 0]
+
+
+def test_cells_without_a_result_fail_alone(start):
+    chosen = ["run", "--plugins", "leaves,vanishes,killed,gaussian", *SMALL, "--out", "alone"]
+    code, out, error = finish(start(*chosen))
+    assert code == 1 and "Traceback" not in error, error
+    assert (start.home / "alone" / "report.html").exists() and "Report:" in out
+    frame = pd.read_csv(start.home / "alone" / "results.csv").set_index("plugin")
+    assert frame.status.to_dict() == {
+        "gaussian": "done",
+        **dict.fromkeys(("leaves", "vanishes", "killed"), "failed"),
+    }
+    assert "without a result" in frame.reason["leaves"]
+    assert "without a result" in frame.reason["vanishes"]
+    assert "exit code -9" in frame.reason["killed"]
+    # The machine may have killed it: tried once more in the run, and again by the same command.
+    assert (start.home / "killed.txt").read_text() == "again " * 2
+    assert finish(start(*chosen))[0] == 1
+    assert (start.home / "killed.txt").read_text() == "again " * 4
+
+
+def test_a_log_without_end_is_cut(start):
+    chosen = ["run", "--plugins", "chatty", *SMALL, "--out", "chatty"]
+    assert finish(start(*chosen))[0] == 0
+    (log,) = start.home.glob("chatty/cells/*/log.txt")
+    assert log.stat().st_size < 11 * 2**20 and "are left out" in log.read_text("utf-8")
 
 
 def test_a_second_driver_is_refused_and_ctrl_c_ends_at_once(start):

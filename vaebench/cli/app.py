@@ -12,7 +12,7 @@ from vaebench.cli.plugins import check, list_, new_plugin
 from vaebench.cli.reproduce import reproduce
 from vaebench.cli.run import run
 from vaebench.cli.runs import compare, merge, report, status
-from vaebench.errors import UserError, nearest, unknown
+from vaebench.errors import UserError, nearest, printable, unknown
 from vaebench.execution.engines import local
 
 
@@ -48,13 +48,10 @@ class _Commands(click.Group):
         except local.WorkerError as error:
             click.echo(
                 "Error: a worker failed; this is a fault of vaebench or of the installation.\n"
-                f"{error}",
+                f"{printable(str(error), 2**16)}",
                 err=True,
             )
             ctx.exit(1)
-        except KeyboardInterrupt:
-            click.echo("Interrupted. The same command goes on where this one stopped.", err=True)
-            ctx.exit(130)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -80,7 +77,7 @@ def main(debug: bool) -> None:
     vaebench reproduce --list                       published tables to run again
     """
     if not debug:
-        warnings.formatwarning = lambda message, *_: f"Note: {message}\n"
+        warnings.formatwarning = lambda message, *_: f"Note: {printable(str(message))}\n"
 
 
 for command in (
@@ -88,7 +85,3 @@ for command in (
     *(compare, show, evaluate, sample, encode, decode),
 ):
     main.add_command(command)
-
-
-if __name__ == "__main__":
-    main()

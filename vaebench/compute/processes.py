@@ -7,6 +7,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 _PDEATHSIG, _SUBREAPER = 1, 36
 #: Seconds that killed processes are waited for.
@@ -47,12 +48,9 @@ def children() -> list[int]:
     return found
 
 
-def end_children(group: int | None = None) -> None:
-    """Kill all children, and theirs as they are adopted; `group` is a group that is killed too."""
+def end_children() -> None:
+    """Kill all children, and theirs as they are adopted."""
     end = time.monotonic() + _PATIENCE
-    if group is not None:
-        with suppress(OSError):
-            os.killpg(group, signal.SIGKILL)
     while (found := children()) and time.monotonic() < end:
         for pid in found:
             with suppress(OSError):
@@ -60,8 +58,11 @@ def end_children(group: int | None = None) -> None:
                 os.waitpid(pid, 0)
 
 
-def end_alike(status: int) -> None:
-    """End this process as a child ended whose status `os.waitpid` returned."""
+def end_alike(status: int) -> NoReturn:
+    """End this process as a child ended whose status `os.waitpid` returned; 255 becomes 254.
+
+    By 255 multiprocessing tells that the server was killed that a process was forked from.
+    """
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         with suppress(OSError, ValueError):
@@ -69,4 +70,4 @@ def end_alike(status: int) -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
         os.kill(os.getpid(), number)
         time.sleep(_PATIENCE)
-    os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+    os._exit(min(os.waitstatus_to_exitcode(status), 254))

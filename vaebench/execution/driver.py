@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import signal
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from vaebench.execution import status
 from vaebench.execution.engines import Engine, Limits, local
 from vaebench.execution.progress import Display
 from vaebench.execution.worker import Plan, plan, rehearse
+from vaebench.report import Report, write
 from vaebench.runs import files, records
 from vaebench.runs.effort import lacking
 from vaebench.runs.lock import Stage, claim, claimed, held
@@ -94,14 +94,13 @@ def run(settings: Settings, where: Where) -> int:
     Raises:
         UserError: The request cannot be met, or the folder cannot be written.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     screen = Console(stderr=True, quiet=where.quiet)
     where.check()
     place = Place(
-        root=where.data_dir or Path("data"),
+        root=(where.data_dir or Path("data")).absolute(),
         device=where.device,
         download=where.download,
-        fid_weights=where.fid_weights,
+        fid_weights=where.fid_weights and where.fid_weights.absolute(),
         checkpoint_every=where.checkpoint_every,
         devices=where.devices,
         loggers=loggers.named(where.logger),
@@ -122,12 +121,15 @@ def run(settings: Settings, where: Where) -> int:
         return 0 if status.preview(folder, planned, rehearsed) else 1
     try:
         with held(folder):
-            return _run(folder, planned, place, where, screen)
+            _run(folder, planned, place, where, screen)
+            made = write(folder)
     except OSError as error:
         raise UserError(
             f"{error.filename or folder} cannot be written ({error.strerror}); finished cells are "
             "kept: fix that and run the same command again."
         ) from error
+    _print(made, where.quiet, where.as_json)
+    return _outcome(folder, planned)
 
 
 def _default_folder(settings: Settings) -> Path:
@@ -135,7 +137,7 @@ def _default_folder(settings: Settings) -> Path:
     return Path("results") / f"{name}-{run_name(settings)}"
 
 
-def _run(folder: Path, planned: Plan, place: Place, where: Where, screen: Console) -> int:
+def _run(folder: Path, planned: Plan, place: Place, where: Where, screen: Console) -> None:
     claim(folder, planned.settings)
     cells = [task.cell for task in planned.tasks]
     records.adopt(folder, cells)
@@ -166,8 +168,6 @@ def _run(folder: Path, planned: Plan, place: Place, where: Where, screen: Consol
             markup=False,
             soft_wrap=True,
         )
-    tables(folder, where.quiet, where.as_json)
-    return _outcome(folder, planned)
 
 
 def compute(
@@ -249,11 +249,12 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def tables(folder: Path, quiet: bool = False, as_json: bool = False) -> None:
+def tables(folder: Path) -> None:
     """Write tables and page of a run and show them."""
-    from vaebench import report
+    _print(write(folder), False, False)
 
-    made = report.write(folder)
+
+def _print(made: Report, quiet: bool, as_json: bool) -> None:
     if as_json:
         print(json.dumps(list(made.run.records.values()), indent=1))
     elif quiet:
@@ -265,10 +266,7 @@ def tables(folder: Path, quiet: bool = False, as_json: bool = False) -> None:
 
 
 def _nothing_to_do(folder: Path, cells: list[Cell]) -> str:
-    failed = sum(
-        files.read_json(folder / "cells" / cell.id / "result.json").get("status") != "done"
-        for cell in cells
-    )
+    failed = sum(records.one(folder, cell.id)["status"] != "done" for cell in cells)
     if failed:
         return f"{failed} of {len(cells)} cells failed before; --retry-failed runs them again."
     return f"All {len(cells)} cells are finished; to compute one again, delete its folder."

@@ -1,5 +1,6 @@
 """The other processes of a cell whose training is spread over several devices."""
 
+import os
 import pickle
 import socket
 import subprocess
@@ -7,7 +8,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from os import _exit
 from pathlib import Path
 
 from vaebench.compute.ranks import ALONE, Ranks
@@ -48,8 +48,9 @@ def peers(cell: Cell, place: Place, folder: Path) -> Iterator[Ranks]:
 def _start(
     task: tuple[Cell, Place, Path, Ranks], done: threading.Event
 ) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "vaebench.execution.peer"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE)
+    command = [sys.executable, "-P", "-m", "vaebench.execution.peer"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
     assert process.stdin is not None
     pickle.dump(task, process.stdin)
     process.stdin.flush()
@@ -57,7 +58,7 @@ def _start(
     def watch() -> None:
         if process.wait() and not done.wait(GRACE):
             print(f"rank {task[-1].rank} ended with exit code {process.returncode}", flush=True)
-            _exit(1)
+            os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
     return process

@@ -5,7 +5,6 @@ import platform
 import resource
 import shlex
 import shutil
-import sys
 import time
 import traceback
 from datetime import UTC, datetime
@@ -92,7 +91,7 @@ def _train(
         raise
     # A plugin is a stranger's code: whatever it raises costs its own cell and nothing else.
     except BaseException as error:
-        record["reason"] = _reason(error, cell, folder)
+        record["reason"] = _reason(error, cell)
         record["transient"] = of_machine(error)
         files.write_text(folder / "error.txt", traceback.format_exc())
         return None
@@ -180,17 +179,15 @@ def _write_training(resolved: Resolved, trained: Trained, folder: Path) -> None:
     files.write_bytes(folder / "model.safetensors", content)
 
 
-def _reason(error: BaseException, cell: Cell, folder: Path) -> str:
-    """Why a cell failed, in a sentence, with the end of its log."""
+def _reason(error: BaseException, cell: Cell) -> str:
+    """Why a cell failed, in a sentence."""
     reason = str(error)
     if not isinstance(error, UserError | Diverged):
         first = reason.strip().partition("\n")[0].rstrip(":")
         reason = f"{type(error).__name__}: {first}"
     if not isinstance(error, UserError | OSError | MemoryError):
         reason += f" (vaebench check {shlex.quote(cell.plugin)} looks for the cause)"
-    sys.stdout.flush()
-    said = files.last_lines(folder / "log.txt")
-    return f"{reason}; its log ends: {said}" if said else reason
+    return reason
 
 
 #: Errors of the operating system that tell of the machine's state, not of the cell.

@@ -169,10 +169,19 @@ def trained(folder: Path) -> bool:
     return done and flaw(folder) is None
 
 
-def broken_off(folder: Path, cell: Cell, reason: str) -> Record:
-    """Write that a cell's process ended before its time: a failure, unless it was trained."""
+def broken_off(folder: Path, cell: Cell, reason: str, transient: bool = False) -> Record:
+    """Write that a cell's process ended before its time: a failure, unless it was trained.
+
+    Args:
+        folder: The cell's folder.
+        cell: The cell.
+        reason: How it ended.
+        transient: Whether it may end in another way the next time.
+    """
     if not trained(folder):
-        return write_result(folder, failure(cell, reason))
+        record = failure(cell, reason)
+        record["transient"] = transient
+        return write_result(folder, record)
     return amend(folder, {**read_json(folder / "result.json"), "halted": reason}, {})
 
 

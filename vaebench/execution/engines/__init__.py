@@ -8,6 +8,12 @@ from typing import Any, Protocol
 from vaebench.config.cell import Task
 from vaebench.config.resources import Place
 
+#: What the server that workers are forked from is given in its environment, and takes out of it
+#: before a plugin's code starts other processes: the driver's id, and that modules are not looked
+#: for in the working directory.
+DRIVER = "VAEBENCH_DRIVER"
+SAFE_PATH = ("PYTHONSAFEPATH", "vaebench")
+
 
 @dataclass(frozen=True)
 class Event:
@@ -17,7 +23,7 @@ class Event:
         task: The task's position in the list.
         message: What it sent.
         exitcode: The exit code of its process once it has ended.
-        reason: Why the engine ended it, if it did.
+        reason: Why the engine ended it, if it did, or what was wrong with an exit code of 0.
     """
 
     task: int
