@@ -134,7 +134,7 @@ def _run(variants: int, seeds: int) -> Callable[[], Any]:
     def work(parent: Any = parent) -> None:
         plan(settings, place)
         run = Run(folder, pending=True)
-        write.write(run, sheets(run))
+        write.write(run, sheets(run), folder)
 
     return work
 

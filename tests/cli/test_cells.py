@@ -1,4 +1,5 @@
 import csv
+import errno
 import json
 import os
 import shlex
@@ -40,6 +41,31 @@ def run(tmp_path_factory):
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("commands") / "trained"
     return folder / "cells" / train(folder)
+
+
+def test_a_report_elsewhere_leaves_the_run_alone(vaebench, tmp_path):
+    run = make_run(tmp_path / "run", (0, 1))
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    done = vaebench("report", run, "--out", tmp_path / "here" / "there")
+    assert done.exit_code == 0, done.output
+    assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    there = {path.name for path in (tmp_path / "here" / "there").iterdir()}
+    assert {"report.html", "results.csv", "table.csv", "table.md", "table.tex"} <= there
+
+
+def test_a_report_that_cannot_be_written_is_a_sentence(vaebench, tmp_path, monkeypatch):
+    run = make_run(tmp_path / "run", (0,))
+    (tmp_path / "file").write_text("")
+    done = vaebench("report", run, "--out", tmp_path / "file")
+    assert done.exit_code == 2 and "--out" in done.output
+
+    def full(path, content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files, "write_bytes", full)
+    done = vaebench("report", run)
+    assert done.exit_code == 2
+    assert "No space left on device" in done.output and "--out" in done.output
 
 
 @pytest.mark.parametrize("name", sorted(main.commands))

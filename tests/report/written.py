@@ -22,7 +22,7 @@ def sheets_of(folder: Path) -> list[Sheet]:
 def write_tables(folder: Path) -> None:
     """Write the files of its tables."""
     run = read(folder)
-    write.write(run, sheets(run))
+    write.write(run, sheets(run), folder)
 
 
 def terminal(folder: Path) -> Terminal:

@@ -6,6 +6,7 @@ import click
 
 from vaebench.cli import completion
 from vaebench.cli.arguments import JSON, RUN, print_json, writable, writing
+from vaebench.errors import UserError
 
 
 @click.command()
@@ -40,18 +41,26 @@ def merge(runs: tuple[Path, ...], out: Path) -> None:
 
 @click.command()
 @click.argument("run", type=Path, shell_complete=completion.runs)
-def report(run: Path) -> None:
+@click.option("--out", type=Path, help="Folder to write to.  [default: the run's]")
+def report(run: Path, out: Path | None) -> None:
     """Rebuild a run's tables (CSV, Markdown, LaTeX, Parquet) and page from its cells.
 
     \b
     vaebench report results/NAME
+    vaebench report /media/somebody/run --out tables
     """
     from rich.console import Console
 
     from vaebench import report as reports
     from vaebench.registry import code
 
-    made = reports.write(run)
+    try:
+        made = reports.write(run, out)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or out or run} cannot be written ({error.strerror}); --out writes "
+            "the report into another folder."
+        ) from error
     Console().print(made.terminal)
     if note := code.note(made.run.records.values()):
         click.echo(note, err=True)

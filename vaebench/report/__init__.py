@@ -22,11 +22,16 @@ class Report(NamedTuple):
     terminal: "Terminal"
 
 
-def write(folder: Path | str) -> Report:
+def write(folder: Path | str, out: Path | None = None) -> Report:
     """Write a run's tables and ``report.html``, each file atomically.
+
+    Args:
+        folder: The run's folder.
+        out: Where to write; by default into the run.
 
     Raises:
         UserError: The folder is not a run.
+        OSError: A file cannot be written.
     """
     from vaebench.report.page import page
     from vaebench.report.sheet import sheets
@@ -36,5 +41,6 @@ def write(folder: Path | str) -> Report:
 
     run = Run(folder, pending=True)
     found = sheets(run)
-    write(run, found)
-    return Report(run, page.write(run, found), Terminal(found))
+    out = out or run.folder
+    write(run, found, out)
+    return Report(run, page.write(run, found, out), Terminal(found))

@@ -50,9 +50,9 @@ _CRITICS = {
 _STATUS = {"unfinished": "not finished"}
 
 
-def write(run: Run, sheets: list[Sheet]) -> Path:
-    """Write the page of a run as ``report.html`` in its folder, and return its path."""
-    path = run.folder / "report.html"
+def write(run: Run, sheets: list[Sheet], folder: Path) -> Path:
+    """Write the page of a run as ``report.html`` into a folder, and return its path."""
+    path = folder / "report.html"
     files.write_text(path, render(run, sheets))
     return path
 

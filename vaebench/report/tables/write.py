@@ -2,6 +2,7 @@
 
 from importlib.util import find_spec
 from io import BytesIO
+from pathlib import Path
 
 import pandas as pd
 from pandas.api.types import is_object_dtype
@@ -12,13 +13,13 @@ from vaebench.runs import files, frames
 from vaebench.runs.run import Run
 
 
-def write(run: Run, sheets: list[Sheet]) -> None:
-    """Write a run's tables, each atomically.
+def write(run: Run, sheets: list[Sheet], folder: Path) -> None:
+    """Write a run's tables into a folder, each atomically.
 
     ``results.csv`` holds a row per cell, ``table.csv``, ``table.md`` and ``table.tex`` one per
     variant; where pyarrow is installed, ``results.parquet`` holds the cells with their types.
     """
-    folder, cells = run.folder, run.cells
+    cells = run.cells
     files.write_text(folder / "results.csv", frames.csv(cells))
     files.write_text(folder / "table.csv", frames.csv(run.table))
     files.write_text(folder / "table.md", text.markdown(sheets))
