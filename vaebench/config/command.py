@@ -18,7 +18,13 @@ def command(config: Mapping[str, Any]) -> str:
         absent = None if setting.absent is MISSING else setting.absent
         value = config.get(setting.name, absent)
         text = join(map(shown, value if isinstance(value, list | tuple) else [value]))
-        weightless = setting.name == "critic_weight" and config.get("critic") == "none"
-        if value is not None and text != setting.shown and not weightless:
+        if value is not None and text != setting.shown and not _idle(setting.name, config):
             words += [setting.flag, text]
     return shlex.join(words)
+
+
+def _idle(name: str, config: Mapping[str, Any]) -> bool:
+    """Whether a cell has a value of a setting that follows from its others."""
+    if name == "weight_decay":
+        return not {"optimiser", "weight_decay"} & config.keys()
+    return name == "critic_weight" and config.get("critic") == "none"
