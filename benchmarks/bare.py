@@ -63,10 +63,6 @@ def cell(backbone: str, critic: str = "none", **changes: object) -> Cell:
         "lr_schedule": "cosine",
         "kl_warmup": 0,
         "evaluate": "best",
-        "metrics": ("default",),
-        "ais_images": 4,
-        "iw_samples": 8,
-        "extractor": "mnist",
         "data": "",
     }
     return Cell(**settings | changes)  # type: ignore[arg-type]

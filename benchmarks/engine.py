@@ -66,11 +66,11 @@ def throughput(folder, jobs):
         seeds=tuple(range(2 * jobs)),
     )
     place = Place(Path("nowhere"), "cpu")
-    cells = local.call(plan, settings, place).cells
+    tasks = local.call(plan, settings, place).tasks
     spent = {1: 0.0, jobs: 0.0}
     for turn, many in enumerate((1, jobs, jobs, 1)):
-        folders = [folder / "short" / str(turn) / cell.id for cell in cells]
-        seconds, _ = time_of(list, local.Local(many).run(cells, place, folders))
+        folders = [folder / "short" / str(turn) / "cells" / task.cell.id for task in tasks]
+        seconds, _ = time_of(list, local.Local(many).run(tasks, place, folders))
         assert all(files.read_json(f / "result.json")["status"] == "done" for f in folders)
         spent[many] += seconds
     return spent[1] / spent[jobs] / jobs
@@ -119,7 +119,7 @@ def main():
         latent = tuple(range(2, 7))
         settings = replace(Settings(), latent=latent, seeds=tuple(range(count // 40)))
         seconds, planned = time_of(local.call, plan, settings, Place(Path("nowhere"), "cpu"))
-        cells = planned.cells
+        cells = [task.cell for task in planned.tasks]
         print(f"planning {len(cells)} cells: {seconds:.1f} s")
         text = dump(planned.settings)
         files.write_text(folder / "config.yaml", text)
@@ -127,7 +127,7 @@ def main():
         fill(folder, cells)
         records.write(folder, cells)
         screen = Console(file=(folder / "screen").open("w"))
-        with Display(screen, list(cells)) as display:
+        with Display(screen, list(planned.tasks)) as display:
             for i, cell in enumerate(cells):
                 record = files.read_json(folder / "cells" / cell.id / "result.json")
                 display.done(i, record)
