@@ -3,10 +3,13 @@
 import ast
 import subprocess
 import sys
+from configparser import ConfigParser
 from graphlib import CycleError, TopologicalSorter
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import vaebench
 
@@ -174,6 +177,16 @@ def test_help_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["itables", "numpy", "pandas", "pytorch-lightning"])
+def test_what_breaks_with_its_major_versions_has_an_upper_bound(name):
+    setup = ConfigParser()
+    setup.read(REPOSITORY / "setup.cfg")
+    lines = setup["options"]["install_requires"].split()
+    required = {one.name: one for one in map(Requirement, lines)}
+    assert required[name].specifier.contains(version(name))
+    assert not required[name].specifier.contains(f"{int(version(name).split('.')[0]) + 1}.0")
 
 
 def test_every_package_is_listed_in_setup_cfg():

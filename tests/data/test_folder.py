@@ -193,7 +193,7 @@ def test_folders_that_cannot_work(tmp_path):
     (tmp_path / "list.txt").touch()
     with pytest.raises(UserError, match=r"at least 20 are needed; 1 passed over: 1 × .*\(\.txt\)"):
         folder(tmp_path)
-    with pytest.raises(UserError, match="is not a folder"):
+    with pytest.raises(UserError, match=r"is not a folder; .* a comma in PATH as \\,"):
         folder(tmp_path / "none")
     for bare in ("folder", "folder:"):
         with pytest.raises(UserError, match="folder:PATH"):

@@ -65,7 +65,10 @@ def read_folder(request: Request) -> Images:
     if side is None:
         raise UserError("A folder of images needs --image-size, the side length in pixels.")
     if not root.is_dir():
-        raise UserError(f"{root} is not a folder; write --dataset folder:PATH with one of images.")
+        raise UserError(
+            f"{root} is not a folder; write --dataset folder:PATH with one of images, a comma in "
+            "PATH as \\,."
+        )
     found = listing(root)
     count = sum(map(len, found.parts.values()))
     if count < LEAST:
