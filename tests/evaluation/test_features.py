@@ -9,6 +9,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 import vaebench.evaluation
+from vaebench.data.sprites import FACTORS
 from vaebench.errors import UserError
 from vaebench.evaluation.features import classifier, inception
 from vaebench.evaluation.features.extractor import EXTRACTORS, Extractor, extractor
@@ -36,6 +37,7 @@ def blurred(images):
         ("digits", 8, 32, 10, 0.97),
         ("mnist", 28, 64, 10, 0.99),
         ("fashion-mnist", 28, 64, 10, 0.91),
+        ("sprites", 32, 64, 3, 0.98),
     ],
 )
 def test_shipped_weights_load_and_say_where_they_come_from(name, size, dimension, classes, least):
@@ -93,6 +95,22 @@ def test_features_see_blur_noise_and_missing_digits_and_little_else(test_split):
     assert noises[1] < by_chance, "noise that nobody sees"
     assert distance(images[labels != 3]) > by_chance
     assert distance(torch.rand_like(images)) > blurs[-1]
+
+
+def test_features_of_sprites_see_every_factor():
+    test = vaebench.read("sprites[items=1]").test
+    sprites = extractor("sprites")
+    features = sprites(test.pixels.float())
+    assert (sprites.logits(features).argmax(1) == test.labels).float().mean() > 0.98
+    half = torch.arange(len(test)) % 2 == 0
+    real = moments(features[half])
+    by_chance = floor(real, 500, 1000)
+    assert frechet_distance(moments(features[~half]), real) < by_chance
+    for factor, column in zip(FACTORS, test.factors[~half].T, strict=True):
+        lower = features[~half][column < column.float().median()]
+        assert frechet_distance(moments(lower), real) > 2 * by_chance, factor
+    blur = frechet_distance(moments(sprites(blurred(test.pixels[~half].float()))), real)
+    assert blur > 2 * by_chance
 
 
 def test_chunks_do_not_matter_and_images_are_clamped():

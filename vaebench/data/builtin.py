@@ -124,6 +124,7 @@ SOURCES = {
         sprites.read,
         binarise="fixed",
         backbone="mlp",
+        extractor="sprites",
         latent=10,
         shuffled=True,
     ),

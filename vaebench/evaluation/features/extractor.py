@@ -141,7 +141,7 @@ def digest(path: Path) -> str:
 
 #: The extractors that come with vaebench.
 EXTRACTORS: Mapping[str, Loader] = {
-    **{name: shipped(name) for name in ("digits", "mnist", "fashion-mnist")},
+    **{name: shipped(name) for name in ("digits", "mnist", "fashion-mnist", "sprites")},
     "inception": natural,
     "thumbnail": thumbnail,
 }
