@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from vaebench.models.backbones import Backbone
     from vaebench.models.likelihoods import Likelihood
     from vaebench.models.metric import Metric
+    from vaebench.models.samplers import Sampler
     from vaebench.models.variant import Variant
 
 #: Major version of the plugin interface; a plugin may name its own as `vaebench_interface`.
@@ -50,6 +51,17 @@ def vaebench_likelihoods() -> "dict[str, type[Likelihood]]":  # type: ignore[emp
     """Return observation models by name, subclasses of `Likelihood`, for ``--likelihood``.
 
     What the constructor takes by keyword beside `levels` is chosen as ``name[option=value]``.
+    """
+
+
+@hookspec
+def vaebench_samplers() -> "dict[str, Sampler]":  # type: ignore[empty-body]
+    """Return samplers by name, for ``--sampler``: priors that are fitted after training.
+
+    Each is a function of codes (N, D), a draw of each training image's posterior, that returns a
+    distribution of batch shape () and event shape (D,). Its other parameters are options, but for
+    `posteriors`: a function that names it is given the posteriors themselves. Without a
+    `log_prob` there are samples and no likelihood.
     """
 
 

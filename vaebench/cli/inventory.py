@@ -45,6 +45,7 @@ def collect() -> dict[str, Any]:
         "datasets": _brought(found, "datasets"),
         "backbones": _brought(found, "backbones"),
         "likelihoods": _brought(found, "likelihoods"),
+        "samplers": _brought(found, "samplers"),
         "features": [
             *({"name": name, "from": own} for name in EXTRACTORS),
             *({"name": n, "from": p.package} for n, p in found.brought("features").items()),
@@ -206,6 +207,7 @@ _PARTS: dict[str, tuple[str, _Describe]] = {
     "datasets": ("Data sets", _dataset),
     "backbones": ("Backbones", lambda one: one["title"]),
     "likelihoods": ("Likelihoods", _likelihood),
+    "samplers": ("Samplers", lambda one: _sentences(one["title"], _options(one))),
     "features": ("Feature extractors", lambda one: f"fid_{one['name']} and its kin"),
     "metrics": ("Metrics", _metric),
 }

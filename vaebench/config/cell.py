@@ -149,6 +149,11 @@ class Evaluation:
     metrics: tuple[str, ...] = setting(
         "default", "Metrics, groups of them, default or all; see `vaebench list --metrics`."
     )
+    sampler: tuple[str, ...] = setting(
+        "prior",
+        "What samples are drawn from: prior, gmm[components=10], maf, two-stage, aggregate.",
+        absent=("prior",),
+    )
     extractor: str = setting(None, "Feature network of FID and its kin; by default the data set's.")
     ais_images: int = setting(64, "Test images for AIS.", least=1, effort=1)
     ais_target: float | None = setting(

@@ -16,8 +16,10 @@ Better = Literal["higher", "lower"]
 Role = Literal["likelihood", "elbo", "bound", "rate", "distortion", "samples", "cost"]
 ROLES: tuple[Role, ...] = get_args(Role)
 #: What a setting's or a metric's column is called; it becomes the head of a column in a CSV.
-COLUMN = re.compile(r"[A-Za-z][\w.\[\]=,+-]{0,99}")
+COLUMN = re.compile(r"[A-Za-z][\w.\[\]=,+@-]{0,99}")
 #: What a metric is called: its column with what the number depends on in braces.
 TEMPLATE = re.compile(r"[A-Za-z](?:[\w.+-]|\{extractor\}|\{k\}){0,39}")
+#: What follows the name of a metric whose codes come from a sampler.
+UNDER = re.compile(r"@[A-Za-z][\w.\[\]=,+-]*")
 #: What a table appends to a metric's column: its error, and its interval over seeds.
 SUFFIXES = ("_se", "_ci_low", "_ci_high")

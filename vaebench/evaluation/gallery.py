@@ -1,5 +1,6 @@
 """The pictures of a cell: what its model draws, copies, and makes of paths through its codes."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,10 @@ def pictures(subject: Subject, folder: Path) -> Iterator[tuple[str, bytes, list[
     """
     if not (folder / "nearest.png").exists():
         yield from _nearest(subject)
+    for sampler, other in subject.others.items():
+        name = f"samples@{re.sub(r'[^A-Za-z0-9.=]+', '_', sampler).strip('_')}"
+        if not (folder / f"{name}.png").exists():
+            yield name, grid(other.samples[: 2 * SHOWN]), []
     if not (folder / "reconstructions.png").exists():
         yield from _all(subject)
 

@@ -30,7 +30,7 @@ from vaebench.runs.schema import MetricRecord, Record
 from vaebench.training.build import Resolved, read, set_threads
 
 #: Settings of an evaluation that say how much effort a number is worth.
-EFFORT = tuple(name for name in MEASURED if name not in ("metrics", "extractor"))
+EFFORT = tuple(name for name in MEASURED if name not in ("metrics", "sampler", "extractor"))
 #: Seconds of work that a kill may cost, beside those of the metric that it meets.
 _EVERY = 10.0
 _AIS = "log_likelihood_ais"
@@ -196,7 +196,9 @@ def look(folder: Path, task: Task, place: Place) -> dict[str, MetricRecord]:
     resolved = restored(folder, task.cell, place)
     more_of = {"ais_steps": task.steps, "ais_compile": task.compiled}
     subject = subject_of(resolved, task.evaluation, place, **more_of)
-    return evaluate(subject, select(task.evaluation.metrics), {}, lambda done: None).records
+    return evaluate(
+        subject, select(task.evaluation.metrics, task.evaluation.sampler), {}, lambda done: None
+    ).records
 
 
 def restored(folder: Path, cell: Cell, place: Place) -> Resolved:

@@ -60,7 +60,7 @@ def resolve(
     )
     if not settings.plugins:
         raise UserError("No variants to compare; see `vaebench list`.")
-    select(settings.metrics)
+    select(settings.metrics, settings.sampler)
     known = {*EXTRACTORS, *found.extractors()}
     if settings.extractor is not None and settings.extractor not in known:
         raise unknown("feature extractor", settings.extractor, known)

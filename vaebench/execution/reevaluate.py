@@ -160,4 +160,4 @@ def _evaluation(before: Mapping[str, Any], dataset: str, changes: Mapping[str, A
     values |= {"extractor": source(dataset).extractor}
     known = {name: value for name, value in before.items() if name in names and value is not None}
     values |= known | dict(changes)
-    return Evaluation(**values | {"metrics": tuple(values["metrics"])})
+    return Evaluation(**values | {name: tuple(values[name]) for name in ("metrics", "sampler")})

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from vaebench.config.cell import EFFORT
-from vaebench.config.metric import ROLES, SUFFIXES, TEMPLATE, Better, Role
+from vaebench.config.metric import ROLES, SUFFIXES, TEMPLATE, UNDER, Better, Role
 from vaebench.errors import UserError
 from vaebench.models.variant import LAWS
 
@@ -93,6 +93,8 @@ class Metric:
         reference: The name of the metric that says what real images score.
         effort: The settings of evaluation that say how much the number is worth, such as
             ``ais_images``: it is measured again where more of them is asked for.
+        sampled: Whether it is of what the model makes of codes from its prior, so that it can
+            also be had of codes from a sampler (see `vaebench_samplers`).
         code: Digest of the plugin that brings it, filled in by vaebench.
 
     Example:
@@ -128,6 +130,7 @@ class Metric:
     role: Role | None = None
     reference: str = ""
     effort: tuple[str, ...] = ()
+    sampled: bool = False
     code: str = ""
 
     def __post_init__(self) -> None:
@@ -142,7 +145,7 @@ class Metric:
             _expect(self, "needs", law, tuple(LAWS))
         if not callable(self.compute):
             raise UserError(f"The metric {self.name!r} has no function to compute it.")
-        for name in filter(None, (self.name, self.reference)):
+        for name in filter(None, (UNDER.sub("", self.name), self.reference)):
             if not TEMPLATE.fullmatch(name) or name.endswith(SUFFIXES):
                 raise UserError(
                     f"The metric name {name!r} must be of the form {TEMPLATE.pattern} and not end "

@@ -5,6 +5,7 @@ from vaebench.data.images import Source
 from vaebench.hookspecs import hookimpl
 from vaebench.models.backbones import BACKBONES, Backbone
 from vaebench.models.likelihoods import LIKELIHOODS, Likelihood
+from vaebench.models.samplers import SAMPLERS, Sampler
 
 
 @hookimpl
@@ -23,3 +24,9 @@ def vaebench_backbones() -> dict[str, Backbone]:
 def vaebench_likelihoods() -> dict[str, type[Likelihood]]:
     """The observation models of `vaebench.models.likelihoods`."""
     return LIKELIHOODS
+
+
+@hookimpl
+def vaebench_samplers() -> dict[str, Sampler]:
+    """The samplers of `vaebench.models.samplers`."""
+    return SAMPLERS

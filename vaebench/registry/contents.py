@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 import pluggy
@@ -256,6 +257,18 @@ def _of_likelihood(kind: type[Likelihood]) -> Facts:
     }
 
 
+def _sampler(thing: Any) -> Any:
+    _is("a function of codes", callable)(thing)
+    names = [name for name in inspect.signature(thing).parameters if name == "posteriors"]
+    _takes("signature", partial(thing, **dict.fromkeys(names)), "codes")
+    return thing
+
+
+def _of_sampler(thing: Any) -> Facts:
+    title = (inspect.getdoc(thing) or "").partition("\n")[0]
+    return {"title": title, "options": keywords(thing, 1)}
+
+
 def _metric(thing: Metric) -> Metric:
     _need(
         thing,
@@ -305,6 +318,7 @@ KINDS = {
     "datasets": Kind("data set", "vaebench_datasets", _source, _of_source),
     "backbones": Kind("backbone", "vaebench_backbones", _backbone, _plain_fields),
     "likelihoods": Kind("likelihood", "vaebench_likelihoods", _likelihood, _of_likelihood),
+    "samplers": Kind("sampler", "vaebench_samplers", _sampler, _of_sampler),
     "metrics": Kind("metric", "vaebench_metrics", _metric, _of_metric, Metric),
     "features": Kind(
         "feature extractor",

@@ -1,7 +1,8 @@
 """Data sets, backbones and likelihoods by name, whoever brings them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ from vaebench.data import heldout
 from vaebench.data.images import Images, Request, Source, Split, negative, permuted
 from vaebench.data.remarks import remarks
 from vaebench.data.validation import check_images, explained
-from vaebench.errors import UserError
+from vaebench.errors import UserError, unknown
 from vaebench.models.backbones import Backbone
 from vaebench.models.likelihoods import Likelihood
+from vaebench.models.samplers import Sampler
 from vaebench.registry.catalogue import catalogue
 from vaebench.registry.options import chosen, keywords
 
@@ -74,6 +76,32 @@ def likelihood(spelled: str, levels: int) -> Likelihood:
     values = chosen(name, options, keywords(kind, 1))
     with explained(f"The likelihood {spelled!r}"):
         return kind(levels, **values)
+
+
+def samplers(names: Iterable[str]) -> tuple[str, ...]:
+    """Names of samplers with their options in alphabetical order; ``prior`` stays as it is.
+
+    Raises:
+        UserError: One does not exist, or has no such option.
+    """
+    found = []
+    for each in names:
+        name, given = parse(each)
+        if name != "prior":
+            owner = catalogue().canonical("samplers", name)
+            facts = catalogue().facts("samplers", name)
+            each = spell(owner, chosen(name, given, facts["options"]))
+        elif given:
+            raise unknown("option of prior:", next(iter(given)), ())
+        found.append(each)
+    return tuple(dict.fromkeys(found))
+
+
+def sampler(spelled: str) -> Sampler:
+    """The sampler spelled ``gmm[components=10]``, its options set; UserError if there is none."""
+    name, given = parse(spelled)
+    found = catalogue().thing("samplers", name)
+    return partial(found, **chosen(name, given, keywords(found, 1)))
 
 
 def source(name: str) -> Source:

@@ -8,6 +8,9 @@ from typing import Any
 from vaebench.config.cell import EFFORT
 from vaebench.runs.schema import Record
 
+#: Settings of an evaluation that are lists of names.
+_NAMES = ("metrics", "sampler")
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -94,14 +97,15 @@ def joined(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any
     for name in first.keys() & EFFORT.keys() & second.keys():
         if _sign(name, first[name], second[name]) > 0:
             found[name] = first[name]
-    names = [*first.get("metrics", ()), *second.get("metrics", ())]
-    return found | {"metrics": tuple(dict.fromkeys(names))}
+    for name in _NAMES:
+        found[name] = tuple(dict.fromkeys([*first.get(name, ()), *second.get(name, ())]))
+    return found
 
 
 def covers(whole: Mapping[str, Any], part: Mapping[str, Any]) -> bool:
     """Whether an evaluation asks for all that another one asks for."""
     together = joined(part, whole)
-    names = set(together["metrics"]) - set(whole.get("metrics", ()))
-    return not names and all(
+    more = any(set(together[name]) - set(whole.get(name, ())) for name in _NAMES)
+    return not more and all(
         together.get(name) == whole.get(name) for name in EFFORT if name in part
     )

@@ -162,6 +162,7 @@ def _of(side: Side) -> Iterator[Metric]:
         better="lower",
         description=f"Fréchet distance between features of {side.words} and of test images{end}",
         needs=side.needs,
+        sampled=side is SAMPLES,
         reference=real("fid"),
         **_SHOWN.get(side.words, {}),
         compute=lambda subject: fid(subject, side.features(subject)),
@@ -176,6 +177,7 @@ def _of(side: Side) -> Iterator[Metric]:
             f"Unbiased kernel distance between features of {side.words} and of test images{end}"
         ),
         needs=side.needs,
+        sampled=side is SAMPLES,
         reference=real("kid"),
         compute=lambda subject: kid(subject, side.features(subject)),
     )
@@ -188,6 +190,7 @@ def _of(side: Side) -> Iterator[Metric]:
             better="higher",
             description=sentence.format(side.words) + end,
             needs=side.needs,
+            sampled=side is SAMPLES,
             reference=real(kind),
             compute=_share(side, kind),
         )
@@ -214,6 +217,7 @@ METRICS = (
         better="lower",
         description="Fréchet distance of samples extrapolated to infinitely many of them.",
         needs=MODEL,
+        sampled=True,
         compute=fid_infinity,
     ),
 )

@@ -51,6 +51,7 @@ METRICS = (
             "Variance of the Laplacian of decoded prior draws; to be held against the real images'."
         ),
         needs=MODEL,
+        sampled=True,
         head="sharpness",
         place=70,
         keep=5,

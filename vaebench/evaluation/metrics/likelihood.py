@@ -301,6 +301,7 @@ METRICS = (
             "tight."
         ),
         needs=MODEL,
+        sampled=True,
         head="log p(x), AIS",
         place=10,
         keep=9,

@@ -15,8 +15,10 @@ from vaebench.evaluation.metrics import (
     representations,
 )
 from vaebench.evaluation.metrics.plugged import Plugged, plugged
+from vaebench.evaluation.metrics.sampled import PRIOR, under
 from vaebench.models.metric import Metric
 from vaebench.registry.catalogue import catalogue
+from vaebench.registry.lookup import samplers as known_samplers
 from vaebench.runs.effort import Wanted
 
 METRICS: tuple[Metric, ...] = (
@@ -33,8 +35,11 @@ METRICS: tuple[Metric, ...] = (
 _OWN = {m.name for m in METRICS} | {m.group for m in METRICS}
 
 
-def select(names: Iterable[str]) -> tuple[Metric, ...]:
+def select(names: Iterable[str], samplers: Iterable[str] = (PRIOR,)) -> tuple[Metric, ...]:
     """The metrics that names of columns, of groups, of plugins, ``default`` or ``all`` stand for.
+
+    Those of samples are had under each of the samplers; without the prior among these, under it
+    not.
 
     ``default`` is all of vaebench's own but the costly ones. Those of plugins come last and are
     loaded.
@@ -49,7 +54,11 @@ def select(names: Iterable[str]) -> tuple[Metric, ...]:
         for m in METRICS
         if chosen & {m.name, m.group, "all"} or ("default" in chosen and not m.costly)
     )
-    return (*own, *(metric.load(catalogue()) for metric in theirs))
+    found = (*own, *(metric.load(catalogue()) for metric in theirs))
+    spelled = known_samplers(samplers)
+    plain = (metric for metric in found if PRIOR in spelled or not metric.sampled)
+    others = (name for name in spelled if name != PRIOR)
+    return (*plain, *(under(m, name) for name in others for m in found if m.sampled))
 
 
 def wanted(evaluation: Evaluation, steps: int | None = None) -> dict[str, tuple[Metric, Wanted]]:
@@ -63,7 +72,7 @@ def wanted(evaluation: Evaluation, steps: int | None = None) -> dict[str, tuple[
         UserError: A metric does not exist, or its plugin cannot be loaded.
     """
     found = {}
-    for metric in select(evaluation.metrics):
+    for metric in select(evaluation.metrics, evaluation.sampler):
         column = metric.column(evaluation.extractor, evaluation.iw_samples)
         effort = {name: getattr(evaluation, name, steps) for name in metric.effort}
         found[column] = metric, Wanted(column, effort, metric.code)

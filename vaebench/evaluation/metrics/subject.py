@@ -1,7 +1,7 @@
 """What is evaluated: a trained model on held-out images, each costly thing computed once."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -21,8 +21,10 @@ from vaebench.models.distributions import closed_kl
 from vaebench.models.draw import Draw
 from vaebench.models.metric import Metric, Unavailable
 from vaebench.models.objectives import elbo
+from vaebench.models.samplers import fitted
 from vaebench.models.vae import VAE
 from vaebench.models.variant import Variant
+from vaebench.registry import lookup
 
 #: The most images on either side of a Fréchet distance.
 MOST_IMAGES = 10_000
@@ -31,6 +33,8 @@ DRAWS = 32
 PASSES = 20_000
 #: The relative difference of features that rounding makes.
 _SAME = 1e-6
+#: What depends on the prior.
+_OF_PRIOR = {"p", "closed_kl", "terms", "samples", "sample_features"}
 T = TypeVar("T")
 
 
@@ -99,6 +103,7 @@ class Subject:
     chunk: int = 4096
     tell: Callable[[str, int, int], None] = field(default=_silent, repr=False)
     _made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
+    _under: "dict[str, Subject]" = field(default_factory=dict, init=False, repr=False)
 
     def once(self, make: "Callable[[Subject], T]") -> T:
         """What `make`, a function of the subject, returns; it is called once."""
@@ -113,6 +118,33 @@ class Subject:
     def made(self, make: "Callable[[Subject], T]") -> T | None:
         """What `once` has returned for `make`, None where nobody has asked."""
         return self._made.get(make)
+
+    def under(self, sampler: str) -> "Subject":
+        """The same model with a sampler, fitted to the training images' codes, as its prior."""
+        if sampler not in self._under:
+            found = replace(self)
+            shared = set(self.__dict__) - {f.name for f in fields(self)} - _OF_PRIOR
+            found.__dict__.update({name: self.__dict__[name] for name in shared})
+            with seeded(self.seed, "sampler", sampler):
+                try:
+                    found.__dict__["p"] = fitted(lookup.sampler(sampler), *self._codes)
+                except ValueError as error:
+                    raise Unavailable(f"{sampler} cannot be fitted: {error}") from error
+            self._under[sampler] = found
+        return self._under[sampler]
+
+    @property
+    def others(self) -> "dict[str, Subject]":
+        """What `under` has returned, by sampler."""
+        return dict(self._under)
+
+    @cached_property
+    def _codes(self) -> tuple[Tensor, Distribution]:
+        """A draw of each training image's posterior (N, D), and these posteriors."""
+        x = self.observe(self.images.train, "train")
+        with seeded(self.seed, "training codes"), torch.no_grad():
+            q = self.model.posterior(torch.cat([self.model.encoder(x) for x in x.split(512)]))
+            return q.sample(), q
 
     @property
     def rows(self) -> int:

@@ -1,5 +1,6 @@
 """The pictures of a block, kind by kind, each variant's beside the others'."""
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -11,6 +12,12 @@ from vaebench.runs.schema import Record
 _LINES, _WORD = 20, 40
 
 
+_Kind = tuple[str, str, tuple[tuple[str, float, str], ...]]
+_SAMPLED = re.compile(r"samples@[\w.=]{1,60}\.png")
+#: Samplers that a page has pictures of.
+_SAMPLERS = 8
+
+
 class Panel(NamedTuple):
     """One kind of pictures; an entry is a row, a note, and pictures, each with words about it."""
 
@@ -20,7 +27,7 @@ class Panel(NamedTuple):
 
 
 #: Title, explanation, and the files with their share of the room and what they show.
-_KINDS: tuple[tuple[str, str, tuple[tuple[str, float, str], ...]], ...] = (
+_KINDS: tuple[_Kind, ...] = (
     (
         "Samples and reconstructions",
         "Left, samples from the prior; right, each line of originals stands over the line of its "
@@ -71,7 +78,7 @@ def panels(run: str, rows: list[Row], budget: int, records: Mapping[str, Record]
         records: The cells by name.
     """
     found = []
-    for title, text, files in _KINDS:
+    for title, text, files in [*_KINDS, *_under_samplers(rows, records)]:
         entries, without = [], []
         for row in rows:
             shown = [
@@ -88,6 +95,27 @@ def panels(run: str, rows: list[Row], budget: int, records: Mapping[str, Record]
             none = f" There are none of {', '.join(without)}." if without else ""
             found.append(Panel(title, text + none, entries))
     return found
+
+
+def _under_samplers(rows: list[Row], records: Mapping[str, Record]) -> list[_Kind]:
+    """Samples whose codes come from samplers fitted after training, a kind for each sampler."""
+    names = dict.fromkeys(
+        name
+        for row in rows
+        for cell in row.cells
+        for name in sorted(records[cell].get("files", {}))
+        if _SAMPLED.fullmatch(name)
+    )
+    share = 0.25 / max(1, len(names))
+    return [
+        (
+            f"Samples, {sampler}",
+            f"Samples whose codes come from the sampler {sampler}, fitted after training.",
+            ((name, share, f"Samples under {sampler} of"),),
+        )
+        for name in list(names)[:_SAMPLERS]
+        if (sampler := name.removeprefix("samples@").removesuffix(".png"))
+    ]
 
 
 def _first(run: str, row: Row, name: str, budget: int) -> tuple[Picture | None, str]:
