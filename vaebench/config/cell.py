@@ -151,7 +151,7 @@ class Evaluation:
     )
     sampler: tuple[str, ...] = setting(
         "prior",
-        "What samples are drawn from: prior, gmm[components=10], maf, two-stage, aggregate.",
+        "What codes of samples are drawn from: prior, gmm[components=10], maf, ….",
         absent=("prior",),
     )
     extractor: str = setting(None, "Feature network of FID and its kin; by default the data set's.")
