@@ -73,6 +73,14 @@ def test_a_full_output_is_a_sentence_and_the_report_is_there(tmp_path, arguments
     assert arguments == ["list"] or (tmp_path / "run" / "report.html").exists()
 
 
+def test_without_an_output_nothing_is_amiss(tmp_path):
+    code = "from vaebench.cli import main; main(['--version'])"
+    done = subprocess.run(
+        ["sh", "-c", '"$0" -c "$1" >&-', sys.executable, code], capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_a_working_directory_that_is_gone_is_a_sentence(tmp_path):
     gone = tmp_path / "gone"
     gone.mkdir()

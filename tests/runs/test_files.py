@@ -231,3 +231,11 @@ def test_it_is_said_what_cells_are_left_out_for(tmp_path, changes, words):
 def test_what_vaebench_says_in_a_log_is_no_reason(tmp_path):
     (tmp_path / "log.txt").write_text(f"{files.OURS}40 pictures read\nthe cause\n")
     assert files.last_lines(tmp_path / "log.txt") == "the cause"
+
+
+def test_what_cannot_be_written_is_named_by_its_own_name(tmp_path):
+    (tmp_path / "table.csv").mkdir()
+    with pytest.raises(OSError) as error:
+        files.write_text(tmp_path / "table.csv", "1,2")
+    assert error.value.filename == str(tmp_path / "table.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]

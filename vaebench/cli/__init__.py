@@ -19,6 +19,8 @@ def main(arguments: list[str] | None = None, prog_name: str | None = None) -> An
     interrupt.watch()
     # A notebook hands on a backend that draws in its own process only.
     os.environ["MPLBACKEND"] = "agg"
+    # A shell may start it without outputs, as by `>&-`.
+    sys.stdout, sys.stderr = (s or open(os.devnull, "w") for s in (sys.stdout, sys.stderr))
     for stream in (sys.stdout, sys.stderr):
         # A letter that the terminal does not have becomes a question mark.
         with suppress(AttributeError, ValueError, OSError):
