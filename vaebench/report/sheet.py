@@ -28,7 +28,7 @@ class Block:
 
     `verdicts` are by column; so are `pairs`, the differences of the first row to the second, and
     `images`, which test images a mean of nats is over. Rows with `cautions` enter no verdict on the
-    columns that these concern.
+    columns that these concern; `wholes` are those with all rows, for plots that are asked for.
     """
 
     settings: dict[str, Any]
@@ -38,6 +38,7 @@ class Block:
     pairs: dict[str, dict[tuple[str, str], Difference]] = field(default_factory=dict)
     images: dict[str, str] = field(default_factory=dict)
     cautions: list[Caution] = field(default_factory=list)
+    wholes: dict[str, Verdict] = field(default_factory=dict)
 
     @property
     def seeds(self) -> int:
@@ -156,14 +157,18 @@ def _block(
     }
     rank = _ranks(done, columns)
     done = dict(sorted(done.items(), key=lambda item: rank[item[0]]))
-    verdicts, pairs = {}, {}
+    verdicts, wholes, pairs = {}, {}, {}
     chosen = {column.name for column in headlines(columns)} if len(groups) <= _MATRIX else ()
     doubts = cautions(done, columns, run, records)
     for column in columns:
         out = {doubt.label for doubt in doubts if doubt.concerns(column.name)}
-        rows = {label: scores(part, column.name, images) for label, part in done.items()}
-        rows = {label: row for label, row in rows.items() if row and label not in out}
+        every = {label: scores(part, column.name, images) for label, part in done.items()}
+        every = {label: row for label, row in every.items() if row}
+        rows = {label: row for label, row in every.items() if label not in out}
         found = verdict(rows, column.better)
+        whole = found if len(rows) == len(every) else verdict(every, column.better)
+        if whole:
+            wholes[column.name] = whole
         if found:
             verdicts[column.name] = found
             if column.name in chosen and len(rows) > 2:
@@ -175,7 +180,7 @@ def _block(
     cells = [records[cell] for part in done.values() for cell in part["cell"]]
     images_of = {column.name: _images(column, cells) for column in columns}
     references = _references(columns, cells)
-    return Block(groups[0][0], made, references, verdicts, pairs, images_of, doubts)
+    return Block(groups[0][0], made, references, verdicts, pairs, images_of, doubts, wholes)
 
 
 def _images(column: Column, records: Sequence[Record]) -> str:

@@ -43,13 +43,13 @@ def scatter(run: Run, x: str, y: str) -> Axes:
 
 
 def differences(run: Run, metric: str) -> Axes:
-    """The difference of each variant to the best one."""
+    """The difference of each variant to the best one, whatever is said against any of them."""
     columns, block, look = _only(run)
     column = _column(columns, metric)
-    if metric not in block.verdicts:
+    if metric not in block.wholes:
         raise UserError(f"Nothing says how far apart the variants are in {metric}.")
     with style.styled():
-        return ladder.differences(column, block.verdicts[metric], look).axes[0]
+        return ladder.differences(column, block.wholes[metric], look).axes[0]
 
 
 def _only(run: Run) -> tuple[dict[str, Column], Block, Look]:
