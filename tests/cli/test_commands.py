@@ -187,7 +187,7 @@ def test_broken_variants_cost_their_own_cells_alone(vaebench):
 def test_a_dry_run_says_what_must_fail(vaebench):
     plugins = "mine,broken,quits,gmm[components=-3]"
     done = vaebench("run", "--plugins", plugins, *SMALL, "--dry-run", "--out", "dry")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1, done.stderr
     assert "broken cannot be loaded: ModuleNotFoundError" in done.stdout
     assert "quits on digits fails in its first steps: SystemExit: gone." in done.stdout
     assert "gmm[components=-3] on digits fails in its first steps: ValueError" in done.stdout
