@@ -65,8 +65,8 @@ def caption(block: Block, columns: Sequence[Column], best: str) -> str:
     if block.seeds == 1:
         text = (
             f"± is {error}. ◇ marks a trained model that is ahead of every other by more than the "
-            "error of the estimate, “=” those that cannot be told from the best: statements about "
-            "these models, not about the variants."
+            "error of the estimate, “=” those that cannot be told from the best, “?” those whose "
+            "interval is too wide to tell: statements about these models, not about the variants."
         )
     return " ".join(filter(None, (_images(block, columns), text)))
 
