@@ -146,7 +146,7 @@ def test_a_best_posterior_that_is_not_found_makes_no_gaps(monkeypatch):
         zeros = torch.zeros(q.batch_shape)
         return Bounds(zeros, zeros, torch.full_like(zeros, 0.5))
 
-    monkeypatch.setattr("vaebench.evaluation.metrics.likelihood.refine", unfinished)
+    monkeypatch.setattr("vaebench.evaluation.metrics.gaps.refine", unfinished)
     found = measure(subject("gaussian"), "approximation_gap", "amortisation_gap")
     for name in ("approximation_gap", "amortisation_gap"):
         assert found[name]["value"] is None and "0.50 on one" in found[name]["reason"]

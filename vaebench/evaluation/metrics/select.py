@@ -7,6 +7,7 @@ from vaebench.errors import UserError, unknown
 from vaebench.evaluation.metrics import (
     disentanglement,
     features,
+    gaps,
     gradients,
     images,
     latents,
@@ -23,6 +24,7 @@ from vaebench.runs.effort import Wanted
 
 METRICS: tuple[Metric, ...] = (
     *likelihood.METRICS,
+    *gaps.METRICS,
     *latents.METRICS,
     *features.METRICS,
     *images.METRICS,
