@@ -89,34 +89,36 @@ class HouseholderGaussian(Distribution):
         self.base, self.normals = base, normals
         super().__init__(base.batch_shape, base.event_shape, validate_args=False)
 
-    def _reflected(self, z: Tensor, steps: Any) -> Tensor:
+    def reflected(self, z: Tensor, steps: Any) -> Tensor:
+        """Points z (..., B, D) after the reflections with these numbers, one after the other."""
         for step in steps:
             normal = self.normals[..., step, :]
             z = z - 2 * (normal * z).sum(-1, keepdim=True) * normal
         return z
 
     @property
-    def _steps(self) -> range:
+    def order(self) -> range:
+        """The numbers of the reflections, as noise meets them."""
         return range(self.normals.shape[-2])
 
     @property
     def mean(self) -> Tensor:
         """The reflected mean (B, D)."""
-        return self._reflected(self.base.mean, self._steps)
+        return self.reflected(self.base.mean, self.order)
 
     @property
     def variance(self) -> Tensor:
         """The diagonal of the covariance (B, D)."""
         axes = torch.diag_embed(self.base.stddev).movedim(-2, 0)
-        return self._reflected(axes, self._steps).square().sum(0)
+        return self.reflected(axes, self.order).square().sum(0)
 
     def rsample(self, sample_shape: list[int] | tuple[int, ...] = ()) -> Tensor:
         """Draws z (..., B, D)."""
-        return self._reflected(self.base.rsample(sample_shape), self._steps)
+        return self.reflected(self.base.rsample(sample_shape), self.order)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log q(value) (..., B) in nats: a reflection is its own inverse and keeps volumes."""
-        return self.base.log_prob(self._reflected(value, reversed(self._steps)))
+        return self.base.log_prob(self.reflected(value, reversed(self.order)))
 
 
 @register_kl(HouseholderGaussian, Independent)

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from vaebench import testing
 from vaebench.cli.app import main
-from vaebench.cli.check import _Waiting, show
+from vaebench.cli.check import Waiting, show
 
 
 def result(check, status="passed", message="", law=""):
@@ -78,7 +78,7 @@ def test_laws_that_do_not_apply_or_are_declared_are_named_with_the_reason():
 
 def test_a_log_shows_that_the_examination_goes_on(capsys, monkeypatch):
     monkeypatch.setattr("vaebench.cli.check._PAUSE", 0.0)
-    with _Waiting(["mine[on=true]"]) as waiting:
+    with Waiting(["mine[on=true]"]) as waiting:
         waiting.at(0, "name", 0, 31)
         waiting.at(0, "kl", 8, 31)
         waiting.done(0)

@@ -70,4 +70,4 @@ def test_names_are_kept_until_packages_change(complete, tmp_path, monkeypatch):
 
 def test_names_that_cannot_be_kept_are_no_error(monkeypatch, complete, tmp_path):
     (tmp_path / "cache").write_text("a file")
-    assert completion._kept() == {}
+    assert completion.kept() == {}

@@ -7,7 +7,7 @@ from torch.nn.functional import softplus
 
 from tests.evaluation.models import LinearGaussian, LogLikelihood, normal_log_density, standard
 from vaebench.evaluation import bdmc, certified
-from vaebench.evaluation.annealing.bdmc import _Simulated
+from vaebench.evaluation.annealing.bdmc import Simulated
 from vaebench.evaluation.annealing.latent_space import latent_space
 from vaebench.evaluation.annealing.settings import Settings
 
@@ -49,7 +49,7 @@ def test_reverse_is_unbiased_for_the_inverse() -> None:
     likelihood = model.log_likelihood(x.expand(4000, -1))
     settings = Settings(start="prior", chains=1, steps=6)
     with torch.no_grad():
-        task = _Simulated(likelihood, latent_space(standard(2)), 4000, settings, 0, None)
+        task = Simulated(likelihood, latent_space(standard(2)), 4000, settings, 0, None)
         upper, _ = task.reverse(task.plan(None), draws)
     ratio = (model.log_evidence(x) - upper).exp()
     assert (ratio.mean() - 1).abs() < 4 * ratio.std() / 4000**0.5

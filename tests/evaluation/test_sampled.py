@@ -11,7 +11,7 @@ from vaebench.models.samplers import training
 
 @pytest.fixture(autouse=True)
 def few_steps(monkeypatch):
-    monkeypatch.setattr(training, "_STEPS", 60)
+    monkeypatch.setattr(training, "STEPS", 60)
 
 
 def found(subject, names, samplers):

@@ -206,7 +206,7 @@ def test_what_a_call_leaves_behind_ends_with_it():
 SERVED = """
 import os, sys
 from vaebench.execution.engines import local
-local._serve()
+local.serve()
 from multiprocessing.forkserver import _forkserver
 print(_forkserver._forkserver_pid, flush=True)
 os._exit(0)

@@ -22,7 +22,7 @@ def covariance(kind: str, posterior: Posterior, h: Tensor) -> MultivariateNormal
     q = posterior(h)
     if kind == "full":
         return MultivariateNormal(q.mean, q.scale_tril @ q.scale_tril.mT)
-    turned = q._reflected(torch.eye(5).double().expand(4, 5, 5).movedim(1, 0), q._steps)
+    turned = q.reflected(torch.eye(5).double().expand(4, 5, 5).movedim(1, 0), q.order)
     turned = turned.movedim(0, -1)
     torch.testing.assert_close(turned @ turned.mT, torch.eye(5).double().expand(4, 5, 5))
     scaled = turned * q.base.stddev[:, None]

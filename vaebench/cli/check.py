@@ -36,7 +36,7 @@ def check(names: tuple[str, ...], as_json: bool, figures: bool = False) -> int:
     variants = local.call(chosen, names)
     outcomes: dict[int, list[dict[str, Any]]] = {}
     screen = Console(soft_wrap=True, highlight=False)
-    with TemporaryDirectory() as folder, _Waiting(variants) as waiting:
+    with TemporaryDirectory() as folder, Waiting(variants) as waiting:
         logs = [Path(folder) / str(i) for i in range(len(variants))]
         for event in local.run(examine, [(name,) for name in variants], logs, os.cpu_count() or 1):
             if event.exitcode is None and isinstance(event.message, tuple):
@@ -60,7 +60,7 @@ def _died(variant: str, exitcode: int) -> dict[str, Any]:
     return {"variant": variant, "check": "process", "status": "failed", "message": message}
 
 
-class _Waiting:
+class Waiting:
     """Says on standard error how far the examination is: bars, or in a log now and then a line."""
 
     def __init__(self, variants: list[str]) -> None:
@@ -78,7 +78,7 @@ class _Waiting:
         self.running: dict[int, TaskID] = {}
         self.said: dict[int, float] = {}
 
-    def __enter__(self) -> "_Waiting":
+    def __enter__(self) -> "Waiting":
         self.bars.start()
         return self
 

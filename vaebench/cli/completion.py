@@ -32,7 +32,7 @@ def names(setting: str, choices: Iterable[str] = ()) -> Complete:
         begin, comma, last = incomplete.rpartition(",")
         if begin.count("[") > begin.count("]"):
             return []
-        known = list(choices) or _kept().get(setting, [])
+        known = list(choices) or kept().get(setting, [])
         return [CompletionItem(f"{begin}{comma}{n}") for n in known if n.startswith(last)]
 
     return complete
@@ -95,7 +95,7 @@ def keep(found: dict[str, Any]) -> None:
         files.write_text(_path(), text)
 
 
-def _kept() -> dict[str, list[str]]:
+def kept() -> dict[str, list[str]]:
     """The names by setting, found out where they are not known or packages have changed."""
     for attempt in range(2):
         with suppress(OSError, ValueError, KeyError, TypeError):

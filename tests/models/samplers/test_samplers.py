@@ -17,7 +17,7 @@ from vaebench.models.samplers.aggregate import MOST, Aggregate
 
 @pytest.fixture(autouse=True)
 def few_steps(monkeypatch):
-    monkeypatch.setattr(training, "_STEPS", 250)
+    monkeypatch.setattr(training, "STEPS", 250)
     torch.manual_seed(0)
 
 
@@ -57,7 +57,7 @@ def test_a_mixture_finds_the_density_of_a_known_one():
 def test_the_flow_is_normalised_and_draws_from_its_density():
     torch.manual_seed(3)
     codes = three_heaps().sample((500,))
-    steps = [flow._Step(2, 16, bool(i % 2)).double() for i in range(3)]
+    steps = [flow.Step(2, 16, bool(i % 2)).double() for i in range(3)]
     found = flow.Flow(training.Standard(codes), steps)
     axis = torch.linspace(-40, 40, 1201, dtype=torch.float64)
     grid = torch.cartesian_prod(axis, axis)
@@ -72,7 +72,7 @@ def test_the_flow_is_normalised_and_draws_from_its_density():
 
 @pytest.mark.parametrize("features", [1, 2, 5])
 def test_a_step_of_the_flow_is_triangular_and_undone_by_its_inverse(features):
-    step = flow._Step(features, 24, opposite=True).double()
+    step = flow.Step(features, 24, opposite=True).double()
     x = torch.randn(features, dtype=torch.float64)
     jacobian = torch.autograd.functional.jacobian(lambda v: step(v)[0], x)
     y, log_det = step(x)

@@ -61,7 +61,7 @@ class Bracket:
         return self.gap.std().item() / math.sqrt(len(self.gap))
 
 
-class _Simulated(Task):
+class Simulated(Task):
     """Images whose latents are known."""
 
     def reverse(self, plan: Plan, exact: Tensor) -> tuple[Tensor, Tensor]:
@@ -124,13 +124,13 @@ def bdmc(
         with seeded(seed):
             simulated = simulate(space.z(exact[None])[0])
         log_likelihood, q = simulated if isinstance(simulated, tuple) else (simulated, None)
-        task = _Simulated(log_likelihood, space, batch, chosen, seed, memory)
+        task = Simulated(log_likelihood, space, batch, chosen, seed, memory)
         plan = task.plan(None if q is None else proposed(q, space, batch, seed))
         lower = task.estimate(plan)
         upper = torch.zeros_like(lower.log_likelihood)
         error = torch.zeros_like(upper)
         for part, its_plan, images in task.by_steps(plan):
-            assert isinstance(part, _Simulated)
+            assert isinstance(part, Simulated)
             upper[images], error[images] = part.reverse(its_plan, exact[images])
     return Bracket(lower, upper, error)
 

@@ -82,7 +82,7 @@ def _answer(connection: Connection, function: Callable[..., Any], arguments: Any
 def _start(target: Callable[..., None], *arguments: Any) -> tuple[Any, Connection]:
     """A process that has started, and the end of the pipe whose other end it is given."""
     for _ in range(_STARTS):
-        _serve()
+        serve()
         mine, theirs = _CONTEXT.Pipe(duplex=False)
         process = _CONTEXT.Process(target=target, args=(theirs, *arguments), daemon=True)
         try:
@@ -97,7 +97,7 @@ def _start(target: Callable[..., None], *arguments: Any) -> tuple[Any, Connectio
     raise UserError("The process that workers are forked from is killed again and again.")
 
 
-def _serve() -> None:
+def serve() -> None:
     """Start the server that workers are forked from, where it does not run.
 
     It leaves the terminal's signals to the driver, and does not look for modules in the working

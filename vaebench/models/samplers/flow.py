@@ -26,7 +26,7 @@ class _Masked(nn.Linear):
         return linear(x, self.weight * self.mask, self.bias)
 
 
-class _Step(nn.Module):
+class Step(nn.Module):
     """y_d = (x_d - m_d(x_<d)) exp(-s_d(x_<d)), for x in this order or the opposite one."""
 
     def __init__(self, features: int, width: int, opposite: bool) -> None:
@@ -102,7 +102,7 @@ def maf(codes: Tensor, steps: int = 5, width: int = 128) -> Distribution:
         Papamakarios et al. 2017, Masked Autoregressive Flow, arXiv 1705.07057, eq. 3 to 5.
     """
     standard = Standard(codes)
-    made = nn.ModuleList(_Step(codes.shape[1], width, bool(i % 2)) for i in range(steps))
+    made = nn.ModuleList(Step(codes.shape[1], width, bool(i % 2)) for i in range(steps))
     made = made.to(codes)
     flow = Flow(standard, list(made))
     fit(made, flow.log_prob, codes)

@@ -5,8 +5,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-_STEPS, _BATCH, _RATE, _EVERY = 3000, 256, 1e-3, 100
-_HELD_OUT = 0.1
+#: Steps of training, of so many rows, and steps between two looks at the held-out share.
+STEPS, _BATCH, _EVERY = 3000, 256, 100
+_HELD_OUT, _RATE = 0.1, 1e-3
 
 
 class Standard(nn.Module):
@@ -40,10 +41,10 @@ def fit(network: nn.Module, objective: Callable[[Tensor], Tensor], codes: Tensor
     cut = max(1, int(_HELD_OUT * len(codes)))
     held_out, rows = codes[:cut], codes[cut:]
     optimiser = torch.optim.Adam(network.parameters(), _RATE)
-    rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, _STEPS)
+    rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, STEPS)
     best, kept = -torch.inf, {k: v.clone() for k, v in network.state_dict().items()}
-    for step in range(_STEPS):
-        if step % _EVERY == 0 or step == _STEPS - 1:
+    for step in range(STEPS):
+        if step % _EVERY == 0 or step == STEPS - 1:
             with torch.no_grad():
                 value = objective(held_out).mean().item()
             if value > best:
