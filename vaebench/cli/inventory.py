@@ -124,6 +124,8 @@ def show(found: dict[str, Any]) -> None:
         drawn.add_column("what")
         if any(row[2] for row in rows):
             drawn.add_column("from")
+        if title in _BESIDE:
+            drawn.caption, drawn.caption_justify = Text(_BESIDE[title]), "left"
         for row in rows:
             drawn.add_row(*map(Text, row[: len(drawn.columns)]))
         if rows:
@@ -203,6 +205,11 @@ def _sentences(*parts: str) -> str:
     return " ".join(part.rstrip(".") + "." for part in parts if part)
 
 
+#: What is said of all things of a kind, below them.
+_BESIDE = {
+    "Data sets": "Each has the option given=left (right halves given the left ones), and, with "
+    "labels, given=label, labels=100 (training sees that many; or all), without=CLASS (left out)."
+}
 _PARTS: dict[str, tuple[str, _Describe]] = {
     "datasets": ("Data sets", _dataset),
     "backbones": ("Backbones", lambda one: one["title"]),

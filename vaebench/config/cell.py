@@ -34,7 +34,7 @@ class Training:
     )
     dataset: str = setting(
         "digits",
-        "Data sets: mnist, mnist[without=9], sprites, folder:PATH for your own.",
+        "Data sets: mnist, mnist[given=label], sprites, folder:PATH for your own.",
         axis=True,
         pace=True,
     )

@@ -61,13 +61,32 @@ def parse(spelled: str) -> tuple[str, dict[str, str]]:
     if not match:
         raise UserError(f"Cannot read {spelled!r}; write name or name[option=value,…].")
     name, inside = match.groups()
+    return name, _options(inside or "", spelled)
+
+
+def _options(inside: str, spelled: str) -> dict[str, str]:
+    """The options between the brackets of what is spelled."""
     options: dict[str, str] = {}
-    for item in filter(None, (inside or "").split(",")):
+    for item in filter(None, inside.split(",")):
         key, equals, value = (part.strip() for part in item.partition("="))
         if not (key and equals and value):
             raise UserError(f"Cannot read {item!r} in {spelled!r}; write option=value.")
         options[key] = value
-    return name, options
+    return options
+
+
+def spelled(dataset: str) -> tuple[str, dict[str, str]]:
+    """A data set's name, with its path, and its options: of ``folder:PATH[given=label]``.
+
+    What looks like options behind a path belongs to it where there is such a file or folder.
+    """
+    if ":" not in dataset:
+        return parse(dataset) if "[" in dataset else (dataset, {})
+    match = re.fullmatch(r"(.+)\[([^\[\]]*=[^\[\]]*)\]", dataset)
+    places = [i + 1 for i, character in enumerate(dataset) if character == ":"]
+    if not match or any(os.path.exists(os.path.expanduser(dataset[i:])) for i in places):
+        return dataset, {}
+    return match[1], _options(match[2], dataset)
 
 
 def spell(name: str, options: Mapping[str, Any]) -> str:

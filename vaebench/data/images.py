@@ -18,11 +18,14 @@ class Split:
         pixels: Stored levels.
         labels: A class (N,) for each, where there are classes.
         factors: What each was made from (N, F), integers counted from zero, where that is known.
+        given: What each is modelled given, where there is a condition: float32 (N, G), G = 0 if it
+            is the same for all training images, or a picture of stored levels (N, C, H, W').
     """
 
     pixels: Tensor
     labels: Tensor | None = None
     factors: Tensor | None = None
+    given: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -35,6 +38,10 @@ class Images:
     `outside` holds the images of a class that all three splits lack, where one is held out.
     `notes` are sentences on what was read, passed over and converted, for people.
     `factors` names the columns of the splits' factors, where there are any.
+    `given` says what the images are modelled given: ``label``, ``left`` (the left half of the
+    pictures, whose right halves are the pixels), or in the words of a reader; empty for nothing.
+    `labelled` is the number of training images whose labels training may see, None for none.
+    `classes` are the labels of training in the order of columns, where these are given or seen.
 
     Example:
         >>> grey = torch.zeros(10, 1, 8, 8, dtype=torch.uint8)
@@ -49,6 +56,9 @@ class Images:
     outside: Split | None = None
     notes: tuple[str, ...] = ()
     factors: tuple[str, ...] = ()
+    given: str = ""
+    classes: tuple[int, ...] = ()
+    labelled: int | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -57,13 +67,26 @@ class Images:
         return channels, height, width
 
     def hash(self) -> str:
-        """A digest of every pixel that is used, in its order and split."""
+        """A digest of every pixel that is used, in its order and split.
+
+        Conditions, and labels that training may see, are used too.
+        """
         digest = hashlib.sha256(str(self.levels).encode())
         splits = [self.train, self.validation, self.test]
         for split in splits if self.outside is None else [*splits, self.outside]:
             digest.update(str(tuple(split.pixels.shape)).encode())
             digest.update(split.pixels.contiguous().numpy().data)
+            for known in self._known(split):
+                digest.update(f"{known.dtype} {tuple(known.shape)}".encode())
+                digest.update(known.contiguous().numpy().tobytes())
+        if self.given or self.labelled is not None:
+            digest.update(repr((self.given, self.classes, self.labelled)).encode())
         return digest.hexdigest()[:16]
+
+    def _known(self, split: Split) -> list[Tensor]:
+        """What a split's images are used with, beside their pixels."""
+        labels = None if self.labelled is None else split.labels
+        return [each for each in (split.given, labels) if each is not None]
 
 
 @dataclass(frozen=True)
@@ -120,7 +143,7 @@ class Source:
 
 def subset(split: Split, rows: Tensor | slice) -> Split:
     """The images of a split at `rows`, in that order, with all that is known of them."""
-    known = (split.labels, split.factors)
+    known = (split.labels, split.factors, split.given)
     return Split(split.pixels[rows], *(None if each is None else each[rows] for each in known))
 
 

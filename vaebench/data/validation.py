@@ -75,6 +75,7 @@ def check_images(what: str, found: "Images") -> None:
                 f"its {name} split; one integer for each is needed, or None."
             )
         _check_factors(f"{what} has a {name} split", split, found.factors)
+        _check_given(f"{what} has a {name} split", split, found)
 
 
 def _check_factors(what: str, split: "Split", names: tuple[str, ...]) -> None:
@@ -89,3 +90,33 @@ def _check_factors(what: str, split: "Split", names: tuple[str, ...]) -> None:
             f"{what} with {kind!s:.60} as factors; they must be integers of shape {shape}, a "
             "column for each name in `Images.factors`, or None everywhere."
         )
+
+
+def _check_given(what: str, split: "Split", found: "Images") -> None:
+    given, like = split.given, found.train.given
+    if not isinstance(found.given, str) or bool(found.given) != (given is not None):
+        raise UserError(
+            f"{what} with {'no' if given is None else 'a'} condition where "
+            f"`Images.given={found.given!r:.60}`; that is a text, empty where splits have none."
+        )
+    if given is None or like is None:
+        return
+    kind = f"{given.dtype} {tuple(given.shape)}" if isinstance(given, Tensor) else str(given)
+    sound = isinstance(given, Tensor) and len(given) == len(split)
+    if not (sound and (_numbers(given) or _picture(given, split, found.levels))):
+        raise UserError(
+            f"{what} with {kind:.60} as condition; it must be finite float32 (N, G), or stored "
+            "levels (N, C, H, W') in uint8 that stand at the left of the pixels."
+        )
+    if given.dtype != like.dtype or given.shape[1:] != like.shape[1:]:
+        raise UserError(f"{what} with another kind of condition than the train split: {kind}.")
+
+
+def _numbers(given: Tensor) -> bool:
+    return given.ndim == 2 and given.dtype == torch.float32 and bool(given.isfinite().all())
+
+
+def _picture(given: Tensor, split: "Split", levels: int) -> bool:
+    if given.ndim != 4 or given.dtype != torch.uint8 or not given.numel():
+        return False
+    return given.shape[1:3] == split.pixels.shape[1:3] and int(given.max()) < levels

@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vaebench.config.names import absolute, parse, spell
-from vaebench.data import heldout
+from vaebench.config.names import absolute, parse, spell, spelled
+from vaebench.data import conditions, heldout
 from vaebench.data.images import Images, Request, Source, Split, negative, permuted
 from vaebench.data.remarks import remarks
 from vaebench.data.validation import check_images, explained
@@ -18,16 +18,14 @@ from vaebench.models.samplers import Sampler
 from vaebench.registry.catalogue import catalogue
 from vaebench.registry.options import chosen, keywords
 
+#: The options that every data set has.
+_OURS = ("without", *conditions.OPTIONS)
+
 
 def backbone(name: str) -> Backbone:
     """The backbone of that name; UserError if there is none."""
     found: Backbone = catalogue().thing("backbones", name)
     return found
-
-
-def spelled(name: str) -> tuple[str, dict[str, str]]:
-    """``mnist[without=9]`` as the data set's name and its options; one with a path has none."""
-    return (name, {}) if ":" in name or "[" not in name else parse(name)
 
 
 def parts(name: str) -> tuple[str, str]:
@@ -52,17 +50,27 @@ def located(name: str) -> str:
         UserError: There is no such data set, or it has no such option.
     """
     key, path = parts(name)
-    return f"{key}:{absolute(path)}" if path else spell(key, options(name))
+    return spell(f"{key}:{absolute(path)}" if path else key, options(name))
 
 
 def options(name: str) -> dict[str, Any]:
     """The options of a spelled data set; UserError where it has none of that name or kind.
 
-    Every one has ``without``, the class that is left out, beside what its reader takes.
+    Every one has ``without``, the class that is left out, and those of `conditions`, beside what
+    its reader takes.
     """
+    taken, ours = _options(name)
+    return taken | ours
+
+
+def _options(name: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """The options of a spelled data set that its reader takes, and those that every one has."""
     key, given = spelled(name)
     known = catalogue().facts("datasets", parts(key)[0])["options"] if given else {}
-    return chosen(key, given, {"without": None, **known})
+    values = chosen(key, given, dict.fromkeys(_OURS) | known)
+    ours = {each: values.pop(each) for each in values.keys() - known.keys()}
+    conditions.check(key, ours)
+    return values, ours
 
 
 def likelihood(spelled: str, levels: int) -> Likelihood:
@@ -123,10 +131,9 @@ def load(name: str, request: Request) -> Images:
     if path := parts(located(name))[1]:
         request = Request(Path(path), request.download, request.size)
     what = f"The data set {name!r}"
-    given = options(name)
-    label = given.pop("without", None)
+    taken, ours = _options(name)
     with explained(what):
-        images = found.read(request, **given)
+        images = found.read(request, **taken)
     if not isinstance(images, Images):
         raise UserError(
             f"{what} is read as a {type(images).__name__}; its reader must return Images."
@@ -139,10 +146,13 @@ def load(name: str, request: Request) -> Images:
         images = _each(images, lambda split: negative(split, images.levels))
     if not found.shuffled:
         images = _each(images, permuted)
-    if label is not None:
+    if (label := ours.pop("without", None)) is not None:
         images = heldout.without(what, images, label)
         check_images(what, images)
-    return replace(images, notes=(*images.notes, *remarks(images)))
+    images = replace(images, notes=(*images.notes, *remarks(images)))
+    images = conditions.conditioned(what, images, ours)
+    check_images(what, images)
+    return images
 
 
 def _each(images: Images, change: Callable[[Split], Split]) -> Images:
