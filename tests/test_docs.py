@@ -23,6 +23,10 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
+#: Pages that hold a variant.
+VARIANTS = ("plugins", "distributions", "rivals")
+
+
 def blocks(page, language):
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
 
@@ -73,31 +77,40 @@ def test_links_lead_to_files(page):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "docs" / "plugins.md"])
+@pytest.mark.parametrize("page", ["README.md", *(f"docs/{n}.md" for n in VARIANTS)])
 def test_the_documented_variants_conform(page):
     from vaebench import testing
 
-    codes = [c for c in blocks(page, "python") if "vaebench_variants" in c]
+    codes = [c for c in blocks(ROOT / page, "python") if "vaebench_variants" in c]
     assert codes
     for code in codes:
         space = {"__name__": "documented"}
-        exec(compile(code, str(page), "exec"), space)
+        exec(compile(code, page, "exec"), space)
         (variant,) = space["vaebench_variants"]()
         failed = [r for r in testing.run(variant) if r.status in ("failed", "out of date")]
         assert not failed, failed
 
 
 @pytest.mark.slow
-def test_the_documentation_builds_without_warnings(tmp_path):
-    pytest.importorskip("sphinx", reason="sphinx is not installed")
-    pytest.importorskip("myst_parser", reason="myst-parser is not installed")
+def test_the_documentation_builds_without_warnings_and_shows_without_network(tmp_path):
+    for package in ("sphinx", "myst_parser", "furo", "sphinx_design", "math_core"):
+        pytest.importorskip(package, reason=f"{package} is not installed")
     done = subprocess.run(
         [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "docs", str(tmp_path)],
         cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": "0"}, capture_output=True, text=True,
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "api.html").exists()
+    pages = {path.stem: path.read_text("utf-8") for path in tmp_path.glob("*.html")}
+    assert {"api", "index", "gallery", "critic"} <= pages.keys()
+    for name, text in pages.items():
+        assert not re.findall(r'<(?:script|img|iframe)[^>]* src="(?:https?:)?//', text), name
+        assert not re.findall(r'<link[^>]* href="(?:https?:)?//', text), name
+        assert "\\log" not in re.sub("<annotation.*?</annotation>", "", text), name
+    assert "<math" in pages["likelihood"] and "<svg" in pages["gallery"]
+    assert 'href="api.html#vaebench.Draw"' in pages["plugins"]
+    assert 'href="metrics.html#metric-inference-gap"' in pages["likelihood"]
+    assert (tmp_path / "example" / "report.html").exists()
 
 
 @pytest.mark.slow

@@ -8,8 +8,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 class PatchGAN(nn.Module):
     """Pictures (N, C, H, W) in [0, 1] to a map of logits (N, 1, h, w), one for each patch.
 
-    The number of strided layers follows the image size, so that a patch sees about a quarter of
-    the picture: one layer at 8×8, two at 28×28, three (the paper's 70×70 patches) from 128 on.
+    The number of strided layers follows the shorter side of the image: one below 32 pixels, two
+    from 32 and three from 64 on. A logit sees a patch of 8×8, 18×18 or 38×38 pixels.
 
     References:
         Isola et al. 2017, Image-to-Image Translation with Conditional Adversarial Networks,

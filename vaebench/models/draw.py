@@ -139,7 +139,7 @@ class Draw(NamedTuple):
 
     @property
     def kl(self) -> Tensor:
-        r"""KL(q(z|x) || p(z)) (B,): closed form where one is registered, else Monte Carlo.
+        r"""KL(q(z|x) || p(z)) (B,), in closed form where one is registered, else Monte Carlo.
 
         For chains of the same blocks it is the mean of the sum of their rates.
 
