@@ -25,29 +25,42 @@ _CODE = re.compile(r"\s*z[\s_.-]*\d+\s*", re.IGNORECASE)
 _LARGEST = 1e6
 
 
+GIVEN = click.option(
+    "--given", help="Of a data set with a condition: the class, or a picture's left half."
+)
+
+
 @click.command()
 @CELL
 @RUN
 @click.option("--n", "count", default=64, type=click.IntRange(1, 4096), help="[default: 64]")
 @click.option("--seed", default=0, help="[default: 0]")
+@GIVEN
 @click.option("--out", type=Path, required=True, help="The PNG to write.")
-def sample(cell: str, run: Path | None, count: int, seed: int, out: Path) -> None:
+def sample(
+    cell: str, run: Path | None, count: int, seed: int, given: str | None, out: Path
+) -> None:
     """Draw pictures from a trained cell's prior and decoder.
+
+    Where the model is told classes, these come in turn unless --given says one.
 
     \b
     vaebench sample results/NAME/cells/CELL --n 64 --out grid.png
     """
     _png(out)
     model = trained(cell, run)
-    _write_pictures(out, model.sample(count, seed))
+    _write_pictures(out, model.sample(count, seed, given))
 
 
 @click.command()
 @CELL
 @click.argument("pictures", nargs=-1, required=True, type=Path)
 @RUN
+@GIVEN
 @click.option("--out", type=Path, required=True, help="The CSV to write.")
-def encode(cell: str, pictures: tuple[Path, ...], run: Path | None, out: Path) -> None:
+def encode(
+    cell: str, pictures: tuple[Path, ...], run: Path | None, given: str | None, out: Path
+) -> None:
     """Write the posterior means of pictures, a row each, as CSV.
 
     z0, z1, … are E[z|x]; where the prior lives on a sphere, the mean of q lies inside of it.
@@ -65,7 +78,7 @@ def encode(cell: str, pictures: tuple[Path, ...], run: Path | None, out: Path) -
     import torch
 
     found = [model.picture(path) for path in pictures]
-    codes = model.encode(torch.stack([one.pixels for one in found]) / 255).numpy()
+    codes = model.encode(torch.stack([one.pixels for one in found]) / 255, given).numpy()
     _say_converted(pictures, found)
     frame = pd.DataFrame(codes, columns=[f"z{i}" for i in range(codes.shape[1])])
     frame.insert(0, "picture", [str(path) for path in pictures])
@@ -77,8 +90,9 @@ def encode(cell: str, pictures: tuple[Path, ...], run: Path | None, out: Path) -
 @CELL
 @click.argument("codes", type=Path)
 @RUN
+@GIVEN
 @click.option("--out", type=Path, required=True, help="The PNG to write.")
-def decode(cell: str, codes: Path, run: Path | None, out: Path) -> None:
+def decode(cell: str, codes: Path, run: Path | None, given: str | None, out: Path) -> None:
     """Decode a CSV of codes, such as `vaebench encode` writes, to pictures.
 
     Its columns z0, z1, … are found by their names, in whatever order they stand.
@@ -92,10 +106,9 @@ def decode(cell: str, codes: Path, run: Path | None, out: Path) -> None:
     model = trained(cell, run)
     import torch
 
-    prior = model.model.posterior.prior()
-    z = torch.from_numpy(_codes(codes, table, prior.event_shape[-1]))
-    _say_outside(prior, z)
-    _write_pictures(out, model.decode(z))
+    z = torch.from_numpy(_codes(codes, table, model.model.posterior.features))
+    _say_outside(model.prior(len(z), given), z)
+    _write_pictures(out, model.decode(z, given))
 
 
 def _table(path: Path) -> "pd.DataFrame":

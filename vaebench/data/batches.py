@@ -10,8 +10,9 @@ from vaebench.compute import devices
 from vaebench.compute.random import generator
 from vaebench.compute.ranks import ALONE, Ranks
 from vaebench.data.images import Split
-from vaebench.data.observation import observe
+from vaebench.data.observation import grey, observe
 from vaebench.errors import UserError
+from vaebench.models.items import Items, Seen
 from vaebench.models.likelihoods import Likelihood
 
 #: Fixed binarisation, validation and test noise are the same in every cell and seed.
@@ -27,8 +28,23 @@ def observed(split: Split, likelihood: Likelihood, purpose: str) -> Tensor:
     return found
 
 
+def condition(given: Tensor, levels: int) -> Tensor:
+    """What items are modelled given as float32: numbers (N, G), or grey values (N, C, H, W)."""
+    return grey(given, levels) if given.ndim > 2 else given.float()
+
+
+def seen(split: Split, levels: int) -> Seen:
+    """What evaluation knows of a split's images besides: the conditions."""
+    return Seen(None if split.given is None else condition(split.given, levels))
+
+
+def items_of(split: Split, likelihood: Likelihood, purpose: str) -> Items:
+    """The whole split as a model meets it in evaluation; `purpose` seeds the noise."""
+    return Items(observed(split, likelihood, purpose), seen(split, likelihood.levels))
+
+
 class Batches:
-    """Iterates over (pixels, x), each (B, C, H, W): as stored, and what the encoder sees of it.
+    """Iterates over (pixels, items): B images as stored, and as a model meets them in training.
 
     Each pass is a new epoch: a permutation and observation noise that are functions of (seed,
     epoch, position), whatever else draws random numbers. The last, smaller batch is left out.
@@ -40,7 +56,9 @@ class Batches:
         seed: The cell's seed.
         fixed: Observe once and for all instead of anew in every epoch.
         device: Where batches come to, and all images are kept if they fit.
-        ranks: Who shares each batch; this rank's part of it is given out.
+        ranks: Who shares each batch; this rank's part of it is given out, but for labels and
+            places, which are those of the whole batch.
+        labels: Classes (N,) that training may see, -1 where they are hidden.
 
     Raises:
         UserError: The batches cannot be divided among the ranks.
@@ -55,6 +73,7 @@ class Batches:
         fixed: bool,
         device: torch.device,
         ranks: Ranks = ALONE,
+        labels: Tensor | None = None,
     ) -> None:
         self.likelihood = likelihood
         self.size = min(size, len(split))
@@ -74,6 +93,8 @@ class Batches:
         home = device if fits else torch.device("cpu")
         self.pixels = split.pixels.to(home)
         self.once = observed(split, likelihood, "train").to(home) if fixed else None
+        self.given = None if split.given is None else split.given.to(home)
+        self.labels = labels
 
     def __len__(self) -> int:
         return len(self.pixels) // self.size
@@ -83,24 +104,27 @@ class Batches:
         """The batch of an epoch that the next pass begins with."""
         return self._skip
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Tensor, Items]]:
         epoch, start, self._skip, ranks = self.epoch, self._skip, 0, self.ranks
         order = torch.randperm(len(self.pixels), generator=generator(self.seed, "order", epoch))
         parts = order[: len(self) * self.size].split(self.size)
-        for index, chosen in list(enumerate(parts))[start:]:
+        for number, chosen in list(enumerate(parts))[start:]:
             # What comes after the last batch is the next epoch.
-            self.epoch, self._position = divmod(epoch * len(self) + index + 1, len(self))
-            chosen = chosen.to(self.pixels.device)
+            self.epoch, self._position = divmod(epoch * len(self) + number + 1, len(self))
+            index, chosen = chosen, chosen.to(self.pixels.device)
             pixels = self.pixels.index_select(0, chosen)
             if self.once is None:
-                noise = generator(self.seed, "observe", epoch, index)
+                noise = generator(self.seed, "observe", epoch, number)
                 x = observe(self.likelihood.takes, pixels, self.likelihood.levels, noise)
             else:
                 x = self.once.index_select(0, chosen)
-            yield (
-                ranks.mine(pixels).to(self.device, non_blocking=True),
-                ranks.mine(x).to(self.device, non_blocking=True),
-            )
+            given = None
+            if self.given is not None:
+                picked = self.given.index_select(0, chosen)
+                given = ranks.mine(condition(picked, self.likelihood.levels))
+            labels = None if self.labels is None else self.labels[index]
+            met = Items(ranks.mine(x), Seen(given, labels, index))
+            yield ranks.mine(pixels).to(self.device, non_blocking=True), met.to(self.device)
 
     def state_dict(self) -> dict[str, int]:
         """The epoch and how many of its batches are given out; Lightning puts it in checkpoints."""
@@ -128,7 +152,7 @@ class Groups:
     def __len__(self) -> int:
         return -(-len(self.batches) // self.size)
 
-    def __iter__(self) -> Iterator[Iterator[tuple[Tensor, Tensor]]]:
+    def __iter__(self) -> Iterator[Iterator[tuple[Tensor, Items]]]:
         batches, first = iter(self.batches), self.batches.first
         for _ in range(first, len(self.batches), self.size):
             yield islice(batches, self.size)

@@ -11,12 +11,16 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vaebench.compute.random import seeded
+from vaebench.data.batches import seen
+from vaebench.data.conditions import whole
+from vaebench.data.images import Images, subset
 from vaebench.data.observation import grey
 from vaebench.evaluation.functional.posteriors import posterior_means
 from vaebench.evaluation.grid import COLUMNS, grid
 from vaebench.evaluation.metrics.disentanglement import followed
 from vaebench.evaluation.metrics.novelty import closest
 from vaebench.evaluation.metrics.subject import Subject
+from vaebench.models.items import Items
 from vaebench.models.vae import VAE
 from vaebench.runs import files
 
@@ -25,6 +29,7 @@ SHOWN = 32
 #: Test images whose codes say where traversals and maps run.
 CODES = 512
 _PAIRS = 6
+_CLASSES = 20
 _DIMENSIONS = 10
 _FRAMES = 8
 #: The part of the test images' codes that traversals and maps stay within.
@@ -42,7 +47,7 @@ def pictures(subject: Subject, folder: Path) -> Iterator[tuple[str, bytes, list[
     for sampler, other in subject.others.items():
         name = f"samples@{re.sub(r'[^A-Za-z0-9.=]+', '_', sampler).strip('_')}"
         if not (folder / f"{name}.png").exists():
-            yield name, grid(other.samples[: 2 * SHOWN]), []
+            yield name, *_samples(other)
     if not (folder / "reconstructions.png").exists():
         yield from _all(subject)
 
@@ -50,25 +55,52 @@ def pictures(subject: Subject, folder: Path) -> Iterator[tuple[str, bytes, list[
 def _nearest(subject: Subject) -> Iterator[tuple[str, bytes, list[str]]]:
     if (found := subject.made(closest)) is not None:
         samples, rows, _ = zip(*found.pairs(), strict=True)
-        training = grey(subject.images.train.pixels[list(rows)], subject.images.levels)
-        yield "nearest", grid(subject.samples[list(samples)], training.to(subject.device)), []
+        near = subset(subject.images.train, torch.tensor(rows))
+        training = subject.completed(grey(near.pixels, subject.images.levels), near)
+        pictures = subject.completed(subject.samples)[list(samples)]
+        yield "nearest", grid(pictures, training.to(subject.device)), []
+
+
+def _samples(subject: Subject) -> tuple[bytes, list[str]]:
+    """A grid of samples, of given classes in a row each, and what its lines show."""
+    if subject.images.given != "label":
+        return grid(subject.completed(subject.samples[: 2 * SHOWN])), []
+    labels = subject.images.test.labels
+    assert labels is not None
+    rows, words = [], []
+    for label in subject.images.classes[:_CLASSES]:
+        of = (labels[: len(subject.samples)] == label).nonzero()[:COLUMNS, 0]
+        if len(of) == COLUMNS:
+            rows.append(subject.samples[of.to(subject.device)])
+            words.append(str(label))
+    return (grid(torch.cat(rows)), words) if rows else (grid(subject.samples[: 2 * SHOWN]), [])
 
 
 def _all(subject: Subject) -> Iterator[tuple[str, bytes, list[str]]]:
     if "likelihood" not in subject.variant.deviations:
-        yield "samples", grid(subject.samples[: 2 * SHOWN]), []
+        yield "samples", *_samples(subject)
     with seeded(subject.seed, "gallery"), torch.no_grad():
         codes = posterior_means(subject.model.posterior(subject.h[:CODES]))[0]
         radius = sphere(subject.p)
-        yield "interpolations", grid(subject.decoded(interpolations(codes, radius))), []
+        ways = interpolations(codes, radius)
+        yield "interpolations", grid(_along(subject, ways, 2)), []
         if radius is None:
             words = followed(subject, widest(codes).tolist())
-            yield "traversals", grid(subject.decoded(traversals(codes))), words
+            yield "traversals", grid(_along(subject, traversals(codes))), words
             if codes.shape[1] == 2:
-                yield "map", grid(subject.decoded(plane(codes))), []
+                yield "map", grid(_along(subject, plane(codes))), []
     # The last one, which says that all are there.
-    originals, copies = subject.pictures[:SHOWN], subject.reconstructions[:SHOWN]
+    originals, copies = (
+        subject.completed(some[:SHOWN]) for some in (subject.pictures, subject.reconstructions)
+    )
     yield "reconstructions", grid(originals, copies), []
+
+
+def _along(subject: Subject, path: Tensor, step: int = 0) -> Tensor:
+    """What lines of codes decode to, line l under the condition of test image l · `step`."""
+    rows = torch.arange(len(path)) // COLUMNS * step
+    made = subject.decoded(path, subject.items[rows.to(subject.device)])
+    return subject.completed(made, subset(subject.images.test, rows))
 
 
 def sphere(prior: Distribution) -> float | None:
@@ -131,11 +163,16 @@ class Film:
         folder: The cell's folder; ``film.png`` is written there.
         seed: The cell's.
         epochs: How many there will be, or would be without a limit on time.
+        images: The data set; where it has conditions, frames are drawn under those of the first
+            validation images.
     """
 
-    def __init__(self, folder: Path, seed: int, epochs: int) -> None:
+    def __init__(self, folder: Path, seed: int, epochs: int, images: Images) -> None:
         self.folder = folder
         self.seed = seed
+        rows = torch.arange(COLUMNS) % len(images.validation)
+        self.shown = subset(images.validation, rows)
+        self.levels = images.levels
         self.last = 0
         self.wanted = {round(epochs ** (i / (_FRAMES - 1))) for i in range(_FRAMES)}
 
@@ -147,11 +184,19 @@ class Film:
         was = model.training
         model.eval()
         with seeded(self.seed, "film"), torch.no_grad():
-            z = model.posterior.prior().sample(torch.Size((COLUMNS,)))
-            frame = model.pictures(z).float().cpu().contiguous()
+            frame = self._frame(model).float().cpu().contiguous()
         model.train(was)
         self._waiting.mkdir(parents=True, exist_ok=True)
         files.write_bytes(self._waiting / str(epoch), save({"frame": frame}))
+
+    def _frame(self, model: VAE) -> Tensor:
+        device = next(model.parameters()).device
+        pixels, known = self.shown.pixels, seen(self.shown, self.levels)
+        under = model.see(Items(pixels, known).to(device))
+        p = model.prior(under)
+        z = p.sample(torch.Size(() if p.batch_shape else (COLUMNS,)))
+        made = model.pictures(z, under)
+        return made if known.given is None else whole(made, known.given.to(device))
 
     @property
     def _waiting(self) -> Path:

@@ -8,22 +8,25 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
+from torch.distributions import Distribution
 
 from vaebench.compute.random import seeded
 from vaebench.config.names import parse
 from vaebench.data import pictures
 from vaebench.data.batches import observed
+from vaebench.data.conditions import whole
 from vaebench.data.images import Images, Split
 from vaebench.data.pictures import Picture
-from vaebench.errors import UserError, short
+from vaebench.errors import UserError, short, unknown
 from vaebench.evaluation.functional.posteriors import posterior_means
 from vaebench.models import weights
+from vaebench.models.items import Items, Seen
 from vaebench.models.vae import VAE
 from vaebench.models.variant import Variant
 from vaebench.registry.catalogue import catalogue
 from vaebench.registry.lookup import source
 from vaebench.runs import files
-from vaebench.runs.described import described
+from vaebench.runs.described import Described, described
 from vaebench.runs.schema import Record
 from vaebench.training.build import CPU, Resolved, build
 
@@ -42,6 +45,10 @@ class Codec:
         shape: Channels, height and width of its pictures.
         levels: L, the number of grey levels of its data.
         dataset: The name of its data set, which says how pictures are read.
+        given: What pictures are modelled given: ``label``, ``left`` for their left halves, or
+            nothing.
+        condition: The shape of that for a picture, where there is such a thing.
+        classes: The labels that can be given.
     """
 
     model: VAE
@@ -49,36 +56,104 @@ class Codec:
     shape: tuple[int, int, int]
     levels: int
     dataset: str
+    given: str = ""
+    condition: tuple[int, ...] | None = None
+    classes: tuple[int, ...] = ()
 
-    def sample(self, count: int, seed: int = 0) -> Tensor:
-        """Decoder means (N, C, H, W) in [0, 1] of N draws from the prior.
+    def told(self, count: int, given: str | None = None) -> Tensor | None:
+        """The condition (N, …) of N pictures, None for a model without one.
+
+        Args:
+            count: N.
+            given: A class, or the path of a picture whose left half is meant; by default each
+                class in turn.
 
         Raises:
-            UserError: The variant has no prior that describes its codes.
+            UserError: It is not what the model is told.
+        """
+        if self.condition is None:
+            if given is not None:
+                raise UserError(f"A cell of {self.dataset} is given nothing: leave out --given.")
+            return None
+        if self.given == "left":
+            if given is None:
+                raise UserError("Say which picture's left half is given: --given PICTURE.")
+            return self.halves(self.read(Path(given))[None])[0].expand(count, -1, -1, -1)
+        if self.given != "label":
+            raise UserError(f"{self.dataset} has a condition of its own, which no flag can say.")
+        names = [str(label) for label in self.classes]
+        if given is not None and given not in names:
+            raise unknown("class for --given:", given, names)
+        chosen = torch.arange(count) % len(names) if given is None else names.index(given)
+        rows = torch.as_tensor(chosen).expand(count)
+        return torch.eye(len(names))[rows][:, : self.condition[0]]
+
+    def halves(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures (N, C, H, W) as their part that is given, and the rest."""
+        width = pictures.shape[-1] - self.shape[-1]
+        return pictures[..., :width], pictures[..., width:]
+
+    def sample(self, count: int, seed: int = 0, given: str | None = None) -> Tensor:
+        """Decoder means (N, C, H, W) in [0, 1] of N draws from the prior, beside what is given.
+
+        Raises:
+            UserError: The variant has no prior that describes its codes, or `told` raises one.
         """
         if "likelihood" in self.variant.deviations:
             why = self.variant.deviations["likelihood"]
             raise UserError(f"{self.variant.name} has nothing to sample from: {why}.")
         with seeded(seed, "samples"), torch.no_grad():
-            return self.decode(self.model.posterior.prior().sample(torch.Size((count,))))
+            p = self.prior(count, given)
+            z = p.sample(torch.Size(() if p.batch_shape else (count,)))
+            return self.decode(z, given)
 
-    def encode(self, x: Tensor) -> Tensor:
+    def prior(self, count: int, given: str | None = None) -> Distribution:
+        """The prior of N codes, batch shape () or, where the condition decides, (N,)."""
+        with torch.no_grad():
+            return self.model.prior(self._under(count, self.told(count, given)))
+
+    def _under(self, count: int, told: Tensor | None) -> Items:
+        """Items of which nothing but their conditions is known."""
+        return self.model.see(Items(torch.empty(count, 0), Seen(told)))
+
+    def encode(self, x: Tensor, given: str | None = None) -> Tensor:
         """Posterior means (N, D) of pictures x (N, C, H, W) in [0, 1], observed as in training.
 
-        Each picture is observed with the same noise, so that its code depends on it alone.
+        Each picture is observed with the same noise, so that its code depends on it alone. Of
+        pictures whose left halves are given both halves are taken from x.
+
+        Raises:
+            UserError: The model is told classes, and `given` does not say which.
         """
+        told: Tensor | None
+        if self.given == "left" and self.condition is not None:
+            told, x = self.halves(x)
+        elif self.given == "label" and given is None:
+            raise UserError("Say of which class the pictures are: --given CLASS.")
+        else:
+            told = self.told(len(x), given)
         pixels = x.mul(self.levels - 1).round().to(torch.uint8)
         likelihood = self.model.likelihood
         seen = torch.cat([observed(Split(one), likelihood, "encode") for one in pixels.split(1)])
         with seeded(0, "encode"), torch.no_grad():
             return torch.cat(
-                [posterior_means(self.model.encode(part))[0] for part in seen.split(_CHUNK)]
+                [
+                    posterior_means(self.model.encode(part))[0]
+                    for part in Items(seen, Seen(told)).split(_CHUNK)
+                ]
             )
 
-    def decode(self, z: Tensor) -> Tensor:
-        """Decoder means (N, C, H, W) in [0, 1] for codes (N, D)."""
+    def decode(self, z: Tensor, given: str | None = None) -> Tensor:
+        """Decoder means (N, C, H, W) in [0, 1] for codes (N, D), beside what is given.
+
+        Raises:
+            UserError: `told` raises one.
+        """
+        told = self.told(len(z), given)
         with torch.no_grad():
-            return torch.cat([self.model.pictures(part) for part in z.split(_CHUNK)])
+            under = self._under(len(z), told)
+            parts = zip(z.split(_CHUNK), under.split(_CHUNK), strict=True)
+            return whole(torch.cat([self.model.pictures(*part) for part in parts]), told)
 
     def read(self, path: Path) -> Tensor:
         """A picture file as (C, H, W) in [0, 1], read as those of the data set were.
@@ -95,6 +170,8 @@ class Codec:
             UserError: It is no picture, or whoever brought the data set is not installed.
         """
         channels, height, width = self.shape
+        if self.given == "left" and self.condition is not None:
+            width += self.condition[-1]
         found = pictures.read(path, (width, height), channels)
         if not source(self.dataset).inverted:
             return found
@@ -103,9 +180,17 @@ class Codec:
 
 def codec(run: Path | str, record: Record) -> Codec:
     """The trained model of a cell as a codec of pictures; UserError where `restore` raises one."""
-    trained = restore(run, record)
-    images = trained.images
-    return Codec(trained.model, trained.variant, images.shape, images.levels, trained.cell.dataset)
+    trained, known = restore(run, record), described(record)
+    return Codec(
+        trained.model,
+        trained.variant,
+        known.shape,
+        known.levels,
+        known.cell.dataset,
+        record["data"].get("given", ""),
+        known.condition,
+        known.classes,
+    )
 
 
 def restore(
@@ -132,7 +217,8 @@ def restore(
     if record["status"] != "done":
         reason = short(record["reason"] or "") or record["status"]
         raise UserError(f"{name} has no trained model: {reason.rstrip('.')}.")
-    cell, shape, levels = described(record)
+    known = described(record)
+    cell = known.cell
     installed = catalogue()
     variant = installed.variant(cell.plugin)
     trained_with = cell.code.partition("+")[0]
@@ -142,12 +228,21 @@ def restore(
             "differ from its table.",
             stacklevel=2,
         )
-    nothing = Split(torch.empty((0, *shape), dtype=torch.uint8))
-    images = images or Images(nothing, nothing, nothing, levels)
-    resolved = build(cell, variant, images, device)
+    resolved = build(cell, variant, images or _hollow(known), device)
     _fill(resolved.model, run, name)
     resolved.model.eval().requires_grad_(False).to(device)
     return resolved
+
+
+def _hollow(known: Described) -> Images:
+    """Images of the shapes that a model is built for, all black, which take no memory."""
+    pixels = torch.zeros(1, dtype=torch.uint8).expand(known.items, *known.shape)
+    given = None
+    if known.condition is not None:
+        kind = torch.uint8 if len(known.condition) > 1 else torch.float32
+        given = torch.zeros(1, dtype=kind).expand(known.items, *known.condition)
+    split = Split(pixels, given=given)
+    return Images(split, split, split, known.levels, classes=known.classes)
 
 
 def _fill(model: VAE, run: Path | str, name: str) -> None:

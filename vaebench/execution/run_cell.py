@@ -127,7 +127,7 @@ def _variant(resolved: Resolved) -> VariantRecord:
 
 def _data(resolved: Resolved) -> DataRecord:
     images = resolved.images
-    return {
+    found: DataRecord = {
         "hash": resolved.cell.data,
         "train": len(images.train),
         "validation": len(images.validation),
@@ -136,6 +136,9 @@ def _data(resolved: Resolved) -> DataRecord:
         "levels": images.levels,
         "notes": list(images.notes),
     }
+    if images.train.given is not None:
+        found |= {"given": images.given, "condition": list(images.train.given.shape[1:])}
+    return found | {"classes": list(images.classes)} if images.classes else found
 
 
 def _trained(
@@ -146,7 +149,7 @@ def _trained(
     players = {"critic": resolved.critic, "rival": resolved.rival}
     parts = dict(model.named_children()) | {name: p for name, p in players.items() if p is not None}
     parameters = {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
-    film = gallery.Film(folder, cell.seed, cell.epochs)
+    film = gallery.Film(folder, cell.seed, cell.epochs, resolved.images)
 
     def report(row: dict[str, float], validated: VAE) -> None:
         epochs = int(row["epoch"])

@@ -12,8 +12,8 @@ from vaebench.compute import devices
 from vaebench.compute.random import seeded
 from vaebench.config.cell import Evaluation, Task
 from vaebench.config.resources import Place
-from vaebench.data.batches import observed
-from vaebench.data.images import Images, Split
+from vaebench.data.batches import items_of
+from vaebench.data.images import subset
 from vaebench.errors import UserError
 from vaebench.evaluation.metrics.select import wanted
 from vaebench.registry.catalogue import catalogue
@@ -48,11 +48,12 @@ def _seconds(task: Task, place: Place) -> tuple[float, float]:
     cell = task.cell
     images = read(cell, place)
     size = min(cell.batch_size, len(images.train))
-    few = Images(
-        Split(images.train.pixels[: STEPS * size]),
-        Split(images.validation.pixels[:size]),
-        Split(images.test.pixels[:1]),
-        images.levels,
+    few = replace(
+        images,
+        train=subset(images.train, slice(STEPS * size)),
+        validation=subset(images.validation, slice(size)),
+        test=subset(images.test, slice(1)),
+        labelled=None if images.labelled is None else min(images.labelled, STEPS * size),
     )
     steps = len(few.train) // size
     variant = catalogue().variant(cell.plugin)
@@ -78,9 +79,10 @@ def _evaluation(resolved: Resolved, evaluation: Evaluation, images: int) -> floa
     gradients = min(images, evaluation.ais_images) * evaluation.ais_budget * annealed
     passes = min(images, evaluation.iw_images) * evaluation.iw_samples * bounded
     model, shape = resolved.model.eval(), (_ROWS, 1, resolved.cell.latent)
-    x = observed(resolved.images.test, model.likelihood, "test").to(resolved.device)
-    with seeded(0, "timing"):
-        z = model.posterior.prior().sample(torch.Size(shape[:2]))
+    x = model.see(items_of(resolved.images.test, model.likelihood, "test").to(resolved.device))
+    with seeded(0, "timing"), torch.no_grad():
+        p = model.prior(x)
+        z = p.sample(torch.Size(shape[:1] if p.batch_shape else shape[:2]))
 
     def forward() -> None:
         with torch.no_grad():

@@ -12,6 +12,7 @@ from torch.distributions import Distribution
 from vaebench.errors import UserError
 from vaebench.models.chain import conditionals
 from vaebench.models.distributions import closed_kl, factor_kl
+from vaebench.models.items import Seen
 
 
 class Fixed(NamedTuple):
@@ -43,6 +44,7 @@ def fixed(
     h: Tensor,
     decoder: Iterable[nn.Module],
     log_likelihood: Callable[[Tensor], Tensor],
+    law: Callable[[Tensor], Distribution] | None = None,
 ) -> Fixed:
     """The densities at features h (B, F), without a gradient to h or to any parameter.
 
@@ -51,11 +53,12 @@ def fixed(
         h: Encoder features (B, F).
         decoder: The modules that `log_likelihood` computes with.
         log_likelihood: Maps z (K, B, D) to log p(x|z) (K, B) in nats.
+        law: Maps h to what is drawn from, where that is not the posterior itself.
     """
 
     def log_qz(z: Tensor) -> Tensor:
         with held([posterior] if isinstance(posterior, nn.Module) else []):
-            return posterior(h.detach()).log_prob(z)
+            return (law or posterior)(h.detach()).log_prob(z)
 
     def log_px(z: Tensor) -> Tensor:
         with held(decoder):
@@ -69,7 +72,7 @@ class Draw(NamedTuple):
 
     Attributes:
         q: Posterior q(z|x), batch shape (B,), event shape (D,).
-        p: Prior p(z), batch shape (), event shape (D,).
+        p: Prior p(z), batch shape (), or (B,) where it depends on a condition; event shape (D,).
         z: Reparameterised draws (K, B, D).
         log_qz: log q(z|x) (K, B); NaN where q has no density.
         log_pz: log p(z) (K, B).
@@ -82,6 +85,8 @@ class Draw(NamedTuple):
             KL term is warmed up in training, 1 otherwise.
         free_bits: The nats λ of each dimension's KL that `kl` leaves free in training; 0 otherwise.
         h: The encoder's features (B, F) that q was made of, where the harness offers them.
+        seen: What is known of the items besides, where the harness offers it.
+        outputs: What the decoder said (K, B, …) for log p(x|z), where the harness offers it.
 
     Example:
         >>> from torch.distributions import Independent, Normal
@@ -102,6 +107,8 @@ class Draw(NamedTuple):
     kl_weight: float = 1.0
     free_bits: float = 0.0
     h: Tensor | None = None
+    seen: Seen | None = None
+    outputs: Tensor | None = None
 
     @property
     def log_w(self) -> Tensor:
@@ -238,7 +245,7 @@ def draw(
 
     Args:
         q: Posterior, batch shape (B,), event shape (D,).
-        p: Prior, batch shape (), event shape (D,).
+        p: Prior, batch shape () or (B,), event shape (D,).
         log_likelihood: Maps z (K, B, D) to log p(x|z) (K, B) in nats.
         samples: K, the number of draws (per stratum, for a stratified posterior).
         stratified: Use ``rstratified`` where offered; False gives independent draws.

@@ -1,11 +1,15 @@
 """What a plugin brings: a posterior with its prior, and the variant that trains it."""
 
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 from torch.nn.functional import softplus
+
+from vaebench.models.items import Seen
 
 
 class Posterior(nn.Module):
@@ -39,9 +43,38 @@ class Posterior(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} does not say what q(z|h) is.")
 
     def prior(self) -> Distribution:
-        """p(z), batch shape (), event shape (D,): N(0, I) unless overridden."""
+        """p(z), batch shape (), event shape (D,): N(0, I) unless overridden.
+
+        One that is overridden as ``prior(self, given=None)`` is told the condition (B, G) of B
+        items where their data set has one, and returns p(z|y) of batch shape (B,) or ().
+        """
         zeros: Any = self._zeros
         return Independent(Normal(zeros, torch.ones_like(zeros), validate_args=False), 1)
+
+    def pair(self, h: Tensor, seen: Seen) -> tuple[Distribution, Distribution]:
+        """What training draws from and measures against: q(z|x) and p(z) unless overridden.
+
+        Evaluation always uses `forward` and `prior`: what this says of a batch, with labels that
+        training may see or with other items' codes, is the variant's own affair.
+
+        Args:
+            h: Encoder features (B, F), of the whole batch where several ranks share it.
+            seen: What is known of the items.
+        """
+        return self(h), prior_of(self, seen.given)
+
+
+def prior_of(posterior: Posterior, given: Tensor | None = None) -> Distribution:
+    """p(z), or p(z|y) for conditions y (B, G) where the posterior's prior is told them."""
+    told: Callable[..., Distribution] = posterior.prior
+    if given is None or "given" not in inspect.signature(told).parameters:
+        return told()
+    return told(given)
+
+
+def pairs(posterior: Posterior) -> bool:
+    """Whether training draws from something else than evaluation does."""
+    return type(posterior).pair is not Posterior.pair
 
 
 def positive(raw: Tensor, least: float = 1e-4) -> Tensor:

@@ -64,6 +64,8 @@ def stand_ins(context: int) -> dict[str, Any]:
     return {
         "items": 1000,
         "context": context,
+        "given": 0,
+        "classes": 0,
         "encoder": Shared(nn.Flatten()),
         "decoder": Shared(_Waves(shape)),
         "shape": shape,

@@ -1,77 +1,162 @@
 """The model that every variant shares: encoder, posterior, decoder and observation model."""
 
+from dataclasses import replace
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vaebench.compute.ranks import ALONE, Ranks
 from vaebench.models.draw import Draw, draw, fixed
+from vaebench.models.items import Items, items
 from vaebench.models.likelihoods import Likelihood
-from vaebench.models.posterior import Posterior
+from vaebench.models.observation import Observation
+from vaebench.models.posterior import Posterior, pairs, prior_of
 
 
 class VAE(nn.Module):
-    """p(z) p(x|z) with an amortised posterior q(z|x).
+    """p(z|y) p(x|z, y) with an amortised posterior q(z|x, y); the condition y may be nothing.
+
+    A condition goes to the posterior beside the encoder's features, and to the decoder beside z.
 
     Args:
-        encoder: Images (B, C, H, W) to features (B, F).
-        posterior: Features to q(z|x), with its prior.
-        decoder: Latents (N, D) to outputs (N, M·C, H, W), M for each value of a pixel.
-        likelihood: Outputs and observations to log p(x|z).
+        encoder: Items (B, …) to features (B, F).
+        posterior: Features (B, F + G) to q, with its prior.
+        observation: Latents (…, D + G) and items to log p(x|z, y).
+        conditioner: Conditions that are pictures (B, C, H, W) to (B, G), where they are pictures.
     """
 
     def __init__(
-        self, encoder: nn.Module, posterior: Posterior, decoder: nn.Module, likelihood: Likelihood
+        self,
+        encoder: nn.Module,
+        posterior: Posterior,
+        observation: Observation,
+        conditioner: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.posterior = posterior
-        self.decoder = decoder
-        self.likelihood = likelihood
+        self.observation = observation
+        self.conditioner = conditioner
 
-    def encode(self, x: Tensor) -> Distribution:
-        """q(z|x) for observations x (B, C, H, W)."""
-        return self.posterior(self.encoder(x))
+    @property
+    def decoder(self) -> nn.Module:
+        """The decoder of pictures."""
+        found: Any = self.observation.decoder
+        return found
 
-    def decode(self, z: Tensor) -> Tensor:
-        """Outputs (..., M·C, H, W) for latents (..., D)."""
-        return self.decoder(z.flatten(0, -2)).unflatten(0, z.shape[:-1])
+    @property
+    def likelihood(self) -> Likelihood:
+        """What the decoder's outputs say of the pixels."""
+        found: Any = self.observation.likelihood
+        return found
 
-    def log_likelihood(self, z: Tensor, x: Tensor) -> Tensor:
-        """log p(x|z) (K, B) in nats for z (K, B, D) and x (B, C, H, W)."""
-        return self.likelihood.log_prob(self.decode(z), x)
+    def see(self, x: Items | Tensor) -> Items:
+        """The items with their condition as (B, G)."""
+        batch = items(x)
+        given = batch.seen.given
+        if given is None or given.ndim == 2 or self.conditioner is None:
+            return batch
+        return Items(batch.x, replace(batch.seen, given=self.conditioner(given)))
 
-    def pictures(self, z: Tensor) -> Tensor:
-        """Decoder means (..., C, H, W) in [0, 1] for latents (..., D)."""
-        return self.likelihood.mean(self.decode(z))
+    def features(self, x: Items | Tensor) -> Tensor:
+        """What the posterior is told (B, F + G) of the items and of their condition."""
+        batch = self.see(x)
+        h: Tensor = self.encoder(batch.x)
+        return h if batch.seen.given is None else torch.cat([h, batch.seen.given], -1)
+
+    def encode(self, x: Items | Tensor) -> Distribution:
+        """q(z|x), batch shape (B,), event shape (D,)."""
+        return self.posterior(self.features(x))
+
+    def prior(self, x: Items | None = None) -> Distribution:
+        """p(z), batch shape (); of posteriors whose prior depends on the condition p(z|y), (B,)."""
+        given = None if x is None else self.see(x).seen.given
+        return prior_of(self.posterior, given)
+
+    def log_likelihood(self, z: Tensor, x: Items | Tensor) -> Tensor:
+        """log p(x|z) (K, B) in nats for z (K, B, D) and items."""
+        batch = self.see(x)
+        return self.observation.log_prob(beside(z, batch.seen.given), batch.x)
+
+    def decode(self, z: Tensor, x: Items | None = None) -> Tensor:
+        """The decoder's outputs (..., M·C, H, W) for latents (..., D), under the items' condition.
+
+        With a condition the latents are (..., B, D).
+        """
+        return self.observation.outputs(self._told(z, x))
+
+    def pictures(self, z: Tensor, x: Items | None = None) -> Tensor:
+        """Decoder means (..., C, H, W) in [0, 1] for latents (..., D), or (..., B, D) as above."""
+        return self.observation.mean(self._told(z, x))
+
+    def simulated(self, z: Tensor, x: Items | None = None) -> Tensor:
+        """Draws of x (..., C, H, W) for latents (..., D), or (..., B, D) as above."""
+        return self.observation.sample(self._told(z, x))
+
+    def _told(self, z: Tensor, x: Items | None) -> Tensor:
+        return z if x is None else beside(z, self.see(x).seen.given)
 
     def draw(
-        self, x: Tensor, samples: int, *, stratified: bool = True, ranks: Ranks = ALONE
+        self,
+        x: Items | Tensor,
+        samples: int,
+        *,
+        stratified: bool = True,
+        paired: bool = False,
+        ranks: Ranks = ALONE,
     ) -> Draw:
-        """K draws for observations x (B, C, H, W), with all their densities.
+        """K draws for B items, with all their densities.
 
-        Where several ranks share a batch, x is this rank's part, and the draws are of the whole.
+        Where several ranks share a batch, x is this rank's part, what is known of labels and
+        places is of the whole batch, and so are the draws, but for their outputs.
+
+        Args:
+            x: The items.
+            samples: K, for each stratum of a stratified posterior.
+            stratified: Whether such a posterior draws from all of its strata.
+            paired: Whether the draws are from what the posterior's `pair` says, as in training,
+                instead of from q(z|x) and p(z).
+            ranks: Who shares the batch.
         """
-        return self.draw_decoded(x, samples, stratified=stratified, ranks=ranks)[0]
-
-    def draw_decoded(
-        self, x: Tensor, samples: int, *, stratified: bool = True, ranks: Ranks = ALONE
-    ) -> tuple[Draw, Tensor]:
-        """A draw with the outputs (K, B, M·C, H, W) that its log p(x|z) was computed from."""
-        h = ranks.whole(self.encoder(x))
-        outputs: list[Tensor] = []
+        mine = self.see(x)
+        seen = mine.seen
+        if seen.given is not None:
+            seen = replace(seen, given=ranks.whole(seen.given))
+        h = ranks.whole(self.features(mine))
+        first: list[Tensor] = []
 
         def log_px(z: Tensor) -> Tensor:
-            decoded = self.decode(ranks.mine(z, 1))
-            if not outputs:
-                outputs.append(decoded)
-            return ranks.whole(self.likelihood.log_prob(decoded, x), 1)
+            told = beside(ranks.mine(z, 1), mine.seen.given)
+            outputs = self.observation.outputs(told, mine.x)
+            if not first:
+                first.append(outputs)
+            return ranks.whole(self.observation.score(outputs, mine.x), 1)
 
+        posterior = self.posterior
+        paired = paired and pairs(posterior)
+
+        def law(h: Tensor) -> Distribution:
+            return posterior.pair(h, seen)[0] if paired else posterior(h)
+
+        q, p = (
+            posterior.pair(h, seen) if paired else (posterior(h), prior_of(posterior, seen.given))
+        )
+        held = [self.observation]
         found = draw(
-            self.posterior(h),
-            self.posterior.prior(),
+            q,
+            p,
             log_px,
             samples,
             stratified=stratified,
-            fixed=fixed(self.posterior, h, [self.decoder, self.likelihood], log_px),
+            fixed=fixed(posterior, h, held, log_px, law),
         )
-        return found._replace(h=h), outputs[0]
+        return found._replace(h=h, seen=seen, outputs=first[0])
+
+
+def beside(z: Tensor, given: Tensor | None) -> Tensor:
+    """Latents (..., B, D) with the condition (B, G) beside them, (..., B, D + G)."""
+    if given is None or not given.shape[-1]:
+        return z
+    return torch.cat([z, given.expand(*z.shape[:-1], -1)], -1)

@@ -22,7 +22,9 @@ LAWS = {
 #: What a function of a variant is given, where it names it as a keyword without a default.
 FACTS = {
     "items": "N, the number of training images",
-    "context": "F, the number of encoder features",
+    "context": "F, the number of encoder features, G of a condition among them",
+    "given": "G, the numbers that the condition of an item comes to; 0 without one",
+    "classes": "the number of classes whose labels are given or may be seen in training; or 0",
     "shape": "(C, H, W), the shape of an image",
     "encoder": "the encoder that all variants share, as a `Shared`",
     "decoder": "the decoder that all variants share, as a `Shared`",

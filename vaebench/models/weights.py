@@ -44,7 +44,7 @@ def complete(module: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tens
     """The whole state of a module from weights that `pack` kept; None where they do not fit."""
     state = module.state_dict()
     repeated = _repeated(state)
-    whole = dict(weights)
+    whole = {_present(name, state): value for name, value in weights.items()}
     for name, first in repeated.items():
         if name not in whole and first in whole:
             whole[name] = whole[first]
@@ -64,6 +64,12 @@ def verify(module: nn.Module) -> None:
             f"The weights cannot be read back: {' '.join(str(error).split()):.300}; make what is "
             "to be kept parameters or buffers with a place in memory for every element."
         ) from error
+
+
+def _present(name: str, state: Mapping[str, Tensor]) -> str:
+    """What a weight is called now; older versions had the observation model's at the top."""
+    inside = f"observation.{name}"
+    return inside if name not in state and inside in state else name
 
 
 def _repeated(state: Mapping[str, Tensor]) -> dict[str, str]:

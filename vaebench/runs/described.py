@@ -1,7 +1,8 @@
 """The cell that a record is of, as its settings describe it. No torch."""
 
+import math
 from dataclasses import fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from vaebench.config.cell import Cell
 from vaebench.errors import UserError
@@ -10,8 +11,32 @@ from vaebench.runs.schema import Record
 _MOST_CHANNELS = 2**16
 
 
-def described(record: Record) -> tuple[Cell, tuple[int, int, int], int]:
-    """The cell, and shape and levels of its pictures; UserError where the record lacks them."""
+#: The most numbers of a condition, and the most classes.
+_MOST_NUMBERS = 2**24
+
+
+class Described(NamedTuple):
+    """What a model is built for.
+
+    Attributes:
+        cell: The cell.
+        shape: Channels, height and width of its pictures.
+        levels: L, the number of their grey levels.
+        items: The number of training images.
+        condition: The shape of what an image is modelled given, where there is such a thing.
+        classes: The labels that are given or may be seen in training.
+    """
+
+    cell: Cell
+    shape: tuple[int, int, int]
+    levels: int
+    items: int
+    condition: tuple[int, ...] | None
+    classes: tuple[int, ...]
+
+
+def described(record: Record) -> Described:
+    """What a record's model is built for; UserError where the record lacks it."""
     known = record["config"] | {"data": record["data"].get("hash", "")}
     known |= {"code": record["variant"].get("code", "")}
     shape, levels = record["data"].get("shape", []), record["data"].get("levels", 0)
@@ -28,6 +53,14 @@ def described(record: Record) -> tuple[Cell, tuple[int, int, int], int]:
         good = good and all(type(text) is str for text in texts) and 2 <= levels <= 256
         good = good and max(cell.latent, cell.width, *shape) <= _MOST_CHANNELS
         good = good and min(cell.latent, cell.width, *shape) > 0
+        items, classes = record["data"].get("train", 0), record["data"].get("classes", [])
+        condition = record["data"].get("condition")
+        counts = [items, *(condition or [])]
+        good = good and all(type(n) is int and 0 <= n <= _MOST_NUMBERS for n in counts)
+        good = good and (condition is None or len(condition) in (1, 3))
+        good = good and math.prod(condition or [0]) <= _MOST_NUMBERS
+        good = good and all(type(label) is int for label in classes)
+        good = good and len(classes) <= _MOST_CHANNELS
     except TypeError:
         good = False
     if not good:
@@ -35,4 +68,11 @@ def described(record: Record) -> tuple[Cell, tuple[int, int, int], int]:
             f"{record['cell']} does not say how its model is built, perhaps since an older version "
             "wrote it; delete its folder and run the same command again."
         )
-    return cell, (shape[0], shape[1], shape[2]), levels
+    return Described(
+        cell,
+        (shape[0], shape[1], shape[2]),
+        levels,
+        items,
+        None if condition is None else tuple(condition),
+        tuple(classes),
+    )

@@ -104,7 +104,9 @@ class VariantRecord(TypedDict, total=False):
 class DataRecord(TypedDict, total=False):
     """The data set: its hash, the sizes of its splits, shape (C, H, W) and levels of its images.
 
-    `notes` are sentences on what was read, passed over and converted.
+    `notes` are sentences on what was read, passed over and converted. `given` says what the images
+    are modelled given, `condition` of which shape that is for an image, and `classes` are the
+    labels that are given or may be seen in training.
     """
 
     hash: str
@@ -114,6 +116,9 @@ class DataRecord(TypedDict, total=False):
     shape: list[int]
     levels: int
     notes: list[str]
+    given: str
+    condition: list[int]
+    classes: list[int]
 
 
 class TrainRecord(TypedDict, total=False):

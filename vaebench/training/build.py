@@ -2,17 +2,20 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from vaebench.compute import devices
 from vaebench.compute.random import seeded
 from vaebench.config.cell import Cell
 from vaebench.config.resources import Place
+from vaebench.data.conditions import shown
 from vaebench.data.images import Images, Request
 from vaebench.errors import UserError
 from vaebench.models import critic as critics
+from vaebench.models.observation import Pixels
 from vaebench.models.rival import Rival
 from vaebench.models.shared import Shared
 from vaebench.models.vae import VAE
@@ -39,6 +42,8 @@ class Resolved:
         model: The model, with its initial weights until it is trained.
         critic: The critic with its initial weights, where the cell has one.
         rival: The rival with its initial weights, where the variant has one.
+        labels: Classes (N,) of the training images that training may see, -1 where they are
+            hidden, where some may be seen.
     """
 
     cell: Cell
@@ -48,6 +53,7 @@ class Resolved:
     model: VAE
     critic: nn.Module | None
     rival: Rival | None
+    labels: Tensor | None = None
 
 
 def resolve(cell: Cell, place: Place, device: torch.device | None = None) -> Resolved:
@@ -85,26 +91,48 @@ def build(cell: Cell, variant: Variant, images: Images, device: torch.device = C
     """
     with seeded(cell.seed, "likelihood"):
         observed_as = likelihood(cell.likelihood, images.levels)
+    with seeded(cell.seed, "condition"):
+        conditioner, told = _condition(cell, images)
     with seeded(cell.seed, "backbone"):
         encoder, decoder = backbone(cell.backbone).networks(
-            images.shape, cell.latent, cell.width, observed_as.outputs
+            images.shape, cell.latent + told, cell.width, observed_as.outputs
         )
+    features: Any = encoder.features
+    context = features + told
     variant = informed(
         variant,
         items=len(images.train),
-        context=encoder.features,
+        context=context,
         shape=images.shape,
+        given=told,
+        classes=len(images.classes),
         encoder=Shared(encoder),
         decoder=Shared(decoder),
     )
     with seeded(cell.seed, "posterior"):
-        posterior = variant.posterior(cell.latent, encoder.features)
+        posterior = variant.posterior(cell.latent, context)
     with seeded(cell.seed, "critic"):
         critic = critics.build(cell.critic, images.shape, min(2 * cell.width, _CRITIC))
     with seeded(cell.seed, "rival"):
         rival = variant.rival and variant.rival(cell.latent)
-    model = VAE(encoder, posterior, decoder, observed_as)
-    return Resolved(cell, variant, images, device, model, critic, rival)
+    model = VAE(encoder, posterior, Pixels(decoder, observed_as), conditioner)
+    labels = None
+    if images.labelled is not None and images.train.labels is not None:
+        labels = shown(images.train.labels, images.labelled, cell.seed)
+    return Resolved(cell, variant, images, device, model, critic, rival, labels)
+
+
+def _condition(cell: Cell, images: Images) -> tuple[nn.Module | None, int]:
+    """What encodes conditions that are pictures, and G, how many numbers a condition comes to."""
+    given = images.train.given
+    if given is None:
+        return None, 0
+    if given.ndim == 2:
+        return None, given.shape[1]
+    channels, height, width = given.shape[1:]
+    encoder, _ = backbone(cell.backbone).build((channels, height, width), cell.latent, cell.width)
+    features: Any = encoder.features
+    return encoder, features
 
 
 def set_threads(cell: Cell, images: Images, available: int) -> None:

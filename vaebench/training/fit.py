@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from vaebench.compute.random import seeded
 from vaebench.compute.ranks import ALONE, Ranks
-from vaebench.data.batches import Batches, Groups, observed
+from vaebench.data.batches import Batches, Groups, items_of
 from vaebench.models import weights
 from vaebench.models.vae import VAE
 from vaebench.training.build import Resolved
@@ -116,11 +116,19 @@ def fit(
     weights.verify(model)
     fixed = cell.binarise == "fixed"
     batches = Batches(
-        images.train, model.likelihood, cell.batch_size, cell.seed, fixed, device, ranks
+        images.train,
+        model.likelihood,
+        cell.batch_size,
+        cell.seed,
+        fixed,
+        device,
+        ranks,
+        resolved.labels,
     )
     parts = math.ceil(len(images.validation) / cell.batch_size)
-    validation = observed(images.validation, model.likelihood, "validation").to(device)
-    held_out: Any = validation.tensor_split(parts)
+    validation = items_of(images.validation, model.likelihood, "validation").to(device)
+    rows = torch.arange(len(validation), device=device).tensor_split(parts)
+    held_out: Any = [validation[some] for some in rows]
     harness = Harness(model, resolved.variant, resolved.critic, cell, ranks, resolved.rival)
     best = _Best(report)
     group = _GROUP if keeper.every else 1

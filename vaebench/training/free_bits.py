@@ -6,6 +6,7 @@ from torch import Tensor
 from vaebench.compute.random import seeded
 from vaebench.errors import UserError
 from vaebench.models.draw import draw, fixed
+from vaebench.models.items import Seen
 from vaebench.models.shared import stand_ins
 from vaebench.models.variant import Variant, informed
 
@@ -30,6 +31,7 @@ def separates_kl(variant: Variant, latent: int) -> bool:
         posterior, h = variant.posterior(latent, _CONTEXT), torch.randn(_ROWS, _CONTEXT)
         held = fixed(posterior, h, [], flat)
         table = draw(posterior(h), posterior.prior(), flat, variant.samples, fixed=held)
+        table = table._replace(h=h, seen=Seen())
     losses: list[Tensor] = []
     for free in (0.0, _MUCH):
         freed = table._replace(free_bits=free)

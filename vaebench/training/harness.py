@@ -21,6 +21,7 @@ from vaebench.data.batches import Groups
 from vaebench.data.observation import grey
 from vaebench.models.critic import critic_loss, decoder_loss
 from vaebench.models.draw import Draw, held
+from vaebench.models.items import Items
 from vaebench.models.objectives import elbo
 from vaebench.models.rival import Rival
 from vaebench.models.vae import VAE
@@ -148,7 +149,7 @@ class Harness(pl.LightningModule):
             return plan.epochs * self.seconds / plan.seconds
         return self.current_epoch + index / steps
 
-    def training_step(self, group: Iterator[tuple[Tensor, Tensor]], index: int) -> None:
+    def training_step(self, group: Iterator[tuple[Tensor, Items]], index: int) -> None:
         """For each batch a step of the model, then one of critic and rival on the same draws."""
         for each, batch in enumerate(group, index * self._groups.size):
             clock = time.perf_counter()
@@ -172,7 +173,7 @@ class Harness(pl.LightningModule):
             self._note(train_clipped=(norm > clip).float())
         optimiser.step()
 
-    def _step(self, pixels: Tensor, x: Tensor, index: int) -> None:
+    def _step(self, pixels: Tensor, x: Items, index: int) -> None:
         plan = self.cell
         optimiser, *others = self.trainer.optimizers
         spent = self._spent(index, len(x))
@@ -180,7 +181,7 @@ class Harness(pl.LightningModule):
         for each in (optimiser, *others):
             each.param_groups[0]["lr"] = plan.lr * factor
 
-        draw, outputs = self.model.draw_decoded(x, self.variant.samples, ranks=self.ranks)
+        draw = self.model.draw(x, self.variant.samples, paired=True, ranks=self.ranks)
         weight = self._kl_weight(spent)
         self.warming = weight < 1
         draw = draw._replace(kl_weight=weight, free_bits=plan.free_bits)
@@ -191,8 +192,9 @@ class Harness(pl.LightningModule):
         if self.rival is not None:
             loss = loss + self._against_rival(self.rival, draw, index)
         if self.critic is not None:
-            shown = outputs[self.ranks.mine(draw.pick()), torch.arange(len(x), device=x.device)]
-            fake = self.model.likelihood.mean(shown)
+            assert draw.outputs is not None
+            rows = torch.arange(len(x), device=self.device)
+            fake = self.model.observation.expected(draw.outputs[self.ranks.mine(draw.pick()), rows])
             with held([self.critic]):
                 term = decoder_loss(self.critic(fake))
             loss = loss + plan.critic_weight * term
@@ -239,7 +241,7 @@ class Harness(pl.LightningModule):
         self._seed = seeded(self.cell.seed, "validation")
         self._seed.__enter__()
 
-    def validation_step(self, x: Tensor, index: int) -> None:
+    def validation_step(self, x: Items, index: int) -> None:
         """The variant's own objective and, where q has a density, the ELBO and its two terms."""
         draw = self.evaluated.draw(x, self.variant.samples)
         value, _ = self._terms(draw)

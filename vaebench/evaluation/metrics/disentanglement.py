@@ -51,7 +51,7 @@ def _side(subject: Subject, split: Split, purpose: str) -> Side:
     if not varying:
         raise Unavailable("no factor varies")
     assert split.factors is not None
-    codes = subject.means(subject.observe(split, purpose)).numpy()
+    codes = subject.means(subject.meet(split, purpose)).numpy()
     if not np.isfinite(codes).all():
         raise Unavailable("posterior means are not finite")
     if codes.shape[1] < 2:

@@ -33,10 +33,12 @@ def _gap(ais: Measurement, bound: Tensor) -> Measurement:
 
 
 def _refined(subject: Subject) -> Bounds:
-    x = subject.x[: subject.ais_images]
+    x = subject.items[: subject.ais_images]
     with seeded(subject.seed, "refine"):
         found = refine(
-            subject.model.encode(x), subject.p, lambda z: subject.model.log_likelihood(z, x)
+            subject.model.encode(x),
+            subject.prior(x),
+            lambda z: subject.model.log_likelihood(z, x),
         )
     if found is None:
         raise Unavailable("q is of no location-scale family, so that no best member is known")

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from vaebench.compute.random import seeded
 from vaebench.evaluation.metrics.subject import Subject
+from vaebench.models.items import Items
 from vaebench.models.metric import Measurement, Metric, Unavailable
 
 _IMAGES, _BLOCKS, _DRAWS = 64, 10, 20
@@ -20,7 +21,7 @@ def encoder_snr(subject: Subject) -> Measurement:
     jackknife over blocks of gradients.
     """
     model, variant = subject.model, subject.variant
-    x = subject.x[:_IMAGES]
+    x = subject.items[:_IMAGES]
     wanted: list[Tensor] = [*model.encoder.parameters(), *model.posterior.parameters()]
     count = _BLOCKS * _DRAWS
     sums = torch.zeros(_BLOCKS, sum(p.numel() for p in wanted), dtype=torch.float64)
@@ -51,7 +52,7 @@ def encoder_snr(subject: Subject) -> Measurement:
     return Measurement(value, len(x), se, subject.depends(**depends))
 
 
-def _gradient(subject: Subject, x: Tensor, wanted: list[Tensor]) -> Tensor:
+def _gradient(subject: Subject, x: Items, wanted: list[Tensor]) -> Tensor:
     """The gradient (P,) of the training objective's mean over x, in float64."""
     draw = subject.model.draw(x, subject.variant.samples)
     value = subject.variant.objective(draw).mean()

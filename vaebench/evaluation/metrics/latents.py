@@ -66,10 +66,9 @@ def _kl(subject: Subject) -> _Rate:
     parts, chained = [], isinstance(subject.q, Chain)
     blocks: dict[str, list[Tensor]] = {}
     with seeded(subject.seed, "kl"), torch.no_grad():
-        for h in subject.h.split(512):
-            drawn = draw(
-                subject.model.posterior(h), subject.p, _nothing, KL_DRAWS, stratified=False
-            )
+        for h, some in zip(subject.h.split(512), subject.items.split(512), strict=True):
+            q, p = subject.model.posterior(h), subject.prior(some)
+            drawn = draw(q, p, _nothing, KL_DRAWS, stratified=False)
             if chained:
                 for block, rate in drawn.rates.items():
                     blocks.setdefault(block, []).append(rate.double().mean(0))
@@ -146,10 +145,16 @@ def collapse(subject: Subject) -> Measurement:
     )
 
 
+def _one_prior(subject: Subject) -> None:
+    if subject.p.batch_shape:
+        raise Unavailable("the prior depends on the condition: there is none for q(z) of all")
+
+
 def _information(subject: Subject) -> aggregate.Information:
     q = _posteriors(subject)
+    p = subject.prior(subject.items[:1]) if subject.p.batch_shape else subject.p
     with seeded(subject.seed, "aggregate"):
-        found = aggregate.information(q, subject.p, DRAWS)
+        found = aggregate.information(q, p, DRAWS)
     if found is None:
         raise Unavailable("q(z|x) has no density at a given z")
     return found
@@ -193,6 +198,7 @@ def mutual_information(subject: Subject) -> Measurement:
 
 def marginal_kl(subject: Subject) -> Measurement:
     """The part of the rate that is q(z)'s distance from the prior."""
+    _one_prior(subject)
     found = subject.once(_information)
     if found.saturated:
         raise Unavailable(
@@ -210,6 +216,7 @@ def marginal_kl(subject: Subject) -> Measurement:
 
 def marginal_kl_dimensions(subject: Subject) -> Measurement:
     """The distances of q(z)'s margins from the prior's, added up."""
+    _one_prior(subject)
     q = _posteriors(subject)
     with seeded(subject.seed, "aggregate"):
         found = aggregate.marginal_kl_per_dimension(q, subject.p, DRAWS)
@@ -232,6 +239,7 @@ def marginal_kl_dimensions(subject: Subject) -> Measurement:
 
 def marginal_kl_moment(subject: Subject) -> Measurement:
     """The distance of a Gaussian with q(z)'s moments from the prior."""
+    _one_prior(subject)
     with seeded(subject.seed, "aggregate"):
         found = aggregate.moment_kl(_posteriors(subject), subject.p)
     if found is None:

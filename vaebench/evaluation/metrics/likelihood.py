@@ -14,6 +14,7 @@ from vaebench.evaluation.annealing.ais import Estimate, ais
 from vaebench.evaluation.annealing.bdmc import Bracket, bdmc, certified
 from vaebench.evaluation.functional.importance import importance_curve
 from vaebench.evaluation.metrics.subject import Subject
+from vaebench.models.items import Items
 from vaebench.models.metric import ELBO, MODEL, Measurement, Metric, Unavailable
 
 #: Images whose draws are taken together, and pixels that a CPU decodes at a time.
@@ -47,14 +48,14 @@ def importance_weighted(subject: Subject) -> Measurement:
     """The K-sample bound of the first images, with its curve over smaller K."""
     curves = [
         importance_curve(
-            partial(subject.model.log_likelihood, x=x),
-            subject.p,
-            subject.model.encode(x),
+            partial(subject.model.log_likelihood, x=some),
+            subject.prior(some),
+            subject.model.encode(some),
             samples=subject.iw_samples,
-            chunk=max(1, _rows(subject) // len(x)),
+            chunk=max(1, _rows(subject) // len(some)),
             seed=derive(subject.seed, "bound", part),
         )
-        for part, x in enumerate(subject.x[: subject.iw_images].split(_TOGETHER))
+        for part, some in enumerate(subject.items[: subject.iw_images].split(_TOGETHER))
     ]
     bounds = torch.cat([curve.bound for curve in curves], 1).cpu()
     n = bounds.shape[1]
@@ -93,24 +94,25 @@ class _Meter:
 class _LogLikelihood:
     """log p(x|z) (K, B) of z (K, B, D) for given images, which can be taken apart."""
 
-    def __init__(self, subject: Subject, x: Tensor, meter: _Meter | None = None) -> None:
+    def __init__(self, subject: Subject, items: Items, meter: _Meter | None = None) -> None:
         self.subject = subject
-        self.x = x
-        self.meter = meter or _Meter(subject, len(x))
+        self.items = items
+        self.meter = meter or _Meter(subject, len(items))
 
     def __call__(self, z: Tensor) -> Tensor:
         # A compiled step counts nothing.
         if not self.subject.ais_compile:
             self.meter.add(z.shape[:-1].numel())
-        return self.subject.model.log_likelihood(z, self.x)
+        return self.subject.model.log_likelihood(z, self.items)
 
     def subset(self, images: Tensor) -> "_LogLikelihood":
-        return _LogLikelihood(self.subject, self.x[images.to(self.x.device)], self.meter)
+        some = self.items[images.to(self.items.x.device)]
+        return _LogLikelihood(self.subject, some, self.meter)
 
 
-def _proposal(subject: Subject, x: Tensor) -> Distribution | None:
+def _proposal(subject: Subject, items: Items) -> Distribution | None:
     """q(z|x), where it has a density to trust."""
-    return None if "density" in subject.variant.deviations else subject.model.encode(x)
+    return None if "density" in subject.variant.deviations else subject.model.encode(items)
 
 
 def _effort(subject: Subject) -> dict[str, Any]:
@@ -124,19 +126,22 @@ def _effort(subject: Subject) -> dict[str, Any]:
 def _bracket(subject: Subject) -> tuple[float | None, Bracket]:
     """The sampler's target, and the bracket on simulated images that it closes to."""
 
+    batch = max(_SIMULATED, min(subject.ais_images, len(subject.x)))
+    under = subject.items[torch.arange(batch, device=subject.device) % len(subject.x)]
+
     def simulate(z: Tensor) -> Any:
-        x = subject.model.likelihood.sample(subject.model.decode(z))
-        model, q = _LogLikelihood(subject, x), _proposal(subject, x)
+        items = Items(subject.model.simulated(z, under), under.seen)
+        model, q = _LogLikelihood(subject, items), _proposal(subject, items)
         return model if q is None else (model, q)
 
-    batch = max(_SIMULATED, min(subject.ais_images, len(subject.x)))
+    p = subject.prior(under)
     seed = derive(subject.seed, "bdmc")
     wish = _effort(subject)
     try:
         if subject.ais_target is None:
-            return None, bdmc(simulate, subject.p, batch=batch, seed=seed, **wish)
+            return None, bdmc(simulate, p, batch=batch, seed=seed, **wish)
         target = subject.ais_target
-        return certified(simulate, subject.p, batch=batch, target=target, seed=seed, **wish)
+        return certified(simulate, p, batch=batch, target=target, seed=seed, **wish)
     except ValueError as error:
         raise Unavailable(str(error)) from error
 
@@ -182,7 +187,7 @@ def ais_estimate(subject: Subject) -> Measurement:
     Raises:
         Unavailable: No image can be trusted, or annealing does not apply.
     """
-    x = subject.x[: subject.ais_images]
+    x = subject.items[: subject.ais_images]
     wish = _effort(subject)
     bracket: dict[str, Any] = {}
     simulated = None
@@ -196,7 +201,7 @@ def ais_estimate(subject: Subject) -> Measurement:
     try:
         found = ais(
             _LogLikelihood(subject, x),
-            subject.p,
+            subject.prior(x),
             batch=len(x),
             proposal=proposal,
             seed=derive(subject.seed, "ais"),

@@ -6,11 +6,12 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from vaebench.data.images import Split
+from vaebench.data.images import Split, subset
 from vaebench.evaluation.functional import novelty
 from vaebench.evaluation.functional.summaries import quantiles
 from vaebench.evaluation.metrics.features import MOST_DIMENSIONS
 from vaebench.evaluation.metrics.subject import MOST_IMAGES, Subject
+from vaebench.models.items import Items
 from vaebench.models.metric import ELBO, MODEL, Measurement, Metric, Unavailable
 
 #: Images that a search for neighbours, or a set of foreign images, takes at most.
@@ -24,8 +25,8 @@ PAIRS = 16
 def generalisation_gap(subject: Subject) -> Measurement:
     """How much higher the ELBO is on training images."""
     count = min(len(subject.x), len(subject.images.train))
-    pixels = subject.images.train.pixels[:count]
-    known = subject.terms_of(subject.observe(Split(pixels), "train"), "training draws").elbo
+    seen = subject.meet(subset(subject.images.train, slice(count)), "train")
+    known = subject.terms_of(seen, "training draws").elbo
     new = subject.terms.elbo
     se = math.sqrt((known.double().var() / count + new.double().var() / len(new)).item())
     return Measurement(
@@ -110,8 +111,11 @@ def _detection(foreign: Callable[[Subject, int], Tensor]) -> Callable[[Subject],
     def compute(subject: Subject) -> Measurement:
         count = min(len(subject.x), MOST_QUERIES)
         x = subject.observe(Split(foreign(subject, count)), "foreign")
+        known = subject.items[:count]
+        # Under the conditions of test images, since they have none of their own.
+        strange = Items(x, known[: len(x)].seen)
         outside, inside = (
-            subject.terms_of(some, "foreign draws", DRAWS).elbo for some in (x, subject.x[:count])
+            subject.terms_of(some, "foreign draws", DRAWS).elbo for some in (strange, known)
         )
         return Measurement(
             novelty.auroc(inside, outside),

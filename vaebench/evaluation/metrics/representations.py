@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from vaebench.data.images import Split
 from vaebench.evaluation.functional.probes import Probe, accuracy, linear, nearest
 from vaebench.evaluation.metrics.subject import Subject
+from vaebench.models.items import Items
 from vaebench.models.metric import Measurement, Metric, Unavailable
 
 #: Labels that a probe sees, None for all, and over how many draws of them it is averaged.
@@ -26,14 +26,14 @@ def _labels(split: Split) -> np.ndarray:
 
 
 def _training(subject: Subject) -> np.ndarray:
-    return _means(subject, subject.observe(subject.images.train, "train"))
+    return _means(subject, subject.meet(subject.images.train, "train"))
 
 
 def _test(subject: Subject) -> np.ndarray:
-    return _means(subject, subject.x)
+    return _means(subject, subject.items)
 
 
-def _means(subject: Subject, x: Tensor) -> np.ndarray:
+def _means(subject: Subject, x: Items) -> np.ndarray:
     found = subject.means(x)
     if not found.isfinite().all():
         raise Unavailable("posterior means are not finite")

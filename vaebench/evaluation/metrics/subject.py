@@ -11,14 +11,17 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vaebench.compute.random import generator, seeded
-from vaebench.data.batches import EVALUATION_SEED, observed
-from vaebench.data.images import Images, Split
+from vaebench.data.batches import EVALUATION_SEED, condition, items_of, observed
+from vaebench.data.conditions import whole
+from vaebench.data.images import Images, Split, subset
 from vaebench.data.observation import grey
 from vaebench.evaluation.features.cache import Real, real
 from vaebench.evaluation.features.extractor import Extractor, chosen, extractor
 from vaebench.evaluation.functional.posteriors import posterior_means
 from vaebench.models.distributions import closed_kl
 from vaebench.models.draw import Draw
+from vaebench.models.items import Items
+from vaebench.models.items import items as as_items
 from vaebench.models.metric import Metric, Unavailable
 from vaebench.models.objectives import elbo
 from vaebench.models.samplers import fitted
@@ -82,6 +85,7 @@ class Subject:
         ais_budget: Decoder gradients for each image that it may spend.
         ais_compile: Compile its steps.
         chunk: Decoder passes at once, of one output for each value of a pixel.
+        sampler: A distribution of codes to take the prior's place.
         tell: Told of how far a long computation is: what it is, what is done, and of how much.
     """
 
@@ -101,6 +105,7 @@ class Subject:
     ais_budget: int = 6000
     ais_compile: bool = False
     chunk: int = 4096
+    sampler: Distribution | None = None
     tell: Callable[[str, int, int], None] = field(default=_silent, repr=False)
     _made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
     _under: "dict[str, Subject]" = field(default_factory=dict, init=False, repr=False)
@@ -127,7 +132,7 @@ class Subject:
             found.__dict__.update({name: self.__dict__[name] for name in shared})
             with seeded(self.seed, "sampler", sampler):
                 try:
-                    found.__dict__["p"] = fitted(lookup.sampler(sampler), *self._codes)
+                    found.sampler = fitted(lookup.sampler(sampler), *self._codes)
                 except ValueError as error:
                     raise Unavailable(f"{sampler} cannot be fitted: {error}") from error
             self._under[sampler] = found
@@ -141,10 +146,13 @@ class Subject:
     @cached_property
     def _codes(self) -> tuple[Tensor, Distribution]:
         """A draw of each training image's posterior (N, D), and these posteriors."""
-        x = self.observe(self.images.train, "train")
+        items = self.meet(self.images.train, "train")
         with seeded(self.seed, "training codes"), torch.no_grad():
-            q = self.model.posterior(torch.cat([self.model.encoder(x) for x in x.split(512)]))
+            q = self.model.posterior(self._features(items))
             return q.sample(), q
+
+    def _features(self, items: Items) -> Tensor:
+        return torch.cat([self.model.features(some) for some in items.split(512)])
 
     @property
     def rows(self) -> int:
@@ -157,9 +165,14 @@ class Subject:
         return next(self.model.parameters()).device
 
     @cached_property
+    def items(self) -> Items:
+        """All test images as the model meets them, with their conditions (N, G) if any."""
+        return self.meet(self.images.test, "test")
+
+    @property
     def x(self) -> Tensor:
         """All test images as observed, (N, C, H, W)."""
-        return observed(self.images.test, self.model.likelihood, "test").to(self.device)
+        return self.items.x
 
     @cached_property
     def pictures(self) -> Tensor:
@@ -170,7 +183,7 @@ class Subject:
     def h(self) -> Tensor:
         """Encoder features (N, F), each image encoded once."""
         with torch.no_grad():
-            return torch.cat([self.model.encoder(x) for x in self.x.split(512)])
+            return self._features(self.items)
 
     @cached_property
     def q(self) -> Distribution:
@@ -180,8 +193,12 @@ class Subject:
 
     @cached_property
     def p(self) -> Distribution:
-        """The prior."""
-        return self.model.posterior.prior()
+        """The prior of all test images, batch shape () or, where they have their own, (N,)."""
+        return self.prior(self.items)
+
+    def prior(self, items: Items) -> Distribution:
+        """The prior of some items, or the sampler that takes its place."""
+        return self.sampler or self.model.prior(items)
 
     @cached_property
     def closed_kl(self) -> bool:
@@ -191,10 +208,11 @@ class Subject:
     @cached_property
     def terms(self) -> Terms:
         """The ELBO and its terms at all test images, from the same draws."""
-        return self.terms_of(self.x, "draws")
+        return self.terms_of(self.items, "draws")
 
-    def terms_of(self, x: Tensor, purpose: str, draws: int | None = None) -> Terms:
-        """The ELBO and its terms for observations x (N, C, H, W); `purpose` seeds the draws."""
+    def terms_of(self, x: Items | Tensor, purpose: str, draws: int | None = None) -> Terms:
+        """The ELBO and its terms for N items; `purpose` seeds the draws."""
+        x = as_items(x)
         draws = draws or max(2, min(DRAWS, PASSES // len(x)))
         parts = []
         with seeded(self.seed, purpose), torch.no_grad():
@@ -209,10 +227,26 @@ class Subject:
         values = draw.log_px if self.closed_kl else draw.log_px - draw.rate
         return values.var(0) / len(values)
 
-    def decoded(self, z: Tensor) -> Tensor:
-        """Decoder means (N, C, H, W) in [0, 1] for latents (N, D)."""
+    def decoded(self, z: Tensor, items: Items | None = None) -> Tensor:
+        """Decoder means (N, C, H, W) in [0, 1] for latents (N, D), under the items' conditions.
+
+        They are by default those of the first N test images.
+        """
+        items = self.items[: len(z)] if items is None else items
+        parts = zip(z.split(self.rows), items.split(self.rows), strict=True)
         with torch.no_grad():
-            return torch.cat([self.model.pictures(part) for part in z.split(self.rows)])
+            return torch.cat([self.model.pictures(*part) for part in parts])
+
+    def completed(self, pictures: Tensor, split: Split | None = None) -> Tensor:
+        """Pictures (N, C, H, W) of the first test images, or of a split, beside what is given.
+
+        They are as they were where the condition is no picture.
+        """
+        given = (split or self.images.test).given
+        if given is None:
+            return pictures
+        known = condition(given[: len(pictures)], self.images.levels)
+        return whole(pictures, known.to(pictures.device))
 
     @cached_property
     def reconstructions(self) -> Tensor:
@@ -225,7 +259,8 @@ class Subject:
         """Decoder means of prior draws, as many as there are test images, (N, C, H, W)."""
         count = min(len(self.x), MOST_IMAGES)
         with seeded(self.seed, "samples"), torch.no_grad():
-            return self.decoded(self.p.sample(torch.Size((count,))))
+            p = self.prior(self.items[:count])
+            return self.decoded(p.sample(torch.Size(() if p.batch_shape else (count,))))
 
     @cached_property
     def extractor(self) -> Extractor:
@@ -240,18 +275,18 @@ class Subject:
     @cached_property
     def sample_features(self) -> Tensor:
         """Features (N, F) of the samples."""
-        return self.extractor(self.samples)
+        return self.extractor(self.completed(self.samples))
 
     @cached_property
     def reconstruction_features(self) -> Tensor:
         """Features (N, F) of the reconstructions."""
-        return self.extractor(self.reconstructions[:MOST_IMAGES])
+        return self.extractor(self.completed(self.reconstructions[:MOST_IMAGES]))
 
     @cached_property
     def real(self) -> Real:
         """Features of the test images; Unavailable where they are the same for all of them."""
         count = min(len(self.x), MOST_IMAGES)
-        found = self._real(f"test[:{count}]", lambda: self.pictures[:count])
+        found = self._real(f"test[:{count}]", lambda: self.completed(self.pictures[:count]))
         spread = found.features.amax(0) - found.features.amin(0)
         if (spread <= _SAME * found.features.abs().amax(0)).all():
             raise Unavailable("the features of all test images are the same: they measure nothing")
@@ -264,10 +299,12 @@ class Subject:
 
     def training_features(self, count: int) -> Real:
         """Features of the first `count` training images."""
-        pixels = self.images.train.pixels[:count]
-        return self._real(
-            f"train[:{count}]", lambda: grey(pixels, self.images.levels).to(self.device)
-        )
+        some = subset(self.images.train, slice(count))
+
+        def read() -> Tensor:
+            return self.completed(grey(some.pixels, self.images.levels).to(self.device), some)
+
+        return self._real(f"train[:{count}]", read)
 
     @cached_property
     def noise(self) -> Real:
@@ -276,7 +313,8 @@ class Subject:
 
         def draw() -> Tensor:
             random = generator(EVALUATION_SEED, "uniform pixels")
-            return torch.rand((count, *self.images.shape), generator=random).to(self.device)
+            noise = torch.rand((count, *self.images.shape), generator=random)
+            return self.completed(noise.to(self.device))
 
         return self._real(f"noise[:{count}]", draw)
 
@@ -292,8 +330,15 @@ class Subject:
         """Images (N, C, H, W) of any split as observed; `purpose` seeds the noise."""
         return observed(split, self.model.likelihood, purpose).to(self.device)
 
-    def means(self, x: Tensor) -> Tensor:
-        """Posterior means (N, D) of observations x (N, C, H, W), float64 on the CPU."""
+    def meet(self, split: Split, purpose: str) -> Items:
+        """Images of any split as the model meets them; `purpose` seeds the noise."""
+        met = items_of(split, self.model.likelihood, purpose).to(self.device)
+        with torch.no_grad():
+            return self.model.see(met)
+
+    def means(self, x: Items | Tensor) -> Tensor:
+        """Posterior means (N, D) of N items, float64 on the CPU."""
+        x = as_items(x)
         with seeded(self.seed, "means"), torch.no_grad():
             draws = 256 if len(x) <= 5000 else 64
             parts = [posterior_means(self.model.encode(some), draws)[0] for some in x.split(512)]
