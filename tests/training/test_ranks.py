@@ -15,11 +15,13 @@ from vaebench.compute.ranks import ALONE, Ranks
 from vaebench.config.resources import Place
 from vaebench.config.settings import Settings
 from vaebench.data.batches import Batches
+from vaebench.data.images import Request
 from vaebench.errors import UserError
 from vaebench.execution.engines import local
 from vaebench.execution.worker import plan
 from vaebench.models.draw import Draw
 from vaebench.registry.catalogue import catalogue
+from vaebench.registry.lookup import load
 from vaebench.training.build import build
 from vaebench.training.checkpoint import Keeper
 from vaebench.training.fit import fit
@@ -84,7 +86,7 @@ def untimed(history):
 def trained(ranks, plugin, changes):
     one = cell(plugin=plugin, **changes)
     variant = catalogue().variant(plugin)
-    made = build(one, variant, digits())
+    made = build(one, variant, load(one.dataset, Request(Path("nowhere"))))
     model, critic = made.model, made.critic
     done = fit(made, lambda row, validated: None, ranks=ranks)
     weights = dict(model.state_dict())
@@ -113,6 +115,7 @@ def trained(ranks, plugin, changes):
             },
         ),
         ("avb[width=8]", {"critic": "patchgan", "kl_warmup": 1}),
+        ("iwae", {"dataset": "digits[given=left]"}),
     ],
 )
 def test_two_ranks_train_as_one(tmp_path, plugin, changes):
@@ -133,9 +136,11 @@ def test_ranks_share_the_batches_of_one():
         Batches(images.train, likelihood, 64, 0, False, CPU, ranks)
         for ranks in (ALONE, Ranks(0, 2), Ranks(1, 2))
     )
-    for batch, first, second in zip(whole, *parts, strict=True):
-        for all_, one, two in zip(batch, first, second, strict=True):
-            assert torch.equal(all_, torch.cat([one, two]))
+    for (pixels, met), *shares in zip(whole, *parts, strict=True):
+        assert torch.equal(pixels, torch.cat([mine for mine, _ in shares]))
+        assert torch.equal(met.x, torch.cat([mine.x for _, mine in shares]))
+        for _, mine in shares:
+            assert torch.equal(mine.seen.index, met.seen.index)
     with pytest.raises(UserError, match="64 images cannot be divided among 3 --devices"):
         Batches(images.train, likelihood, 64, 0, False, CPU, Ranks(0, 3))
     assert rank_zero_only.rank == 0
