@@ -6,6 +6,7 @@ seconds. No torch.
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -79,6 +80,7 @@ def keep(found: dict[str, Any]) -> None:
     def of(*kinds: str, key: str = "name") -> list[str]:
         return sorted({one[key] for kind in kinds for one in found[kind]})
 
+    metrics = of("metrics")
     variants = [one["name"] for plugin in found["plugins"] for one in plugin["variants"]]
     known = {
         "plugin": sorted({*variants, "all"}),
@@ -86,7 +88,8 @@ def keep(found: dict[str, Any]) -> None:
         "backbone": of("backbones"),
         "likelihood": of("likelihoods"),
         "extractor": of("features"),
-        "metrics": sorted({*of("metrics"), *of("metrics", key="group"), "default", "all"}),
+        "metrics": sorted({*metrics, *of("metrics", key="group"), "default", "all"}),
+        "columns": sorted({re.sub(r"_?\{\w+\}", "", name) for name in metrics}),
         "optimiser": sorted(OPTIMISERS),
         "kl_schedule": sorted(KL_SCHEDULES),
     }

@@ -1,12 +1,21 @@
 """The commands that read whole runs: status, merge, report, compare."""
 
+import re
 from pathlib import Path
 
 import click
 
 from vaebench.cli import completion
 from vaebench.cli.arguments import JSON, RUN, print_json, writable, writing
-from vaebench.errors import UserError
+from vaebench.errors import UserError, unknown
+
+#: What LaTeX takes for a label in any place.
+LABEL = re.compile(r"[\w:.-]{1,80}", re.ASCII)
+
+
+def listed(text: str) -> list[str]:
+    """The names between commas."""
+    return [name for part in text.split(",") if (name := part.strip())]
 
 
 @click.command()
@@ -42,20 +51,62 @@ def merge(runs: tuple[Path, ...], out: Path) -> None:
 @click.command()
 @click.argument("run", type=Path, shell_complete=completion.runs)
 @click.option("--out", type=Path, help="Folder to write to.  [default: the run's]")
-def report(run: Path, out: Path | None) -> None:
+@click.option(
+    "--columns",
+    metavar="NAMES",
+    help="Columns of the tables, such as ais,elbo,kl,fid.  [default: the main ones]",
+    shell_complete=completion.names("columns"),
+)
+@click.option(
+    "--digits",
+    type=click.IntRange(0, 9),
+    help="Decimals; of values below 1 digits.  [default: as many as the errors allow]",
+)
+@click.option("--caption", default="", help="Caption of table.tex, in LaTeX.")
+@click.option("--label", default="", help="Its label.  [default: tab:NAME]")
+@click.option(
+    "--figures",
+    default="",
+    metavar="FORMATS",
+    help="Write the plots into figures/ too: pdf, svg, png, or several with commas.",
+)
+def report(
+    run: Path,
+    out: Path | None,
+    columns: str | None,
+    digits: int | None,
+    caption: str,
+    label: str,
+    figures: str,
+) -> None:
     """Rebuild a run's tables (CSV, Markdown, LaTeX, Parquet) and page from its cells.
+
+    Short names will do for columns: `fid` is that of the data set's features, `ais` is
+    log_likelihood_ais.
 
     \b
     vaebench report results/NAME
-    vaebench report /media/somebody/run --out tables
+    vaebench report results/NAME --columns ais,elbo,kl,fid --digits 2 --out paper
+    vaebench report results/NAME --figures pdf,svg --out paper
     """
     from rich.console import Console
 
     from vaebench import report as reports
     from vaebench.registry import code
+    from vaebench.report.plots.export import FORMATS
+    from vaebench.report.tables.choice import Wish
 
+    formats = listed(figures)
+    for name in formats:
+        if name not in FORMATS:
+            raise unknown("format of figures", name, FORMATS)
+    if label and not LABEL.fullmatch(label):
+        raise UserError(f"The label {label!r} is made of letters, digits and - : . _ alone.")
+    if columns is not None and not listed(columns):
+        raise UserError("--columns names none; leave it out to have the main ones.")
+    wish = Wish(tuple(listed(columns or "")), digits, caption, label)
     try:
-        made = reports.write(run, out)
+        made = reports.write(run, out, wish, formats)
     except OSError as error:
         raise UserError(
             f"{error.filename or out or run} cannot be written ({error.strerror}); --out writes "

@@ -15,6 +15,13 @@ Better = Literal["higher", "lower"]
 #: - cost: what training took.
 Role = Literal["likelihood", "elbo", "bound", "rate", "distortion", "samples", "cost"]
 ROLES: tuple[Role, ...] = get_args(Role)
+#: Mathematics that a metric may declare as LaTeX: letters, digits, brackets and the usual symbols.
+SYMBOL = re.compile(
+    r"(?:[\w ()\[\]|,;:.+*/<>=^{}'-]"
+    r"|\\(?:log|mathrm|mathbf|mathcal|mathit|hat|bar|tilde|infty|mid|sum|phi|theta|sigma|beta)(?![a-z])"
+    r"|\\[|,;])*",
+    re.ASCII,
+)
 #: What a setting's or a metric's column is called; it becomes the head of a column in a CSV.
 COLUMN = re.compile(r"[A-Za-z][\w.\[\]=,+@-]{0,99}")
 #: What a metric is called: its column with what the number depends on in braces.

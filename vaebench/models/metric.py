@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from vaebench.config.cell import EFFORT
-from vaebench.config.metric import ROLES, SUFFIXES, TEMPLATE, UNDER, Better, Role
+from vaebench.config.metric import ROLES, SUFFIXES, SYMBOL, TEMPLATE, UNDER, Better, Role
 from vaebench.errors import UserError
 from vaebench.models.variant import LAWS
 
@@ -86,6 +86,8 @@ class Metric:
             ``support``, ``density`` or ``likelihood``, see `Variant.deviations`.
         costly: Computed only when it is asked for.
         head: The short name at the head of its column; without one the title stands there.
+        symbol: What stands at its head in a paper, as mathematics of LaTeX such as
+            ``\\mathcal{L}_{k}`` with `{k}` as in `name`; without one `head` stands there.
         place: The order in the main table, from the left; None keeps it out of the main table.
         keep: The order in which a narrow terminal gives columns up, the smallest first.
         error: Whether a terminal shows the error too.
@@ -124,6 +126,7 @@ class Metric:
     needs: frozenset[str] = NOTHING
     costly: bool = False
     head: str = ""
+    symbol: str = ""
     place: int | None = None
     keep: int = 0
     error: bool = False
@@ -143,6 +146,11 @@ class Metric:
         _expect(self, "role", self.role, (None, *ROLES))
         for law in self.needs:
             _expect(self, "needs", law, tuple(LAWS))
+        if not SYMBOL.fullmatch(self.symbol):
+            raise UserError(
+                f"The metric {self.name!r} has the symbol {self.symbol!r}; it is made of letters, "
+                "digits, brackets, \\mathrm{…}, \\mathcal{…}, \\log and the like alone."
+            )
         if not callable(self.compute):
             raise UserError(f"The metric {self.name!r} has no function to compute it.")
         for name in filter(None, (UNDER.sub("", self.name), self.reference)):

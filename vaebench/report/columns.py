@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -78,6 +78,8 @@ class Column:
     Attributes:
         name: Its name in the frames of a run.
         short: The name at its head.
+        symbol: The same as mathematics of LaTeX, where its metric declares that.
+        stem: Its name without what it depends on: ``fid`` of ``fid_digits``.
         title: The name in words.
         unit: The unit.
         better: Which way is a merit, if any.
@@ -111,6 +113,8 @@ class Column:
     notes: tuple[int, ...] = ()
     missing: str = ""
     features: str = ""
+    symbol: str = ""
+    stem: str = ""
 
     @property
     def key(self) -> bool:
@@ -142,6 +146,33 @@ def headlines(columns: Sequence[Column]) -> list[Column]:
     keys = [column for column in columns if column.key]
     found = (first(keys, *roles) for roles in _HEADLINES)
     return [column for column in found if column]
+
+
+def named(name: str, columns: Sequence[Column]) -> list[Column]:
+    """The columns that a name may stand for, the one alone where that is clear.
+
+    It is a column's whole name, or that without its features or number of draws (``fid`` for
+    ``fid_digits``), or a word in it that no other column has, or no other of the main table
+    (``ais`` for ``log_likelihood_ais``).
+    """
+    whole = [column for column in columns if column.name == name]
+    stems = [column for column in columns if column.stem == name]
+    words = [column for column in columns if name in column.name.split("_")]
+    keys = [column for column in words if column.key]
+    return whole or stems or (keys if len(keys) == 1 else words)
+
+
+def fixed(column: Column, done: pd.DataFrame, digits: int) -> Column:
+    """The column with so many decimals, where values are below 1 so many digits.
+
+    Whole numbers stay whole.
+    """
+    values = done[column.name].dropna()
+    size = values[values != 0].abs().median()
+    if math.isnan(size) or (values % 1 == 0).all():
+        return column
+    zeros = -1 - math.floor(math.log10(size)) if size < 1 else 0
+    return replace(column, digits=min(digits + zeros, 9))
 
 
 def first(columns: Sequence[Column], *roles: Role) -> Column | None:
@@ -189,6 +220,8 @@ def _metric(
         role=metric["role"],
         reference=metric["reference"],
         features=features if metric["head"] else "",
+        symbol=metric["symbol"],
+        stem=metric["metric"].replace("_{extractor}", "").replace("_{k}", ""),
     )
 
 

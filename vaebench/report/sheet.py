@@ -10,7 +10,7 @@ import pandas as pd
 from vaebench.config.cell import EFFORT, QUICK
 from vaebench.config.names import shown
 from vaebench.report.cautions import Caution, cautions
-from vaebench.report.columns import Column, headlines, make_columns
+from vaebench.report.columns import Column, fixed, headlines, make_columns
 from vaebench.report.rows import Notes, Row, make_row
 from vaebench.runs import frames, schema
 from vaebench.runs.run import Run
@@ -63,15 +63,20 @@ class Sheet:
         )
 
 
-def sheets(run: Run) -> list[Sheet]:
-    """The tables of a run: one for each data set."""
+def sheets(run: Run, digits: int | None = None) -> list[Sheet]:
+    """The tables of a run: one for each data set.
+
+    Args:
+        run: The run.
+        digits: Decimals of all columns, see `columns.fixed`; by default as the errors allow.
+    """
     cells = run.cells
     datasets: dict[tuple[str, str], list[tuple[dict[str, Any], pd.DataFrame]]] = {}
     for settings, part in frames.groups(cells):
         key = (str(settings.get("dataset")), str(part.iloc[0]["data_hash"]))
         datasets.setdefault(key, []).append((settings, part))
     return [
-        _sheet(dataset, groups, cells.attrs, run.records)
+        _sheet(dataset, groups, cells.attrs, run.records, digits)
         for (dataset, _), groups in sorted(datasets.items(), key=lambda item: item[0])
     ]
 
@@ -81,9 +86,12 @@ def _sheet(
     groups: list[tuple[dict[str, Any], pd.DataFrame]],
     attrs: Mapping[Any, Any],
     records: Mapping[str, Record],
+    digits: int | None,
 ) -> Sheet:
     done = pd.concat([part for _, part in groups]).query("status == 'done'")
     columns = list(make_columns(done, attrs["metrics"], [records[cell] for cell in done["cell"]]))
+    if digits is not None:
+        columns = [fixed(column, done, digits) for column in columns]
     names = [n for n in groups[0][0] if n not in ("plugin", "dataset", "data_hash")]
     blocks: dict[tuple[str, ...], list[tuple[dict[str, Any], pd.DataFrame]]] = {}
     for settings, part in groups:

@@ -26,6 +26,19 @@ _DECLARED: dict[str, dict[str, Any]] = {
     "distortion": {"role": "distortion"},
 }
 
+#: The mathematics that metrics declared once there was a place for it.
+_SYMBOLS = {
+    "log_likelihood_ais": r"\log p(x)",
+    "elbo": r"\mathrm{ELBO}",
+    "kl": r"\mathrm{KL}",
+    "iwae_{k}": r"\mathcal{L}_{k}",
+    "distortion": r"-\mathrm{E}_q[\log p(x|z)]",
+    "mutual_information": r"I_q(x; z)",
+    "marginal_kl": r"\mathrm{KL}(q(z)\,\|\,p(z))",
+    "marginal_kl_dimensions": r"\sum_d \mathrm{KL}(q(z_d)\,\|\,p(z_d))",
+    "fid_{extractor}_infinity": r"\mathrm{FID}_\infty",
+}
+
 #: The effort that the names of metrics depend on, which once stood among the settings of a cell,
 #: with what it was before it was a setting.
 _AIS = {"ais_images": 64, "ais_target": None, "ais_budget": 6000}
@@ -93,6 +106,15 @@ def _upgraded(
         "reference": real if real in metrics else "",
     }
     return {**metric, **known, **_DECLARED.get(name, {})}
+
+
+def symbol(metric: Mapping[str, Any]) -> str:
+    """The mathematics at the head of a metric's column; empty where it has none."""
+    declared = metric.get("symbol")
+    if declared is None:
+        k = metric.get("k") or ""
+        declared = _SYMBOLS.get(str(metric.get("metric")), "").replace("{k}", f"{{{k}}}")
+    return str(declared)
 
 
 def _extractors(metrics: dict[str, dict[str, Any]]) -> list[str]:

@@ -15,7 +15,7 @@ from vaebench.config.metric import COLUMN, SUFFIXES
 from vaebench.errors import UserError, printable
 from vaebench.runs import files
 from vaebench.runs.described import described
-from vaebench.runs.older import efforts, separated, upgraded
+from vaebench.runs.older import efforts, separated, symbol, upgraded
 from vaebench.runs.schema import (
     SCHEMA,
     DataRecord,
@@ -246,6 +246,7 @@ def _metric(name: str, found: dict[str, Any]) -> MetricRecord:
         "better": metric.get("better"),
         "description": metric.get("description") or "",
         "head": metric.get("head") or "",
+        "symbol": symbol(metric),
         "place": metric.get("place"),
         "keep": metric.get("keep") or 0,
         "error": metric.get("error") or False,

@@ -69,6 +69,7 @@ class MetricRecord(TypedDict):
     better: Better | None
     description: str
     head: str
+    symbol: str
     place: int | None
     keep: int
     error: bool

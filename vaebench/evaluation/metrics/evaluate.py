@@ -140,6 +140,7 @@ def _record(subject: Subject, metric: Metric, found: Measurement | _Lack) -> Met
         "better": metric.better,
         "description": metric.description,
         "head": metric.head,
+        "symbol": metric.symbol.replace("{k}", f"{{{subject.iw_samples}}}"),
         "place": metric.place,
         "keep": metric.keep,
         "error": metric.error,

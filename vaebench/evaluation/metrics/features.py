@@ -213,6 +213,7 @@ METRICS = (
         name="fid_{extractor}_infinity",
         group="fid",
         title="FID∞ of samples",
+        symbol=r"\mathrm{FID}_\infty",
         unit="squared feature distance",
         better="lower",
         description="Fréchet distance of samples extrapolated to infinitely many of them.",

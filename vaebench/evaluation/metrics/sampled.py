@@ -32,6 +32,7 @@ def under(metric: Metric, sampler: str) -> Metric:
         needs=metric.needs - MODEL,
         compute=compute,
         head="",
+        symbol="",
         place=None,
         role=None,
         code="+".join(filter(None, (metric.code, owner.code))),

@@ -1,6 +1,6 @@
 """Two variants, or two runs, held against each other metric by metric. No torch."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ import pandas as pd
 
 from vaebench.config.cell import ABSENT
 from vaebench.errors import UserError, meant, nearest, unknown
-from vaebench.report.columns import Column, make_columns
+from vaebench.report.columns import Column, make_columns, named
 from vaebench.report.sheet import scores
 from vaebench.runs import frames
 from vaebench.runs.records import cells
@@ -130,9 +130,9 @@ def compare(names: tuple[str, ...], run: Path | None, metrics: tuple[str, ...]) 
         Comparison(a, b, list(_lines(a, b, shared(sum(a is first for first, _ in held)))))
         for a, b in held
     ]
-    known = dict.fromkeys(line.column.name for one in found for line in one.lines)
+    known = {line.column.name: line.column for one in found for line in one.lines}
     if metrics and known:
-        chosen = {_column(metric, known) for metric in metrics}
+        chosen = {_column(metric, list(known.values())) for metric in metrics}
         found = [
             Comparison(c.first, c.second, [x for x in c.lines if x.column.name in chosen])
             for c in found
@@ -144,13 +144,13 @@ def compare(names: tuple[str, ...], run: Path | None, metrics: tuple[str, ...]) 
     return [one for one in found if one.lines]
 
 
-def _column(metric: str, known: Iterable[str]) -> str:
-    """The column that a metric's name, or a word that no other column's name has, stands for."""
-    found = [name for name in known if metric == name]
-    found = found or [name for name in known if metric in name.split("_")]
+def _column(metric: str, known: Sequence[Column]) -> str:
+    """The name of the column that a metric's name, or a short one, stands for."""
+    found = [column.name for column in named(metric, known)]
     if len(found) == 1:
         return found[0]
-    hint = meant(found or nearest(metric, known)) or "Leave out --metric to see them all."
+    names = [column.name for column in known]
+    hint = meant(found or nearest(metric, names)) or "Leave out --metric to see them all."
     raise UserError(f"{metric!r} is not a metric that both sides have. {hint}")
 
 

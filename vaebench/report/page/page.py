@@ -15,7 +15,7 @@ from markupsafe import Markup
 from vaebench._version import __version__
 from vaebench.config import command
 from vaebench.errors import printable
-from vaebench.report.columns import Column, first, headlines
+from vaebench.report.columns import Column, headlines
 from vaebench.report.comparison import overall
 from vaebench.report.comparison.across import across
 from vaebench.report.comparison.pairs import matrix
@@ -24,12 +24,12 @@ from vaebench.report.footnotes import folded, footnoted
 from vaebench.report.page.panels import panels
 from vaebench.report.page.references import linked
 from vaebench.report.page.script import script
-from vaebench.report.plots import history, ladder, style, terms
+from vaebench.report.plots import ladder, style
 from vaebench.report.plots.look import Look
-from vaebench.report.plots.scatter import scatter
+from vaebench.report.plots.section import plots
 from vaebench.report.sheet import Block, Sheet
 from vaebench.report.summary import caption, remarks, sentence
-from vaebench.runs import files, frames
+from vaebench.runs import files
 from vaebench.runs.run import Run
 from vaebench.runs.schema import Record
 from vaebench.statistics.comparisons import Verdict
@@ -258,37 +258,10 @@ def _figures(
     look: Look,
     records: Mapping[str, Record],
 ) -> Iterator[dict[str, Any]]:
-    """Each plot that the block has data for: kind, heading, explanation, drawing."""
-    rate, distortion = first(sheet.columns, "rate"), first(sheet.columns, "distortion")
-    main, quality = (*headlines(sheet.columns), None, None)[:2]
-    seconds = first(sheet.columns, "cost")
-    pairs = (
-        (rate, distortion, "Rate and distortion", "Faint lines join points of equal ELBO."),
-        (main, quality, "Likelihood and samples", "Better is up and to the right."),
-        (seconds, main, "Cost and likelihood", "Better is up and to the left."),
-    )
-    for number, (x, y, title, text) in enumerate(pairs):
-        if x and y and x is not y:
-            figure = scatter(x, y, block.rows, look, guides=x is rate)
-            if figure:
-                yield _drawn(f"{name}-x{number}", title, text, figure)
-    for number, (title, text, figure) in enumerate(terms.figures(run, block.rows, records, look)):
-        yield _drawn(f"{name}-t{number}", title, text, figure)
-    histories = {
-        row.label: [
-            frames.numbers(run, f"cells/{cell}/history.csv", "epoch")
-            for cell in row.cells
-            if records[cell]["status"] == "done"
-        ]
-        for row in block.rows
-    }
-    for number, (title, text, figure) in enumerate(history.curves(histories, look)):
-        yield _drawn(f"{name}-c{number}", title, text, figure)
-
-
-def _drawn(prefix: str, title: str, text: str, figure: Any) -> dict[str, Any]:
-    drawing = style.svg(figure, f"{title}. {text}".strip(), prefix)
-    return {"title": title, "text": text, "svg": drawing}
+    """Each plot that the block has data for: heading, explanation, drawing."""
+    for plot in plots(run, sheet, block, look, records):
+        drawing = style.svg(plot.figure, f"{plot.title}. {plot.text}".strip(), f"{name}-{plot.key}")
+        yield {"title": plot.title, "text": plot.text, "svg": drawing}
 
 
 def _details(run: Path | str, records: list[Record]) -> Iterator[dict[str, Any]]:
