@@ -34,6 +34,7 @@ html_extra_path = ["generated/extra"]
 html_css_files = ["docs.css"]
 html_copy_source = False
 html_show_sphinx = False
+html_show_copyright = False
 pygments_style = "friendly"
 pygments_dark_style = "monokai"
 
@@ -41,6 +42,9 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 napoleon_google_docstring = True
 napoleon_use_ivar = True
+napoleon_attr_annotations = False
+python_use_unqualified_type_names = True
+default_role = "code"
 
 nitpicky = True
 #: What other packages explain, as annotations and docstrings write it.

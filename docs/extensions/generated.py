@@ -16,6 +16,8 @@ from names import anchor
 from sphinx.application import Sphinx
 
 import vaebench
+from vaebench.cli.inventory import _option as option
+from vaebench.cli.inventory import collect
 from vaebench.report.page.references import linked
 from vaebench.report.plots import style
 
@@ -49,8 +51,6 @@ def metrics() -> Iterator[str]:
 
 def variants() -> Iterator[str]:
     """A section for every family and a paragraph for every variant, as `vaebench list` has them."""
-    from vaebench.cli.inventory import collect
-
     built_in = f"vaebench {vaebench.__version__}"
     found = [
         one
@@ -74,7 +74,7 @@ def laws() -> Iterator[str]:
 
 
 def _variant(one: dict[str, Any]) -> str:
-    options = ", ".join(f"`{key}={value}`" for key, value in one["options"].items())
+    options = ", ".join(f"`{option(*each)}`" for each in one["options"].items())
     broken = "".join(f"\n- Breaks `{law}`: {why}." for law, why in one["deviations"].items())
     paper = f" {linked(one['reference'])}." if one["reference"] else ""
     said = _escaped(one["description"])
@@ -100,7 +100,11 @@ def figures() -> Iterator[tuple[str, str]]:
             ("differences", run.plot_differences("log_likelihood_ais"), "Differences of log p(x)"),
             ("scatter", run.plot_scatter("kl", "distortion"), "Rate and distortion"),
         ):
-            yield name, str(style.svg(axes.figure, words, name))
+            drawn = style.svg(axes.figure, words, name)
+            yield (
+                name,
+                f'<div style="max-width: {1.4 * axes.figure.get_figwidth()}in">{drawn}</div>',
+            )
 
 
 def gallery(home: Path) -> Iterator[str]:

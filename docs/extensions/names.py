@@ -94,8 +94,16 @@ def resolve(
     return None
 
 
+def readable(app: Sphinx, what: str, name: str, obj: object, options: object, signature, returned):
+    """A signature whose defaults are written as code, so that its types lead somewhere."""
+    if signature:
+        signature = re.sub(r"<function (\w+)>|<factory>", lambda m: m[1] or "...", signature)
+    return signature, returned
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register both steps."""
     app.add_transform(Names)
     app.connect("missing-reference", resolve)
+    app.connect("autodoc-process-signature", readable)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
