@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vaebench.models.backbones import Backbone as Backbone
     from vaebench.models.chain import Chain as Chain
     from vaebench.models.draw import Draw as Draw
+    from vaebench.models.items import Seen as Seen
     from vaebench.models.likelihoods import Likelihood as Likelihood
     from vaebench.models.metric import Measurement as Measurement
     from vaebench.models.metric import Metric as Metric
@@ -46,6 +47,7 @@ _HOME = {
     "Request": "data.images",
     "Rival": "models.rival",
     "Run": "notebook",
+    "Seen": "models.items",
     "Shared": "models.shared",
     "Source": "data.images",
     "Split": "data.images",

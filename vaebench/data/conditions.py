@@ -14,6 +14,11 @@ from vaebench.errors import UserError, unknown
 #: What the options of a data set say here, beside what its reader takes.
 OPTIONS = ("given", "labels")
 KINDS = ("label", "left")
+_NOTE = (
+    "Each image is modelled given {}, which encoder and decoder are told: every likelihood is one "
+    "of {}images given that, log p(x|y), and samples are drawn under the conditions of the test "
+    "images."
+)
 
 
 def check(what: str, options: Mapping[str, str]) -> None:
@@ -145,7 +150,9 @@ def _given_label(what: str, images: Images) -> Images:
         known = one_hot(column, len(classes)).float()[:, : len(classes) * (len(classes) > 1)]
         return replace(split, given=known)
 
-    return _each(replace(images, given="label", classes=classes), given)
+    note = _NOTE.format("its label", "")
+    notes = (*images.notes, note)
+    return _each(replace(images, given="label", classes=classes, notes=notes), given)
 
 
 def _given_left(what: str, images: Images) -> Images:
@@ -161,7 +168,8 @@ def _given_left(what: str, images: Images) -> Images:
             known = torch.zeros(len(split), 0)
         return replace(split, pixels=rest.contiguous(), given=known.contiguous())
 
-    return _each(replace(images, given="left"), given)
+    note = _NOTE.format("its left half", "right halves of ")
+    return _each(replace(images, given="left", notes=(*images.notes, note)), given)
 
 
 def _each(images: Images, change: Callable[[Split], Split]) -> Images:

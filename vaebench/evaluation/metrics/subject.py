@@ -350,4 +350,5 @@ class Subject:
 
     def depends(self, **more: Any) -> dict[str, Any]:
         """What every likelihood depends on, and more."""
-        return {"observation": self.observation, **more}
+        given = {"given": self.images.given} if self.images.given else {}
+        return {"observation": self.observation, **given, **more}
