@@ -30,8 +30,9 @@ class Panel(NamedTuple):
 _KINDS: tuple[_Kind, ...] = (
     (
         "Samples and reconstructions",
-        "Left, samples from the prior; right, each line of originals stands over the line of its "
-        "reconstructions. The same inputs and seeds for every variant.",
+        "Left, samples from the prior, a line a class where classes are given; right, each line of "
+        "originals stands over the line of its reconstructions. The same inputs and seeds for "
+        "every variant.",
         (
             ("samples.png", 0.25, "Samples of"),
             ("reconstructions.png", 0.25, "Originals over reconstructions by"),
@@ -132,4 +133,5 @@ def _note(record: Record, name: str) -> str:
         epochs = record["train"].get("film")
         return "" if epochs is None else f"after epoch {', '.join(map(str, epochs[:_LINES]))}"
     words = record.get("captions", {}).get(name.removesuffix(".png"), [])
-    return f"lines follow {', '.join(word[:_WORD] for word in words[:_LINES])}" if words else ""
+    said = "lines follow" if name == "traversals.png" else "a line each for"
+    return f"{said} {', '.join(word[:_WORD] for word in words[:_LINES])}" if words else ""
