@@ -11,7 +11,7 @@ from vaebench.cli.pictures import decode, encode, sample
 from vaebench.cli.plugins import check, list_, new_plugin
 from vaebench.cli.reproduce import reproduce
 from vaebench.cli.run import run
-from vaebench.cli.runs import compare, merge, report, status
+from vaebench.cli.runs import compare, index, merge, report, status
 from vaebench.errors import UserError, nearest, printable, unknown
 from vaebench.execution.engines import local
 
@@ -71,6 +71,7 @@ def main(debug: bool) -> None:
     vaebench check NAME                             is a variant's mathematics right?
     vaebench new-plugin NAME                        start a variant of your own
     vaebench report results/NAME                    rebuild tables and page
+    vaebench index results                          one page over many runs
     vaebench compare iwae gaussian                  paired differences in the newest run
     vaebench show CELL                              one cell in full
     vaebench sample CELL --out grid.png             pictures from a trained cell
@@ -81,7 +82,7 @@ def main(debug: bool) -> None:
 
 
 for command in (
-    *(run, reproduce, status, merge, list_, check, new_plugin, report),
+    *(run, reproduce, status, merge, list_, check, new_plugin, report, index),
     *(compare, show, evaluate, sample, encode, decode),
 ):
     main.add_command(command)

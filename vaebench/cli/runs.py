@@ -1,4 +1,4 @@
-"""The commands that read whole runs: status, merge, report, compare."""
+"""The commands that read whole runs: status, merge, report, index, compare."""
 
 import re
 from pathlib import Path
@@ -116,6 +116,36 @@ def report(
     if note := code.note(made.run.records.values()):
         click.echo(note, err=True)
     click.echo(made.page)
+
+
+@click.command()
+@click.argument("folder", type=Path, default=Path("results"))
+@click.option("--out", type=Path, help="The page.  [default: index.html in the folder]")
+@JSON
+def index(folder: Path, out: Path | None, as_json: bool) -> None:
+    """Write one page about all runs below a folder.
+
+    It has what was run and when, who does best where a verdict is warranted, links to the pages of
+    the runs, and what is unfinished or damaged. FOLDER is by default the folder results.
+
+    \b
+    vaebench index results
+    vaebench index /shared/group --out ~/index.html
+    """
+    from rich.console import Console
+
+    from vaebench.report.index import entry, page
+
+    screen = Console(stderr=True, quiet=as_json)
+    with screen.status("Looking for runs") as state:
+        found = page.entries(folder, lambda n, of: state.update(f"Reading run {n + 1} of {of}"))
+    if as_json:
+        print_json([entry.plain(each) for each in found])
+        return
+    path = out or folder / "index.html"
+    writable(path)
+    with writing(path):
+        page.write(folder, found, path)
 
 
 @click.command()

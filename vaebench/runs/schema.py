@@ -4,7 +4,8 @@ A section that a reader gets has been checked: of the keys below it holds those 
 their type. Keys that are not declared here stay as they are, and nobody relies on them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from functools import cache
 from types import NoneType, UnionType
 from typing import (
     Any,
@@ -13,6 +14,7 @@ from typing import (
     TypedDict,
     TypeVar,
     Union,
+    cast,
     get_args,
     get_origin,
     get_type_hints,
@@ -194,9 +196,14 @@ T = TypeVar("T")
 
 def known(kind: type[T], found: Mapping[str, Any]) -> T:
     """The entries of `found` but for those that `kind`, a TypedDict, declares another type for."""
-    hints = get_type_hints(kind)
+    hints = _hints(cast(Any, kind))
     kept = {key: value for key, value in found.items() if fits(value, hints.get(key, Any))}
     return kept  # type: ignore[return-value]
+
+
+@cache
+def _hints(kind: Hashable) -> dict[str, Any]:
+    return get_type_hints(kind)
 
 
 def fits(value: Any, hint: Any) -> bool:

@@ -1,0 +1,1 @@
+"""Many runs on one page, for the shared folder of a group."""
