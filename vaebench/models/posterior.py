@@ -63,6 +63,14 @@ class Posterior(nn.Module):
         """
         return self(h), prior_of(self, seen.given)
 
+    def classify(self, h: Tensor) -> Tensor:
+        """log q(y|x) (B, C) of features h (B, F), of posteriors that infer one of C classes.
+
+        Raises:
+            NotImplementedError: This one infers none.
+        """
+        raise NotImplementedError("the posterior infers no class")
+
 
 def prior_of(posterior: Posterior, given: Tensor | None = None) -> Distribution:
     """p(z), or p(z|y) for conditions y (B, G) where the posterior's prior is told them."""

@@ -25,6 +25,7 @@ FACTS = {
     "context": "F, the number of encoder features, G of a condition among them",
     "given": "G, the numbers that the condition of an item comes to; 0 without one",
     "classes": "the number of classes whose labels are given or may be seen in training; or 0",
+    "labelled": "the number of training images whose labels training may see",
     "shape": "(C, H, W), the shape of an image",
     "encoder": "the encoder that all variants share, as a `Shared`",
     "decoder": "the decoder that all variants share, as a `Shared`",

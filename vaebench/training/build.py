@@ -106,6 +106,7 @@ def build(cell: Cell, variant: Variant, images: Images, device: torch.device = C
         shape=images.shape,
         given=told,
         classes=len(images.classes),
+        labelled=images.labelled or 0,
         encoder=Shared(encoder),
         decoder=Shared(decoder),
     )
