@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from vaebench.models.draw import Draw as Draw
     from vaebench.models.items import Seen as Seen
     from vaebench.models.likelihoods import Likelihood as Likelihood
-    from vaebench.models.items import Seen as Seen
     from vaebench.models.metric import Measurement as Measurement
     from vaebench.models.metric import Metric as Metric
     from vaebench.models.metric import Unavailable as Unavailable

@@ -91,7 +91,8 @@ def test_only_training_images_enter_the_memory() -> None:
     )
     assert posterior.known.nonzero()[:, 0].tolist() == [3, 7]
     assert posterior.codes[[3, 7], 0].tolist() == [0.3, 0.7]
-    assert torch.equal(p.mean, torch.zeros(1)) and p.batch_shape == ()
+    assert p.batch_shape == (3,)
+    posterior.neighbours = 1
     before = posterior.codes.clone()
     posterior(torch.ones(4, 1).double())
     posterior.eval().pair(torch.ones(2, 1).double(), Seen(index=torch.tensor([1, 3])))

@@ -1,8 +1,9 @@
 """What the checks look at: a variant's posterior at small sizes, and draws from it."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -27,12 +28,17 @@ class DoesNotApply(Exception):
     """The law says nothing about this variant; the text says why."""
 
 
-def build(variant: Variant, size: int, dtype: torch.dtype = torch.float64) -> Posterior:
+def build(
+    variant: Variant,
+    size: int,
+    dtype: torch.dtype = torch.float64,
+    facts: Mapping[str, int] = MappingProxyType({}),
+) -> Posterior:
     """The variant's posterior in general position: parameters that start at zero are moved off.
 
     It is in training mode, but for one that drops features there, which has no law to be held to.
     """
-    posterior = variant.posterior(size, CONTEXT).to(dtype)
+    posterior = variant.posterior(size, CONTEXT, **facts).to(dtype)
     with torch.no_grad():
         for parameter in posterior.parameters():
             fan_in = parameter.shape[-1] if parameter.dim() > 1 else 1

@@ -6,6 +6,7 @@ Most are mistakes found in published code; the comments say what a reader would 
 from tests.testing.zoo import (
     chains,
     closed_forms,
+    conditions,
     conduct,
     densities,
     draws,
@@ -24,6 +25,7 @@ __all__ = [
     "Broken",
     "chains",
     "closed_forms",
+    "conditions",
     "conduct",
     "densities",
     "draws",

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from vaebench.config.cell import Evaluation
 from vaebench.errors import UserError, unknown
 from vaebench.evaluation.metrics import (
+    conditions,
     disentanglement,
     features,
     gaps,
@@ -31,6 +32,7 @@ METRICS: tuple[Metric, ...] = (
     *novelty.METRICS,
     *representations.METRICS,
     *disentanglement.METRICS,
+    *conditions.METRICS,
     *gradients.METRICS,
 )
 #: What selects them.
