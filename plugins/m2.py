@@ -202,6 +202,9 @@ def classified(draw: Draw, alpha: float = 0.1, *, items: int, labelled: int) -> 
 _CLASSIFIED: dict[str, Any] = {
     "penalties": {"classifier": classified},
     "family": "semi-supervised",
+    "deviations": {
+        "gradient": "independent draws of the class, which training does not take, have no gradient"
+    },
 }
 
 

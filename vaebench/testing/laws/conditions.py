@@ -156,7 +156,8 @@ def strata(variant: Variant, report: Report) -> None:
 def memory(variant: Variant, report: Report) -> None:
     """What is remembered of items is in the checkpoint, is of training, and of others."""
     size = one_small(variant)
-    posterior, h = build(variant, size).train(), features(40)
+    # Others than the features that building it has shown it.
+    posterior, h = build(variant, size).train(), features(41)[1:]
     places = Seen(index=torch.arange(len(h)))
     if not _asks(variant, "items") or not pairs(posterior):
         raise DoesNotApply("nothing of other items is remembered")
