@@ -53,6 +53,6 @@ def vaebench_variants() -> list[Variant]:
             reference="Sohn et al. 2015, NIPS, eq. 4; Doersch 2016, arXiv 1606.05908",
             family="priors",
             description="A prior p(z|y) = N(μ(y), σ(y)²) that depends on the condition of the "
-            "data set, as in mnist[given=label]; with `gaussian` it does not.",
+            "data set, as given=label; with `gaussian` it does not.",
         )
     ]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.cells import digits
@@ -91,6 +91,7 @@ def test_a_constant_condition_says_nothing():
     check_images("It", found)
 
 
+@settings(deadline=None)
 @given(
     sizes=st.lists(st.integers(1, 30), min_size=1, max_size=12),
     share=st.floats(0, 1),

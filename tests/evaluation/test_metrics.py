@@ -65,7 +65,7 @@ def records(gaussian):
 
 
 def test_names_groups_and_sets_select():
-    assert select(["all"]) == METRICS
+    assert select(["all"])[: len(METRICS)] == METRICS
     assert [m.name for m in select(["elbo"])] == ["elbo", "distortion"]
     assert [m.name for m in select(["kl"])] == ["kl"]
     default = set(select(["default"]))
@@ -84,10 +84,11 @@ def test_names_are_unique_and_say_what_they_are():
 
 
 def test_every_metric_has_a_number_or_a_reason(records, gaussian):
-    assert list(records) == [gaussian.column(m) for m in METRICS]
+    assert list(records) == [gaussian.column(m) for m in select(["all"])]
     missing = {name for name, record in records.items() if record["value"] is None}
     unknown = {m.name for m in METRICS if m.group == "disentanglement"}
     unseen = {"label_accuracy", "label_fidelity", "log_likelihood_regression"}
+    unseen |= {"description_length"}
     assert missing == {"concentration", "ood_class", *unknown, *unseen}
     for name, record in records.items():
         assert (record["value"] is None) == bool(record["reason"]), name
