@@ -12,6 +12,7 @@ from vaebench.cli.plugins import check, list_, new_plugin
 from vaebench.cli.reproduce import reproduce
 from vaebench.cli.run import run
 from vaebench.cli.runs import compare, index, merge, report, status
+from vaebench.cli.verify import verify
 from vaebench.errors import UserError, nearest, printable, unknown
 from vaebench.execution.engines import local
 
@@ -83,6 +84,6 @@ def main(debug: bool) -> None:
 
 for command in (
     *(run, reproduce, status, merge, list_, check, new_plugin, report, index),
-    *(compare, show, evaluate, sample, encode, decode),
+    *(compare, show, evaluate, verify, sample, encode, decode),
 ):
     main.add_command(command)
