@@ -265,9 +265,9 @@ def test_the_command_of_a_cell_gives_its_settings_back(vaebench, monkeypatch):
         extractor="digits",
     )
     assert seen == [expected]
-    assert "weight-decay" not in command(config)
-    assert "--optimiser adamw --weight-decay 0" in command(config | {"optimiser": "adamw"})
-    assert "--weight-decay 0.01" in command(config | {"weight_decay": 0.01})
+    assert "weight-decay" not in command(config, {})
+    assert "--optimiser adamw --weight-decay 0" in command(config | {"optimiser": "adamw"}, {})
+    assert "--weight-decay 0.01" in command(config | {"weight_decay": 0.01}, {})
 
 
 def test_a_trained_cell_samples_encodes_and_decodes(vaebench, trained, tmp_path):

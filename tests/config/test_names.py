@@ -31,7 +31,7 @@ def test_a_comma_in_a_path_is_escaped():
         "folder:/my pictures/a,b",
         "digits",
     ]
-    words = command({"plugin": "gaussian", "dataset": "folder:/a,b"})
+    words = command({"plugin": "gaussian", "dataset": "folder:/a,b"}, {})
     assert r"'folder:/a\,b'" in words
 
 

@@ -38,7 +38,7 @@ def show(run: Path, record: Record) -> None:
     if said:
         screen.print(Text("How it ended:", "bold"))
         screen.print(Text(said))
-    command = commands.command(record["config"] | record["evaluation"])
+    command = commands.command(record["config"] | record["evaluation"], record["data"])
     if command:
         screen.print(Text("To repeat it:", "bold"))
         screen.print(Text(command), soft_wrap=True)

@@ -155,12 +155,18 @@ class Evaluation:
         absent=("prior",),
     )
     extractor: str = setting(None, "Feature network of FID and its kin; by default the data set's.")
-    ais_images: int = setting(64, "Test images for AIS.", least=1, effort=1)
+    ais_images: int = setting(
+        None, "Test images for AIS; by default 64, fewer of large pictures.", least=1, effort=1
+    )
     ais_target: float | None = setting(
         None, "Nats that AIS errors and BDMC gap shall stay below.", above=0, effort=-1, absent=None
     )
     ais_budget: int = setting(
-        6000, "Decoder gradients for each image that AIS may spend.", least=1, effort=1, absent=6000
+        None,
+        "Decoder gradients for each image that AIS may spend; by default 6000, or fewer.",
+        least=1,
+        effort=1,
+        absent=6000,
     )
     iw_samples: int = setting(256, "K of the importance-weighted bound.", least=1, effort=1)
     iw_images: int = setting(400, "Test images for that bound.", least=1, effort=1, absent=400)

@@ -1,5 +1,6 @@
 """From settings to cells: every choice resolved and checked before any training."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -8,6 +9,7 @@ import torch
 
 from vaebench.compute.memory import free
 from vaebench.config.cell import MEASURED, SETTINGS, Cell, Evaluation, Task
+from vaebench.config.effort import USUAL, filled
 from vaebench.config.names import expand, parse
 from vaebench.config.resources import Place
 from vaebench.config.settings import Settings
@@ -83,7 +85,26 @@ def resolve(
     notes = {name: images.notes for (name, _), images in datasets.items() if images.notes}
     for name, (_, note) in extractors.items():
         notes |= {name: (*notes.get(name, ()), note)} if note else {}
+    for name, note in _less_effort(settings, datasets):
+        notes |= {name: (*notes.get(name, ()), note)}
     return settings, tuple(dict.fromkeys(resolved)), notes
+
+
+def _less_effort(
+    settings: Settings, datasets: dict[tuple[str, int | None], Images]
+) -> Iterator[tuple[str, str]]:
+    """The data sets on which AIS gets less than the usual effort, and what is to be said of it."""
+    asked = {name: getattr(settings, name) for name in USUAL}
+    used = any(set(USUAL) & set(metric.effort) for metric in select(settings.metrics))
+    for (name, _), images in datasets.items():
+        found = filled(asked, images.shape, len(images.train))
+        if used and any(asked[key] is None and found[key] < USUAL[key] for key in USUAL):
+            yield (
+                name,
+                f"AIS takes {found['ais_images']} images and at most {found['ais_budget']} "
+                "gradients for each, so that evaluation takes no longer than training with the "
+                "usual 40 epochs; --ais-images and --ais-budget ask for more.",
+            )
 
 
 def _check_memory(settings: Settings) -> None:
@@ -187,7 +208,7 @@ def _task(choice: dict[str, Any], images: Images, digest: str, found: Catalogue)
         ),
         "seconds": choice["seconds"] if choice["budget"] == "seconds" else None,
     }
-    whole = choice | resolved
+    whole = filled(choice | resolved, images.shape, len(images.train))
     evaluation = Evaluation(**{name: whole.pop(name) for name in MEASURED})
     return Task(Cell(**whole, data=digest, code=_code(found, whole)), evaluation)
 

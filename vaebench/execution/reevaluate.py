@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from vaebench.config.cell import SETTINGS, Evaluation, Task
+from vaebench.config.effort import USUAL, chosen
 from vaebench.config.names import parse
 from vaebench.config.resources import Place
 from vaebench.errors import UserError, unknown
@@ -18,7 +19,7 @@ from vaebench.runs import files, records
 from vaebench.runs.described import described
 from vaebench.runs.effort import lacking, less
 from vaebench.runs.lock import held
-from vaebench.runs.schema import MetricRecord
+from vaebench.runs.schema import MetricRecord, Record
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def plan(
         if record["status"] != "done":
             raise UserError(f"{name} has no trained model: {record['reason'] or record['status']}.")
         cell, *_ = described(record)
-        evaluation = _evaluation(record["evaluation"], cell.dataset, wish.changes)
+        evaluation = _evaluation(record, cell.dataset, wish.changes)
         if evaluation.extractor not in known:
             raise unknown("feature extractor", evaluation.extractor, known)
         code, now = cell.code.partition("+")[0], found.owner(parse(cell.plugin)[0]).code
@@ -151,13 +152,16 @@ def plan(
     return tasks, asked(tasks), replace(place, device=str(devices.find(place.device)))
 
 
-def _evaluation(before: Mapping[str, Any], dataset: str, changes: Mapping[str, Any]) -> Evaluation:
+def _evaluation(record: Record, dataset: str, changes: Mapping[str, Any]) -> Evaluation:
     """What was measured before, with changes; what is not known of it is as by default."""
     from vaebench.registry.lookup import source
 
     names = {f.name for f in fields(Evaluation)}
     values = {s.name: s.default for s in SETTINGS if s.name in names}
     values |= {"extractor": source(dataset).extractor}
+    before, data = record["evaluation"], record["data"]
     known = {name: value for name, value in before.items() if name in names and value is not None}
-    values |= known | dict(changes)
+    # Earlier versions did not choose, and did not write down what all cells had.
+    values |= (USUAL if known else chosen(data.get("shape"), data.get("train"))) | known
+    values |= changes
     return Evaluation(**values | {name: tuple(values[name]) for name in ("metrics", "sampler")})

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from vaebench.config.cell import MEASURED, SETTINGS, Cell, Task
+from vaebench.config.effort import filled
 from vaebench.config.settings import from_dict
 from vaebench.config.yaml_files import read
 from vaebench.errors import UserError, printable, short
@@ -99,7 +100,8 @@ def _left(record: Record, asked: Mapping[str, Any]) -> str:
         return f"measuring was broken off: {record['halted']}"
     if count := len(record["missing"]):
         return f"{count} number{'' if count == 1 else 's'} to be measured"
-    known = record["evaluation"]
+    known, data = record["evaluation"], record["data"]
+    asked = filled(asked, data.get("shape"), data.get("train"))
     return "more is to be measured" if known and asked and not covers(known, asked) else ""
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from vaebench.config.cell import EFFORT, QUICK
+from vaebench.config.effort import USUAL, chosen
 from vaebench.config.names import shown
 from vaebench.report.cautions import Caution, cautions
 from vaebench.report.columns import Column, fixed, headlines, make_columns
@@ -121,7 +122,7 @@ def _common(
     warnings = {metric["warning"] for metric in found if metric and metric["value"] is not None}
     shared = [text for text in warnings if text and len(warnings) == 1]
     there = [metric for metric in found if metric and metric["value"] is not None]
-    shared += [*_unlike(there), *_quick(there)]
+    shared += [*_unlike(there), *(_quick(there) or _chosen(column, done, records))]
     return replace(column, notes=tuple(notes(text) for text in shared))
 
 
@@ -140,13 +141,28 @@ def _unlike(metrics: Sequence[MetricRecord]) -> list[str]:
     return [f"not measured alike: {', '.join(words)}"] if words else []
 
 
+def _chosen(column: Column, done: pd.DataFrame, records: Mapping[str, Record]) -> list[str]:
+    """That numbers of a column were measured with the effort that is chosen for large pictures."""
+    for cell in done["cell"]:
+        data, metric = records[cell]["data"], records[cell]["metrics"].get(column.name)
+        effort = chosen(data.get("shape"), data.get("train"))
+        spent = metric["depends"] if metric and metric["value"] is not None else {}
+        if effort != USUAL and all(spent.get(name) == effort[name] for name in effort):
+            return [
+                f"measured on {effort['ais_images']} images with at most {effort['ais_budget']} "
+                "gradients for each, as is chosen for large pictures so that evaluation takes no "
+                "longer than training; --ais-images and --ais-budget ask for more"
+            ]
+    return []
+
+
 def _quick(metrics: Sequence[MetricRecord]) -> list[str]:
     """That numbers of a column were measured with the effort of a first look, if so."""
-    words = [
-        f"{name.replace('_', ' ')} {value}"
-        for name, value in QUICK.items()
-        if any((schema.number(m["depends"].get(name)) or math.inf) <= value for m in metrics)
-    ]
+    words = []
+    for name, most in QUICK.items():
+        spent = [schema.number(m["depends"].get(name)) or math.inf for m in metrics]
+        if min(spent, default=math.inf) <= most:
+            words.append(f"{name.replace('_', ' ')} {min(spent):.0f}")
     return [f"a first look, measured with little effort: {', '.join(words)}"] if words else []
 
 

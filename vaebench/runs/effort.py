@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vaebench.config.cell import EFFORT
+from vaebench.config.effort import USUAL
 from vaebench.runs.schema import Record
 
 #: Settings of an evaluation that are lists of names.
@@ -75,12 +76,15 @@ def more(asked: Mapping[str, Any], spent: Mapping[str, Any]) -> bool:
 def _sign(name: str, asked: Any, spent: Any) -> int:
     """1 where more is asked for than was spent, 0 where they are equal, -1 where that is unknown.
 
-    A limit that was not set is an infinite one.
+    Effort that was to be chosen is the usual one, and a limit that was not set an infinite one.
     """
     if asked == spent:
         return 0
     direction = EFFORT.get(name, 0)
-    one, other = (math.inf if value is None else value for value in (asked, spent))
+    unset = USUAL.get(name, math.inf)
+    one, other = (unset if value is None else value for value in (asked, spent))
+    if one == other:
+        return 0
     if not direction or not all(isinstance(value, int | float) for value in (one, other)):
         return -1
     return 1 if direction * one > direction * other else -1

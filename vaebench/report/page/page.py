@@ -274,7 +274,7 @@ def _details(run: Path | str, records: list[Record]) -> Iterator[dict[str, Any]]
         room -= (len(text) if ended else 0) + len(log)
         yield {
             "record": record,
-            "command": command.command(record["config"] | record["evaluation"]),
+            "command": command.command(record["config"] | record["evaluation"], record["data"]),
             "ended": ended,
             "text": text if room > 0 and ended else "",
             "log": log if room > 0 else "",
