@@ -9,7 +9,8 @@ from vaebench.cli import completion
 
 #: What `vaebench list KIND` explains, and where the inventory has it.
 _KINDS = {"variants": "plugins"} | {
-    kind: kind for kind in ("datasets", "backbones", "likelihoods", "features", "metrics")
+    kind: kind
+    for kind in ("datasets", "backbones", "likelihoods", "samplers", "features", "metrics")
 }
 
 
