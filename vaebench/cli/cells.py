@@ -1,7 +1,8 @@
 """The commands that read what a run left: compare, show, evaluate."""
 
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +20,9 @@ from vaebench.config.cell import Evaluation
 from vaebench.config.declaration import declared
 from vaebench.config.settings import from_dict
 from vaebench.runs.schema import MetricRecord
+
+if TYPE_CHECKING:
+    from vaebench.execution.forecast import Forecast
 
 #: Of a trained cell, what may be measured in another way.
 _MEASURED = declared(Evaluation)
@@ -57,6 +61,7 @@ def show(cell: str, run: Path | None, as_json: bool) -> None:
 @RUN
 @setting_options(_MEASURED, defaults=False)
 @click.option("--again", is_flag=True, help="Replace numbers of as much effort.")
+@click.option("--dry-run", is_flag=True, help="Print what would be measured and how long it takes.")
 @click.option("--no-write", is_flag=True, help="Measure and print; the run stays as it is.")
 @click.option("--steps", type=click.IntRange(1), help="Steps of AIS; by default a pilot decides.")
 @click.option(
@@ -72,6 +77,7 @@ def evaluate(
     cells: tuple[str, ...],
     run: Path | None,
     again: bool,
+    dry_run: bool,
     no_write: bool,
     steps: int | None,
     compiled: bool,
@@ -97,6 +103,9 @@ def evaluate(
     where = driver.Where(quiet=as_json, **options)
     where.check()
     wish = reevaluate.Wish(changes, steps, compiled, again)
+    if dry_run:
+        _print_forecasts(reevaluate.preview(folder, names, wish, where), as_json)
+        return
     found = reevaluate.evaluate(folder, names, wish, where, not no_write)
     if as_json:
         print_json(found[names[0]] if len(cells) == len(names) == 1 else found)
@@ -111,6 +120,24 @@ def evaluate(
         made = report.write(folder)
         if not as_json:
             click.echo(f"Report: {made.page}")
+
+
+def _print_forecasts(found: list["Forecast"], as_json: bool) -> None:
+    """Print what would be measured of each cell, and how long all of it may take."""
+    from dataclasses import asdict
+
+    if as_json:
+        print_json([asdict(one) for one in found])
+        return
+    for one in found:
+        click.echo(f"{one.cell}  {', '.join(one.columns) or 'nothing is left to measure'}")
+    seconds = sum(one.seconds for one in found)
+    untimed = sorted({group for one in found for group in one.untimed})
+    if any(one.columns for one in found):
+        text = f"That may take {timedelta(seconds=round(seconds))} one cell after the other, "
+        text += "judging by what it took before"
+        text += f"; how long {', '.join(untimed)} take is not known" if untimed else ""
+        click.echo(f"{text}.")
 
 
 def _print_metrics(found: dict[str, MetricRecord]) -> None:

@@ -14,6 +14,7 @@ from vaebench.config.resources import Place
 from vaebench.errors import UserError, unknown
 from vaebench.execution import driver
 from vaebench.execution.engines import local
+from vaebench.execution.forecast import Forecast, forecast
 from vaebench.execution.worker import asked
 from vaebench.runs import files, records
 from vaebench.runs.described import described
@@ -89,6 +90,29 @@ def evaluate(
             )
         if record["halted"]:
             raise UserError(f"{name}: measuring was broken off: {record['halted']}")
+    return found
+
+
+def preview(run: Path, cells: Sequence[str], wish: Wish, where: driver.Where) -> list[Forecast]:
+    """What `evaluate` would measure of cells, and how long it may take; nothing is measured.
+
+    Raises:
+        UserError: As `evaluate`.
+    """
+    screen = Console(stderr=True, quiet=where.quiet, highlight=False)
+    place = Place(
+        root=where.data_dir or Path("data"),
+        device=where.device,
+        download=where.download,
+        fid_weights=where.fid_weights,
+    )
+    with screen.status("Reading plugins"):
+        tasks, wanted, _ = local.call(plan, run, tuple(cells), wish, place, True)
+    done = [one for one in records.cells(run) if one["status"] == "done"]
+    found = []
+    for name, task in zip(cells, tasks, strict=True):
+        record, asks = records.one(run, name), wanted[task.evaluation]
+        found.append(forecast(record, asks, lacking(record, asks, task.again, task.failed), done))
     return found
 
 

@@ -21,11 +21,13 @@ class Wanted:
         column: Its column.
         effort: The settings that it depends on.
         code: Digest of the plugin that measures it, empty for vaebench's own.
+        group: What its time is counted under.
     """
 
     column: str
     effort: Mapping[str, Any]
     code: str = ""
+    group: str = ""
 
 
 def lacking(

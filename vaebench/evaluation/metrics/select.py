@@ -79,7 +79,7 @@ def wanted(evaluation: Evaluation, steps: int | None = None) -> dict[str, tuple[
     for metric in select(evaluation.metrics, evaluation.sampler):
         column = metric.column(evaluation.extractor, evaluation.iw_samples)
         effort = {name: getattr(evaluation, name, steps) for name in metric.effort}
-        found[column] = metric, Wanted(column, effort, metric.code)
+        found[column] = metric, Wanted(column, effort, metric.code, metric.group)
     return found
 
 
