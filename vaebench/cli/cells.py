@@ -136,7 +136,7 @@ def _print_forecasts(found: list["Forecast"], as_json: bool) -> None:
     if any(one.columns for one in found):
         text = f"That may take {timedelta(seconds=round(seconds))} one cell after the other, "
         text += "judging by what it took before"
-        text += f"; how long {', '.join(untimed)} take is not known" if untimed else ""
+        text += f"; the time of {', '.join(untimed)} is not known" if untimed else ""
         click.echo(f"{text}.")
 
 
