@@ -37,7 +37,7 @@ def path(tmp_path_factory):
 class Visit:
     """An opened page with everything that it said and asked for."""
 
-    def __init__(self, browser, path, **options):
+    def __init__(self, browser, path, fragment, **options):
         self.context = browser.new_context(**options)
         self.page = self.context.new_page()
         self.errors, self.requests = [], []
@@ -47,22 +47,22 @@ class Visit:
 
         def only_the_file(route):
             url = route.request.url
-            if url == path.as_uri() or url.startswith("data:"):
+            if url.partition("#")[0] == path.as_uri() or url.startswith("data:"):
                 route.continue_()
             else:
                 self.requests.append(url)
                 route.abort()
 
         self.page.route("**/*", only_the_file)
-        self.page.goto(path.as_uri())
+        self.page.goto(path.as_uri() + fragment)
 
 
 @pytest.fixture
 def visit(browser):
     opened = []
 
-    def visit(path, **options):
-        opened.append(Visit(browser, path, **options))
+    def visit(path, fragment="", **options):
+        opened.append(Visit(browser, path, fragment, **options))
         return opened[-1].page
 
     yield visit
@@ -128,9 +128,10 @@ def test_the_keyboard_suffices(visit, path):
     until(page, lambda: names(page) == sorted(names(page), reverse=True))
     page.get_by_role("button", name="Columns").first.focus()
     page.keyboard.press("Enter")
-    page.get_by_role("button", name="all metrics").wait_for()
+    assert page.evaluate("document.activeElement.ariaLabel") == "Search columns"
     page.keyboard.press("Escape")
-    page.get_by_role("button", name="all metrics").wait_for(state="detached")
+    assert not page.get_by_label("Search columns").first.is_visible()
+    assert page.evaluate("document.activeElement.textContent") == "Columns ▾"
     tab = page.get_by_role("tab", selected=True).first
     tab.focus()
     page.keyboard.press("ArrowRight")
@@ -141,9 +142,14 @@ def test_the_keyboard_suffices(visit, path):
 def test_a_footnote_in_a_header_is_a_link(visit, path):
     page = visit(path)
     before = names(page)
-    page.locator("table.sheet thead sup a").first.click()
-    assert re.search(r"#s0-note-\d+$", page.url)
-    assert names(page) == before
+    link = page.locator("table.sheet thead sup a").first
+    note = page.locator(link.get_attribute("href"))
+    assert not note.is_visible()
+    link.click()
+    assert re.search(r"#at=s0-note-\d+$", page.url)
+    assert note.is_visible() and names(page) == before
+    again = visit(path, fragment=link.get_attribute("href"))
+    assert again.locator(link.get_attribute("href")).is_visible()
 
 
 def test_the_filter_leaves_what_matches(visit, path):
@@ -151,6 +157,8 @@ def test_the_filter_leaves_what_matches(visit, path):
     page.get_by_label("Filter").first.fill("IA")
     assert set(names(page)) == {"iaf", "gaussian"}
     assert page.get_by_role("status").first.text_content().strip() == "2 of 8 variants"
+    page.get_by_label("Filter").first.fill("iwae epan")
+    assert set(names(page)) == {"iwae", "epanechnikov"}
     page.get_by_label("Filter").first.fill("")
     assert len(names(page)) == 8 and page.get_by_role("status").first.text_content() == ""
 
@@ -160,14 +168,95 @@ def test_columns_are_hidden_and_shown(visit, path):
     shown = page.locator("table.sheet thead th:visible")
     before = shown.count()
     page.get_by_role("button", name="Columns").first.click()
-    page.locator(".dt-button-collection").get_by_text("ELBO", exact=True).click()
+    page.get_by_role("checkbox", name="ELBO", exact=True).click()
     assert shown.count() == before - 1
-    page.get_by_role("button", name="all metrics").click()
+    page.get_by_role("button", name="all", exact=True).click()
     assert shown.count() > before
     rows = page.locator("table.sheet tr")
     assert {row.locator("th, td").count() for row in rows.all()} == {shown.count()}
     page.get_by_role("button", name="the usual ones").click()
     assert shown.count() == before
+    groups = page.locator(".columns fieldset:visible")
+    assert groups.locator("legend").all_text_contents()[0] == "Likelihood" and groups.count() > 3
+    page.get_by_label("Search columns").fill("sharp rec")
+    assert groups.locator("legend").all_text_contents() == ["Reconstructions"]
+    assert groups.locator("label:visible").count() == 1
+
+
+def test_the_filter_holds_for_pictures_plots_and_cards(visit, path):
+    page = visit(path)
+    page.get_by_text("Learning curves").click()
+    drawn = page.locator("svg [data-row]:visible")
+    pictures = page.locator(".gallery figure:visible figcaption")
+    before = drawn.count()
+    page.get_by_label("Filter").first.fill("iwae")
+    assert pictures.all_text_contents() == ["iwae"]
+    assert page.locator(".legend > span:visible").all_text_contents() == ["■ iwae"]
+    row = page.locator("table.sheet tbody tr:visible").get_attribute("data-row")
+    rows = page.locator(".drawings svg [data-row]:visible")
+    assert 10 < rows.count() < before
+    assert set(rows.evaluate_all("rows => rows.map(r => r.dataset.row)")) == {row}
+    cards = page.locator(".card svg [data-row]")
+    assert cards.evaluate_all(
+        "(rows, row) => rows.every(r => r.classList.contains('faint') === (r.dataset.row !== row))",
+        row,
+    )
+    page.get_by_label("Filter").first.fill("")
+    assert drawn.count() == before and page.locator(".faint").count() == 0
+
+
+def test_a_link_reproduces_the_view(visit, path):
+    page = visit(path)
+    page.get_by_label("Filter").first.fill("ia")
+    page.get_by_role("button", name="Columns").first.click()
+    page.get_by_role("checkbox", name="ELBO", exact=True).click()
+    page.get_by_role("checkbox", name="L₁₂₈").click()
+    page.keyboard.press("Escape")
+    page.locator("table.sheet thead th[data-name=kl]").click()
+    until(page, lambda: "sort=kl" in page.url)
+    heads = page.locator("table.sheet thead th:visible").all_text_contents()
+    fragment = page.url.partition("#")[2]
+    assert "filter=ia" in fragment and "hide=elbo" in fragment and "show=iwae_128" in fragment
+    again = visit(path, fragment=f"#{fragment}")
+    assert again.locator("table.sheet thead th:visible").all_text_contents() == heads
+    assert names(again) == names(page) and len(names(again)) == 2
+    assert again.get_by_label("Filter").first.input_value() == "ia"
+    assert again.locator("[aria-sort]").get_attribute("data-name") == "kl"
+
+
+def test_a_section_is_kept_in_the_address(visit, path):
+    page = visit(path, fragment="#filter=iwae&at=cells")
+    assert page.locator("#cells").evaluate("e => e.getBoundingClientRect().top < innerHeight")
+    assert names(page) == ["iwae"]
+
+
+@pytest.mark.parametrize(
+    "fragment", ["#filter=%3Cimg%20onerror%3D1%3E", "#sort=no%20up&show=no", "#%E0%A4%A", "#at=no"]
+)
+def test_an_address_that_means_nothing_does_no_harm(visit, path, fragment):
+    page = visit(path, fragment=fragment)
+    assert page.locator("table.sheet thead th:visible").count() > 5
+    assert page.locator("[onerror]").count() == 0
+
+
+def test_explanations_come_by_keyboard_and_touch(visit, path):
+    page = visit(path, has_touch=True, viewport={"width": 390, "height": 800})
+    tip = page.get_by_role("tooltip")
+    page.locator("table.sheet thead th[data-name=elbo]").tap()
+    assert "Evidence lower bound" in tip.text_content()
+    page.keyboard.press("Escape")
+    assert not tip.is_visible()
+    cell = page.locator("table.sheet tbody td[tabindex='0']")
+    assert cell.count() == 1
+    cell.focus()
+    first = tip.text_content()
+    page.keyboard.press("ArrowDown")
+    assert tip.is_visible() and tip.text_content() != first
+    assert page.evaluate("document.activeElement.getAttribute('aria-describedby')") == "tip"
+    box = tip.bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= 390
+    page.locator("table.sheet sup a").first.focus()
+    assert "fewer images" in tip.text_content()
 
 
 def test_without_javascript_the_tables_are_whole(visit, path):
@@ -200,7 +289,7 @@ def test_hostile_names_are_shown_as_text(visit, tmp_path):
     shown = page.locator("table.sheet tbody th").all_text_contents()
     assert any("<script>alert(1)</script>" in text for text in shown)
     page.get_by_role("button", name="Columns").first.click()
-    assert page.locator(".dt-button-collection").get_by_text(HOSTILE[1]).count() == 1
+    assert page.locator(".columns").get_by_text(HOSTILE[1]).count() == 1
     page.get_by_label("Filter").first.fill("<script")
     assert page.locator("table.sheet tbody tr").count() == 1
     assert page.locator("script").count() == 1
@@ -213,6 +302,7 @@ def test_nothing_sticks_out_sideways_and_text_is_legible(visit, path, scheme, wi
     size = {"width": width, "height": 800}
     page = visit(path, color_scheme=scheme, viewport=size)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.get_by_text("Run it again").click()
     command = page.locator("#command")
     assert command.evaluate("code => code.scrollWidth <= code.clientWidth")
     ink, paper = page.evaluate(

@@ -4,7 +4,7 @@ import pytest
 from tests.report.make_run import result, write_cell
 from tests.report.written import sheets_of
 from vaebench.report.cautions import sentences
-from vaebench.report.summary import summary
+from vaebench.report.summary import summary, told, undecided
 from vaebench.runs import files
 
 
@@ -98,3 +98,45 @@ def test_a_seed_far_from_its_siblings_is_named_and_counts(tmp_path):
     (said,) = sentences(block.cautions)
     assert "iaf (seed 1: -39.6" in said and "the others -25.4" in said
     assert "iaf" in block.verdicts["log_likelihood_ais"].differences
+
+
+@pytest.mark.parametrize(
+    ("objective", "hurried"), [([*np.linspace(-40, -23, 12), *[-23.0] * 8], True), (LEVEL, False)]
+)
+def test_a_learning_rate_that_decays_hides_no_rise(tmp_path, objective, hurried):
+    """Both are level at the end, but one still rose when its learning rate fell below half."""
+    write(tmp_path, "gaussian", objective=LEVEL)
+    folder = write_cell(tmp_path, result("iaf", 0))
+    rates = 1 + np.cos(np.pi * np.arange(20) / 20)
+    rows = [
+        f"{i},{rate},{value}" for i, (rate, value) in enumerate(zip(rates, objective, strict=True))
+    ]
+    files.write_text(folder / "history.csv", "\n".join(["epoch,lr,valid_objective", *rows]))
+    sheet, block = block_of(tmp_path)
+    assert any("rose fast" in text and "iaf" in text for text in summary(sheet, block)) == hurried
+    assert "iaf" in (block.verdicts["elbo"].best, *block.verdicts["elbo"].differences)
+
+
+def test_a_code_that_says_nothing_is_named(tmp_path):
+    write(tmp_path, "gaussian", objective=LEVEL)
+    write(tmp_path, "iaf", objective=LEVEL, active_units={"value": 0.0}, kl={"value": 0.3})
+    (found,) = block_of(tmp_path)[1].cautions
+    assert found.label == "iaf" and "KL 0.3 nats" in found.text
+
+
+def test_where_nothing_may_enter_a_verdict_that_is_said(tmp_path):
+    for name in ("gaussian", "iaf"):
+        write(tmp_path, name, objective=LEVEL, log_likelihood_ais={"n": 4})
+    sheet, block = block_of(tmp_path)
+    column = next(c for c in sheet.columns if c.name == "log_likelihood_ais")
+    assert undecided(column, block).startswith("No verdict: gaussian and iaf must not enter one")
+    assert undecided(next(c for c in sheet.columns if c.name == "elbo"), block) == ""
+
+
+def test_what_concerns_hidden_columns_is_told_apart(tmp_path):
+    write(tmp_path, "gaussian", objective=LEVEL, iwae_128={"n": 4}, elbo={"n": 4})
+    write(tmp_path, "iaf", objective=LEVEL)
+    sheet, block = block_of(tmp_path)
+    first, rest = told(block, sheet.columns)
+    assert any("ELBO rests on too few" in text for text in first) and len(rest) == 1
+    assert "L₁₂₈ rests" in rest[0] and not any("L₁₂₈" in text for text in first)

@@ -4,6 +4,7 @@ import io
 import re
 import struct
 import zlib
+from email.message import Message
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -104,7 +105,8 @@ def test_ids_are_unique_and_links_lead_somewhere(page):
 
 def test_the_reader_learns_who_wins_and_how_surely(page):
     text = re.sub(r"\s+", " ", " ".join(page.text))
-    assert re.search(r"log p\(x\) by AIS iaf iaf is best with −22\.\d+ nats/image, 0\.\d+ ±", text)
+    assert re.search(r"log p\(x\) by AIS iaf −22\.\d+ nats/image", text)
+    assert re.search(r"In words iaf is best with −22\.\d+ nats/image, 0\.\d+ ±", text)
     assert "1 of 24 cells failed (vmf)." in text
     assert "vaebench run --config" in text and "my run/config.yaml'" in text
     for name in TRUTH:
@@ -255,6 +257,49 @@ def test_a_picture_too_large_to_decode_is_left_out(tmp_path):
     assert picture(tmp_path, "c", "samples.png", 50_000) is None
 
 
+def test_a_title_and_a_note_head_the_page_as_text(tmp_path):
+    run = make_run(tmp_path / "my run")
+    page = Page(
+        report.write(run, title=HOSTILE[0], note=f"two\nlines {HOSTILE[1]}").page.read_text()
+    )
+    assert page.html.count("<script") == 1
+    assert HOSTILE[0] in page.text and f"{HOSTILE[0]} · vaebench" in page.text
+    assert f"two\nlines {HOSTILE[1]}" in page.text
+    assert "my run" in page.text
+    assert HOSTILE[0] in Page(report.write(run).page.read_text()).text
+
+
+def test_the_foot_links_to_where_the_package_says(monkeypatch, tmp_path):
+    found = Message()
+    found["Project-URL"] = "Source, https://example.org/vaebench"
+    for urls, link in ((found, "https://example.org/vaebench"), (Message(), None)):
+        monkeypatch.setattr("vaebench.report.page.page.metadata", lambda name, urls=urls: urls)
+        html = render(tmp_path / "run" if link is None else make_run(tmp_path / "run"))
+        foot = Page(html.partition("<footer>")[2].partition("</footer>")[0])
+        assert [a["href"] for a in foot.all("a")] == ([link] if link else [])
+        assert "vaebench" in "".join(foot.text)
+
+
+def test_the_first_screen_is_short(run, page):
+    """Words that are seen before anything is opened, tables and plots aside."""
+    html = re.sub(r"<(script|style|svg|table|title)\b.*?</\1>", "", page.html, flags=re.DOTALL)
+    while "<details" in html:
+        html = re.sub(r"<details[^>]*>(?:(?!<details).)*?</details>", "", html, flags=re.DOTALL)
+    html = re.sub(r'<div class="panel" id="s0-panel-[^1].*?</figure>\s*</div>\s*</div>', "", html)
+    assert len(re.sub(r"<[^>]+>", " ", html).split()) < 300
+
+
+def test_samples_under_a_sampler_stand_beside_those_of_the_prior(tmp_path):
+    for name in ("gaussian", "iwae"):
+        cell = write_cell(tmp_path, result(name, 0))
+        files.write_bytes(cell / "samples@gmm.png", (cell / "samples.png").read_bytes())
+    html = render(tmp_path)
+    figure = html.partition('<div class="gallery">')[2].partition("</figure>")[0]
+    heads = re.findall(r"<small>([^<]*)</small>", figure)
+    assert heads == ["prior", "gmm", "reconstructions"] and figure.count("<img") == 3
+    assert "Samples under gmm of" in figure and html.count('class="panel"') == 1
+
+
 def test_names_keep_their_hyphens_and_numbers_get_minus_signs(tmp_path):
     for name in ("gaussian", "iwae"):
         found = result(name, 0)
@@ -274,7 +319,7 @@ def test_several_data_sets_begin_with_a_table_of_all(tmp_path):
     html = render(tmp_path)
     table = html.partition('<table class="across">')[2].partition("</table>")[0]
     assert table.index("digits") < table.index("mnist")
-    assert table.count("<tr>") == 3 and table.count(">\u2212") == 4
+    assert table.count("<tr") == 3 and table.count(">\u2212") == 4
     assert html.index('class="across"') < html.index('class="sheet"')
     assert 'class="across"' not in render(make_run(tmp_path / "one", (0,)))
 

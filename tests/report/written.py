@@ -6,6 +6,7 @@ from vaebench.report.page import page
 from vaebench.report.sheet import Sheet, sheets
 from vaebench.report.tables import write
 from vaebench.report.tables.text import Terminal
+from vaebench.runs import about
 from vaebench.runs.run import Run
 
 
@@ -33,4 +34,4 @@ def terminal(folder: Path) -> Terminal:
 def render(folder: Path) -> str:
     """The HTML of its page."""
     run = read(folder)
-    return page.render(run, sheets(run))
+    return page.render(run, sheets(run), about.read(folder))

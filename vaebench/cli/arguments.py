@@ -56,6 +56,8 @@ RUN = click.option(
     help="The run.  [default: the newest in results]",
     shell_complete=completion.runs,
 )
+TITLE = click.option("--title", help="What the page is called.  [default: the run's folder]")
+NOTE = click.option("--note", help="What the page says below its title.")
 _FEW = 3
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from vaebench.cli.arguments import setting_options
+from vaebench.cli.arguments import NOTE, TITLE, setting_options
 from vaebench.cli.completion import names
 from vaebench.config.cell import QUICK, SETTINGS
 from vaebench.config.settings import from_dict
@@ -19,6 +19,8 @@ from vaebench.errors import UserError
 @click.option("--quick", is_flag=True, help="Measure with little effort, for a first look.")
 @click.option("--config", type=Path, help="Settings from a run's config.yaml; flags override it.")
 @click.option("--out", type=Path, help="Folder of the run.  [default: results/<data set>-<hash>]")
+@TITLE
+@NOTE
 @click.option(
     "--data-dir",
     type=Path,

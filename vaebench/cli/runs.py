@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from vaebench.cli import completion
-from vaebench.cli.arguments import JSON, RUN, print_json, writable, writing
+from vaebench.cli.arguments import JSON, NOTE, RUN, TITLE, print_json, writable, writing
 from vaebench.errors import UserError, unknown
 
 #: What LaTeX takes for a label in any place.
@@ -51,6 +51,8 @@ def merge(runs: tuple[Path, ...], out: Path) -> None:
 @click.command()
 @click.argument("run", type=Path, shell_complete=completion.runs)
 @click.option("--out", type=Path, help="Folder to write to.  [default: the run's]")
+@TITLE
+@NOTE
 @click.option(
     "--columns",
     metavar="NAMES",
@@ -73,6 +75,8 @@ def merge(runs: tuple[Path, ...], out: Path) -> None:
 def report(
     run: Path,
     out: Path | None,
+    title: str | None,
+    note: str | None,
     columns: str | None,
     digits: int | None,
     caption: str,
@@ -88,6 +92,7 @@ def report(
     vaebench report results/NAME
     vaebench report results/NAME --columns ais,elbo,kl,fid --digits 2 --out paper
     vaebench report results/NAME --figures pdf,svg --out paper
+    vaebench report results/NAME --title 'Priors on digits' --note 'Width 8, for the appendix.'
     """
     from rich.console import Console
 
@@ -106,7 +111,7 @@ def report(
         raise UserError("--columns names none; leave it out to have the main ones.")
     wish = Wish(tuple(listed(columns or "")), digits, caption, label)
     try:
-        made = reports.write(run, out, wish, formats)
+        made = reports.write(run, out, wish, formats, title=title, note=note)
     except OSError as error:
         raise UserError(
             f"{error.filename or out or run} cannot be written ({error.strerror}); --out writes "
@@ -154,12 +159,14 @@ def index(folder: Path, out: Path | None, as_json: bool) -> None:
 )
 @RUN
 @click.option("--metric", "metrics", multiple=True, help="Only this one; may be given again.")
+@click.option("--all", "every", is_flag=True, help="Also the metrics outside of the main table.")
 @click.option("--out", type=Path, help="Write a page instead of printing.")
 @JSON
 def compare(
     names: tuple[str, ...],
     run: Path | None,
     metrics: tuple[str, ...],
+    every: bool,
     out: Path | None,
     as_json: bool,
 ) -> None:
@@ -173,7 +180,7 @@ def compare(
         writable(out)
     from vaebench.report.comparison import differences, versus
 
-    found = differences.compare(names, run, metrics)
+    found = differences.compare(names, run, metrics, every)
     if as_json:
         print_json([one.plain() for one in found])
     elif out:

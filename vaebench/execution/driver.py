@@ -19,7 +19,7 @@ from vaebench.execution.engines import Engine, Limits, local
 from vaebench.execution.progress import Display
 from vaebench.execution.worker import Plan, plan, rehearse
 from vaebench.report import Report, write
-from vaebench.runs import files, records
+from vaebench.runs import about, files, records
 from vaebench.runs.effort import lacking
 from vaebench.runs.lock import Stage, claim, claimed, held
 from vaebench.training import loggers
@@ -53,6 +53,8 @@ class Where:
     devices: int = 1
     strategy: str = "auto"
     logger: str = ""
+    title: str | None = None
+    note: str | None = None
 
     @property
     def measures_failed(self) -> bool:
@@ -63,6 +65,7 @@ class Where:
         """Raise UserError for values that cannot work."""
         if self.jobs is not None and self.jobs < 1:
             raise UserError("--jobs must be 1 or more.")
+        about.check(self.title, self.note)
         for name in ("cell_timeout", "cell_memory"):
             value = getattr(self, name)
             if value is not None and not value > 0:
@@ -139,6 +142,7 @@ def _default_folder(settings: Settings) -> Path:
 
 def _run(folder: Path, planned: Plan, place: Place, where: Where, screen: Console) -> None:
     claim(folder, planned.settings)
+    about.keep(folder, where.title, where.note)
     cells = [task.cell for task in planned.tasks]
     records.adopt(folder, cells)
     records.write(folder, cells)

@@ -29,6 +29,9 @@ def write(
     out: Path | None = None,
     wish: "Wish | None" = None,
     figures: Sequence[str] = (),
+    *,
+    title: str | None = None,
+    note: str | None = None,
 ) -> Report:
     """Write a run's tables and ``report.html``, each file atomically.
 
@@ -38,9 +41,12 @@ def write(
         wish: What the tables show, where that is not the usual.
         figures: Formats of files, see `plots.export.FORMATS`, that each plot of the page is
             written to in the folder ``figures``.
+        title: What the page is called, kept where it is written; None for what is kept.
+        note: What the page says below its title, kept too.
 
     Raises:
-        UserError: The folder is not a run, or it has no column that is wished for.
+        UserError: The folder is not a run, it has no column that is wished for, or a text is too
+            long.
         OSError: A file cannot be written.
     """
     from vaebench.report.page import page
@@ -48,6 +54,7 @@ def write(
     from vaebench.report.tables.choice import Wish, chosen
     from vaebench.report.tables.text import Terminal
     from vaebench.report.tables.write import write
+    from vaebench.runs import about
     from vaebench.runs.run import Run
 
     run = Run(folder, pending=True)
@@ -55,9 +62,10 @@ def write(
     shown = found if wish.digits is None else sheets(run, wish.digits)
     shown = chosen(shown, wish.columns) if wish.columns else shown
     out = out or run.folder
+    said = about.keep(run.folder, title, note, out)
     write(run, shown, out, wish)
     if figures:
         from vaebench.report.plots import export
 
         export.write(run, found, out / "figures", figures)
-    return Report(run, page.write(run, found, out), Terminal(shown))
+    return Report(run, page.write(run, found, out, said), Terminal(shown))

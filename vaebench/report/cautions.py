@@ -15,6 +15,8 @@ from vaebench.runs.schema import Record
 _END = 5
 #: A rise that is a larger share of all that training gained is no convergence.
 _RISE = 0.01
+#: The same at the time when a learning rate that decays has fallen to half.
+_FAST = 0.1
 #: Means over fewer images are not compared.
 _FEW = 16
 #: Rows that a sentence names.
@@ -62,6 +64,7 @@ def cautions(
         cells = [records[cell] for cell in part["cell"]]
         found += [
             *_unfinished(label, run, cells),
+            *_collapsed(label, part),
             *_doubted(label, columns, cells),
             *_like_noise(label, columns, part),
         ]
@@ -85,6 +88,15 @@ def _some(rows: Sequence[str]) -> str:
 def _unfinished(label: str, run: str, cells: Sequence[Record]) -> Iterator[Caution]:
     """That the objective of the validation images still rises in one of the cells."""
     rises = [rise for record in cells if (rise := _rise(run, record))]
+    hurried = [rise for record in cells if (rise := _hurried(run, record))]
+    if hurried and not rises:
+        nats, share, epochs, total = max(hurried, key=lambda rise: rise.share)
+        yield Caution(
+            label,
+            "Perhaps not converged: the objective rose fast until the learning rate was lowered",
+            f"+{nats:.2g} nats in {epochs} of {total} epochs, {share:.0%} of all it gained",
+            (),
+        )
     if rises:
         nats, share, epochs, total = max(rises, key=lambda rise: rise.share)
         yield Caution(
@@ -94,6 +106,47 @@ def _unfinished(label: str, run: str, cells: Sequence[Record]) -> Iterator[Cauti
             if total > 1
             else "one epoch of training",
         )
+
+
+def _hurried(run: str, record: Record) -> "_Rise | None":
+    """How much the objective rose before the learning rate fell below half; None if not much.
+
+    At the end of a schedule that decays to nothing the objective is level whatever was learnt.
+    """
+    history = frames.numbers(run, f"cells/{record['cell']}/history.csv", "epoch")
+    if not {"valid_objective", "lr"} <= set(history):
+        return None
+    known = history[["valid_objective", "lr"]].dropna()
+    values, rates = known["valid_objective"].to_numpy(), known["lr"].to_numpy()
+    if len(values) < 2 or rates[-1] >= rates.max() / 2:
+        return None
+    half = int(np.flatnonzero(rates >= rates.max() / 2)[-1]) + 1
+    end = values[max(0, half - max(3, len(values) // _END)) : half]
+    if len(end) < 3:
+        return None
+    nats, sure = _slope(end)
+    gained = float(values.max() - values[0])
+    return _Rise(nats, nats / gained, len(end), len(history)) if sure > _FAST * gained > 0 else None
+
+
+def _slope(values: np.ndarray) -> tuple[float, float]:
+    """What a line through values (N,) gains from the first to the last, and gains surely."""
+    at = np.arange(len(values))
+    slope, level = np.polyfit(at, values, 1)
+    free = max(1, len(values) - 2)
+    error = math.sqrt(
+        np.square(values - level - slope * at).sum() / free / np.square(at - at.mean()).sum()
+    )
+    return slope * at[-1], (slope - 2 * error) * at[-1]
+
+
+def _collapsed(label: str, part: pd.DataFrame) -> Iterator[Caution]:
+    """That the code says nothing of the images."""
+    active = part.get("active_units", pd.Series(dtype=float)).dropna()
+    if len(active) and active.max() == 0:
+        kl = part.get("kl", pd.Series(dtype=float)).mean()
+        text = "no unit is active" + ("" if math.isnan(kl) else f", KL {kl:.2g} nats")
+        yield Caution(label, "The code says next to nothing of the images", text, ())
 
 
 class _Rise(NamedTuple):
@@ -113,13 +166,7 @@ def _rise(run: str, record: Record) -> _Rise | None:
     if len(values) < 2:
         return _Rise(0.0, 1.0, 1, 1) if len(history) == 1 else None
     end = values[-max(3, len(values) // _END) :]
-    at = np.arange(len(end))
-    slope, level = np.polyfit(at, end, 1)
-    free = max(1, len(end) - 2)
-    error = math.sqrt(
-        np.square(end - level - slope * at).sum() / free / np.square(at - at.mean()).sum()
-    )
-    nats, sure = slope * at[-1], (slope - 2 * error) * at[-1]
+    nats, sure = _slope(end)
     gained = float(values.max() - values[0])
     if sure <= max(0.0, _RISE * gained):
         return None
@@ -133,7 +180,8 @@ def _doubted(label: str, columns: Sequence[Column], cells: Sequence[Record]) -> 
         measured = [metric for metric in found if metric["value"] is not None]
         kind = f"{column.title} is not to be trusted, and no verdict rests on it"
         if not all(metric["trusted"] for metric in measured):
-            texts = [m["warning"] for m in measured if not m["trusted"] and m["warning"]]
+            warnings = [m["warning"] for m in measured if not m["trusted"] and m["warning"]]
+            texts = [warning.partition(";")[0].rstrip(".") for warning in warnings]
             yield Caution(label, kind, texts[0] if texts else "see its cell", (column.name,))
         elif column.better and (few := [n for m in measured if (n := m["n"]) and n < _FEW]):
             kind = f"{column.title} rests on too few images for a verdict"

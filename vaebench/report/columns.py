@@ -95,6 +95,7 @@ class Column:
         missing: Why a seed may have no value although another has one; without it the mean is
             over the seeds that have one.
         features: The network that the metric depends on, where `short` does not say so.
+        group: What it is about, for menus.
     """
 
     name: str
@@ -115,6 +116,7 @@ class Column:
     features: str = ""
     symbol: str = ""
     stem: str = ""
+    group: str = "Cost"
 
     @property
     def key(self) -> bool:
@@ -222,7 +224,20 @@ def _metric(
         features=features if metric["head"] else "",
         symbol=metric["symbol"],
         stem=metric["metric"].replace("_{extractor}", "").replace("_{k}", ""),
+        group=_group(name, metric),
     )
+
+
+def _group(name: str, metric: MetricRecord) -> str:
+    """What a metric is about, as far as its declaration says."""
+    words = metric["title"].lower()
+    if metric["role"] == "cost":
+        return "Cost"
+    if "reconstruction" in words:
+        return "Reconstructions"
+    if metric["extractor"] or metric["role"] == "samples" or "samples" in words:
+        return "Samples"
+    return "Likelihood" if metric["unit"].startswith("nats") else "Codes and others"
 
 
 def _cost(name: str, done: pd.DataFrame) -> Column:

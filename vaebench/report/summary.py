@@ -1,7 +1,7 @@
 """A table in a sentence or two, claiming no more than its intervals allow."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from vaebench.report.cautions import sentences
 from vaebench.report.columns import Column, headlines
@@ -23,22 +23,55 @@ def summary(sheet: Sheet, block: Block) -> list[str]:
 
 
 def remarks(block: Block) -> list[str]:
-    """What holds for all metrics of a block."""
-    found = sentences(block.cautions)
+    """What holds for all metrics of a block, failures first."""
+    found = [*_incomplete(block), *sentences(block.cautions)]
+    return found + [text for text in [_one_seed(block)] if text]
+
+
+def told(block: Block, columns: Sequence[Column]) -> tuple[list[str], list[str]]:
+    """The remarks that concern what a reader sees first, and those on other columns."""
+    names = {column.name for column in columns if column.key}
+    here = [c for c in block.cautions if not c.columns or names & set(c.columns)]
+    rest = [c for c in block.cautions if c not in here]
+    first = [*_incomplete(block), *sentences(here), _one_seed(block)]
+    return [text for text in first if text], sentences(rest)
+
+
+def _one_seed(block: Block) -> str:
+    """What one seed of each row cannot say."""
     if block.seeds == 1 and sum(bool(row.entries) for row in block.rows) > 1:
-        found.append(
+        return (
             "With one seed this compares the trained models, not the methods: "
             "another training run may come out differently."
         )
+    return ""
+
+
+def _incomplete(block: Block) -> Iterator[str]:
+    """Which rows lack cells."""
     cells = sum(len(row.cells) for row in block.rows)
     if failed := sum(row.failed for row in block.rows):
         names = _all([row.label for row in block.rows if row.failed])
-        found.append(f"{failed} of {cells} cells failed ({names}).")
+        yield f"{failed} of {cells} cells failed ({names})."
     if unfinished := sum(row.unfinished for row in block.rows):
         names = _all([row.label for row in block.rows if row.unfinished])
         verb = "is" if unfinished == 1 else "are"
-        found.append(f"{unfinished} of {cells} planned cells {verb} not finished ({names}).")
-    return found
+        yield f"{unfinished} of {cells} planned cells {verb} not finished ({names})."
+
+
+def signs(block: Block) -> str:
+    """What the marks of a block's numbers are, in a line; empty where it has none."""
+    if not block.seeds:
+        return ""
+    if block.seeds == 1:
+        error, best = "standard error on the test images", "◇ trained model ahead of all others"
+    else:
+        error = f"half the 95 % interval over {block.seeds} seeds"
+        best = "★ best, all others significantly worse"
+    parts = [f"± {error}"]
+    if sum(bool(row.entries) for row in block.rows) > 1:
+        parts += [best, "= not told from the best", "? interval too wide to tell"]
+    return " · ".join(parts)
 
 
 def caption(block: Block, columns: Sequence[Column], best: str) -> str:
@@ -90,16 +123,28 @@ def _the(images: str) -> str:
     return f"the {images}" if images.startswith("first") else images
 
 
-def sentence(column: Column, block: Block) -> str:
-    """The verdict on one metric; empty where fewer than two rows have it."""
+def leader(column: Column, block: Block) -> tuple[str, str] | None:
+    """The row with the best value that a verdict may rest on, and the value with its unit.
+
+    None where the metric has no direction, or fewer than two rows have it.
+    """
     out = {each.label for each in block.cautions if each.concerns(column.name)}
     entries = {r.label: r.entries.get(column.name) for r in block.rows if r.label not in out}
     values = {name: e.value for name, e in entries.items() if e and e.value is not None}
     if len(values) < 2 or column.better is None:
-        return ""
+        return None
     found = block.verdicts.get(column.name)
     best = found.best if found else _extreme(values, column.better)
-    value = f"{column.format(values[best])} {column.suffix}".strip()
+    return best, f"{column.format(values[best])} {column.suffix}".strip()
+
+
+def sentence(column: Column, block: Block) -> str:
+    """The verdict on one metric; empty where fewer than two rows have it."""
+    leading = leader(column, block)
+    if leading is None:
+        return ""
+    best, value = leading
+    found = block.verdicts.get(column.name)
     if found is None:
         return f"{best} has the best value ({value}), but nothing says how sure that is."
     if found.seeds == 1:
@@ -112,7 +157,7 @@ def sentence(column: Column, block: Block) -> str:
             f"({_kind(found)} over {gap.method})."
         )
         return f"{text} {spent(found, block)}".strip()
-    if len(found.ties) == len(values) - 1:
+    if len(found.ties) == len(found.differences):
         return (
             f"{best} has the best value ({value}), but none of the others differs from it "
             "significantly."
@@ -125,6 +170,18 @@ def sentence(column: Column, block: Block) -> str:
         verb = "is" if len(unsure) == 1 else "are"
         text += f" That {_all(unsure)} {verb} not ruled out is due to a wide interval."
     return text
+
+
+def undecided(column: Column, block: Block) -> str:
+    """Why there is no verdict on a metric with a direction that rows have; empty where that is not
+    so."""
+    have = [
+        r.label for r in block.rows if (e := r.entries.get(column.name)) and e.value is not None
+    ]
+    kept = {each.label for each in block.cautions if each.concerns(column.name)} & set(have)
+    if column.better is None or len(have) < 2 or len(have) - len(kept) > 1:
+        return ""
+    return f"No verdict: {_all(sorted(kept))} must not enter one, for the reasons below."
 
 
 def spent(found: Verdict, block: Block) -> str:

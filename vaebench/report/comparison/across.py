@@ -24,6 +24,7 @@ def across(blocks: Sequence[tuple[Sheet, Block]]) -> list[Across]:
         for column in headlines(sheet.columns):
             entries = {r.label: r.entries[column.name] for r in block.rows if r.entries}
             title = f"{column.short} {column.arrow}".strip()
+            title += f", {column.suffix}" if column.suffix else ""
             found.setdefault(title, {})[sheet.dataset] = entries
     return [
         Across(

@@ -17,7 +17,13 @@ from vaebench.runs.records import cells
 from vaebench.runs.run import newest
 from vaebench.runs.schema import MetricRecord, Record
 from vaebench.statistics.comparisons import shared
-from vaebench.statistics.intervals import Difference, difference, paired
+from vaebench.statistics.intervals import Difference, Score, difference, paired
+
+#: Values that are nearer than this share of the larger one differ by rounding.
+_ROUNDING = 1e-5
+_Measured = tuple[Column, dict[int, Score], dict[int, Score]]
+#: Outcomes that an interval decides on.
+_DECIDABLE = ("better", "worse", "other", "undecided")
 
 
 class Side(NamedTuple):
@@ -39,9 +45,17 @@ class Line(NamedTuple):
 
     @property
     def outcome(self) -> str:
-        """How the second side does: better, worse, other, undecided, or not known."""
+        """How the second side does: better, worse, other, undecided, not known, equal, constant.
+
+        Values that are equal up to rounding are no verdict, nor are those that no seed and no image
+        changes, as the number of parameters.
+        """
+        if abs(self.difference.mean) <= _ROUNDING * max(map(abs, self.values)):
+            return "equal"
         if np.isnan(self.difference.margin):
             return "not known"
+        if self.difference.margin <= _ROUNDING * abs(self.difference.mean):
+            return "constant"
         if not self.difference.significant:
             return "undecided"
         if self.column.better is None:
@@ -53,11 +67,18 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything that two sides both measured."""
+    """What two sides both measured; `more` further metrics of both are left out."""
 
     first: Side
     second: Side
     lines: list[Line]
+    more: int = 0
+
+    @property
+    def parts(self) -> list[list[Line]]:
+        """The lines of the main table, and the rest; none of them is empty."""
+        parts = [[x for x in self.lines if x.column.key is key] for key in (True, False)]
+        return [part for part in parts if part]
 
     @property
     def apart(self) -> dict[str, tuple[Any, Any]]:
@@ -101,13 +122,19 @@ def _plain(line: Line) -> dict[str, Any]:
     }
 
 
-def compare(names: tuple[str, ...], run: Path | None, metrics: tuple[str, ...]) -> list[Comparison]:
+def compare(
+    names: tuple[str, ...], run: Path | None, metrics: tuple[str, ...], every: bool = False
+) -> list[Comparison]:
     """Compare each of the names with the first one.
+
+    Intervals are widened for the number of comparisons with the first; those of metrics outside
+    of the main table also for the number of these that are shown.
 
     Args:
         names: Two or more variants of one run, or folders of runs.
         run: The run of the variants; by default the newest one in ``results``.
-        metrics: Those to show; all by default.
+        metrics: Those to show; by default those of the main table.
+        every: Show the others too.
 
     Raises:
         UserError: A name is neither, or there is nothing that both sides measured.
@@ -125,22 +152,19 @@ def compare(names: tuple[str, ...], run: Path | None, metrics: tuple[str, ...]) 
         )
     else:
         pairs = _variants(names, run or newest())
-    held = list(pairs)
-    found = [
-        Comparison(a, b, list(_lines(a, b, shared(sum(a is first for first, _ in held)))))
-        for a, b in held
-    ]
-    known = {line.column.name: line.column for one in found for line in one.lines}
-    if metrics and known:
-        chosen = {_column(metric, list(known.values())) for metric in metrics}
-        found = [
-            Comparison(c.first, c.second, [x for x in c.lines if x.column.name in chosen])
-            for c in found
-        ]
-    if not any(one.lines for one in found):
+    held = [(a, b, list(_measured(a, b))) for a, b in pairs]
+    known = {column.name: column for *_, both in held for column, *_ in both}
+    if not known:
         raise UserError(
             "Nothing to compare: no two sides have finished cells with the same data and settings."
         )
+    chosen = {_column(metric, list(known.values())) for metric in metrics}
+    chosen = chosen or {c.name for *_, both in held for c, *_ in both if every or c.key}
+    found = []
+    for a, b, both in held:
+        shown = [each for each in both if each[0].name in (chosen or known)]
+        lines = _lines(shown, sum(a is first for first, *_ in held))
+        found.append(Comparison(a, b, lines, 0 if metrics else len(both) - len(shown)))
     return [one for one in found if one.lines]
 
 
@@ -213,7 +237,8 @@ def _same_data(a: Side, b: Side) -> bool:
     return all(str(a.settings.get(k)) == str(b.settings.get(k)) for k in ("dataset", "data_hash"))
 
 
-def _lines(first: Side, second: Side, level: float) -> Iterator[Line]:
+def _measured(first: Side, second: Side) -> Iterator[_Measured]:
+    """The columns that both sides have, with their scores."""
     metrics = _metrics((*first.records, *second.records))
     both = pd.concat([first.cells, second.cells], ignore_index=True)
     images = [
@@ -225,11 +250,25 @@ def _lines(first: Side, second: Side, level: float) -> Iterator[Line]:
             a = scores(first.cells, column.name, images[0])
             b = scores(second.cells, column.name, images[1])
             if a and b:
-                means = [
-                    float(np.mean([side[seed].value for seed in paired(a, b) or side]))
-                    for side in (a, b)
-                ]
-                yield Line(column, (means[0], means[1]), difference(b, a, level))
+                yield column, a, b
+
+
+def _lines(measured: Sequence[_Measured], comparisons: int) -> list[Line]:
+    """A line for each column, with an interval of the level that its verdict needs."""
+    lines = [_line(*each, shared(comparisons)) for each in measured]
+    rest = sum(not x.column.key and x.outcome in _DECIDABLE for x in lines)
+    wide = shared(comparisons * rest)
+    return [
+        line if line.column.key else _line(*each, wide)
+        for each, line in zip(measured, lines, strict=True)
+    ]
+
+
+def _line(column: Column, a: dict[int, Score], b: dict[int, Score], level: float) -> Line:
+    first, second = (
+        float(np.mean([side[seed].value for seed in paired(a, b) or side])) for side in (a, b)
+    )
+    return Line(column, (first, second), difference(b, a, level))
 
 
 def _metrics(records: Iterable[Record]) -> dict[str, MetricRecord]:

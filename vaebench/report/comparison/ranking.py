@@ -52,9 +52,13 @@ def _figure(ranks: dict[str, float], gap: float, look: Look) -> Figure:
     order = sorted(ranks, key=lambda label: ranks[label])
     for y, label in enumerate(order):
         colour = look.colour(label)
-        axes.plot(ranks[label], y, marker=look.marker(label), color=colour, markersize=6)
-        axes.plot([ranks[label], ranks[label] + gap], [y, y], color=colour, alpha=0.35, lw=3)
+        tag = look.tag(label)
+        axes.plot(ranks[label], y, marker=look.marker(label), color=colour, markersize=6, gid=tag)
+        bar = [ranks[label], ranks[label] + gap]
+        axes.plot(bar, [y, y], color=colour, alpha=0.35, linewidth=3, gid=tag)
     axes.set_yticks(range(len(order)), order, parse_math=False)
+    for tick, label in zip(axes.get_yticklabels(), order, strict=True):
+        tick.set_gid(look.tag(label))
     axes.invert_yaxis()
     axes.grid(False, axis="y")
     axes.set_xlabel("mean rank, with the critical difference to its right")

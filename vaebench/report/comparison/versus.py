@@ -21,8 +21,10 @@ _STYLE = {"better": "bold green", "worse": "red"}
 EXPLANATION = (
     "Differences are second less first with 95 % intervals: paired by seed and, where the metric "
     "is a mean over test images, by image. Of several names held against the first the intervals "
-    "are widened for their number. Undecided means that the interval holds zero. Each metric is "
-    "judged by itself: of twenty that do not differ one is called better or worse by chance."
+    "are widened for their number. Undecided means that the interval holds zero; equal, that only "
+    "rounding differs; constant, that neither seed nor image changes it, which is no verdict. Each "
+    "metric of the main table is judged by itself: of twenty that do not differ one is called "
+    "better or worse by chance. Intervals of the other metrics are widened for the number of these."
 )
 
 
@@ -42,10 +44,14 @@ def terminal(found: list[Comparison]) -> Iterator[Table | Text]:
     for one in found:
         heads = (one.first.label, one.second.label, "difference", "")
         table = _table(one.title, "metric", heads)
-        for line in one.lines:
-            *shown, outcome = texts(line)
-            table.add_row(*map(Text, shown), Text(outcome, style=_STYLE.get(outcome, "dim")))
+        for part in one.parts:
+            table.add_section()
+            for line in part:
+                *shown, outcome = texts(line)
+                table.add_row(*map(Text, shown), Text(outcome, style=_STYLE.get(outcome, "dim")))
         yield table
+        if one.more:
+            yield Text(f"{one.more} more metrics with --all", style="dim")
         for key, (a, b) in one.apart.items():
             yield Text(f"Other settings: {key.replace('_', ' ')} {a} and {b}.")
         yield from map(Text, _methods(one))
@@ -111,7 +117,10 @@ def page(found: list[Comparison], path: Path) -> Path:
     )
     view = overview(found)
     text = environment.get_template("versus.html").render(
-        found=[(one, [texts(line) for line in one.lines], _methods(one)) for one in found],
+        found=[
+            (one, [[texts(line) for line in part] for part in one.parts], _methods(one))
+            for one in found
+        ],
         explanation=EXPLANATION,
         view=view,
         standings=list(standing_rows(view.standings)),

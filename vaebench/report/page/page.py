@@ -5,6 +5,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,9 @@ from vaebench.report.plots import ladder, style
 from vaebench.report.plots.look import Look
 from vaebench.report.plots.section import plots
 from vaebench.report.sheet import Block, Sheet
-from vaebench.report.summary import caption, remarks, sentence
+from vaebench.report.summary import caption, leader, sentence, signs, spent, told, undecided
 from vaebench.runs import files
+from vaebench.runs.about import About
 from vaebench.runs.run import Run
 from vaebench.runs.schema import Record
 from vaebench.statistics.comparisons import Verdict
@@ -50,15 +52,15 @@ _CRITICS = {
 _STATUS = {"unfinished": "not finished"}
 
 
-def write(run: Run, sheets: list[Sheet], folder: Path) -> Path:
+def write(run: Run, sheets: list[Sheet], folder: Path, about: About) -> Path:
     """Write the page of a run as ``report.html`` into a folder, and return its path."""
     path = folder / "report.html"
-    files.write_text(path, render(run, sheets))
+    files.write_text(path, render(run, sheets, about))
     return path
 
 
-def render(run: Run, sheets: list[Sheet]) -> str:
-    """The page of a run, from its cells alone."""
+def render(run: Run, sheets: list[Sheet], about: About) -> str:
+    """The page of a run, from its cells and what is said of it."""
     folder, by_cell = run.folder, run.records
     records = list(by_cell.values())
     look = Look(row.label for s in sheets for b in s.blocks for row in b.rows)
@@ -82,14 +84,19 @@ def render(run: Run, sheets: list[Sheet]) -> str:
     )
     environment.filters["words"] = lambda status: _STATUS.get(status, status)
     environment.filters["minus"] = _minus
+    environment.filters["breakable"] = _breakable
     return environment.get_template("page.html").render(
         name=folder.resolve().name,
+        about=about,
+        home=_home(),
         facts=_facts(run.cells, records),
         command=_command(folder, records),
         config=_config(folder),
         sections=sections,
         across=across(pairs),
+        nearest=ladder.ROWS,
         colours={label: look.colour(label) for label in look.labels},
+        tags={label: number for number, label in enumerate(look.labels)},
         ranks=ranks,
         overall=together,
         broken=[record for record in records if record["status"] != "done"],
@@ -101,9 +108,22 @@ def render(run: Run, sheets: list[Sheet]) -> str:
     )
 
 
+def _home() -> str:
+    """Where the project lives, as its package says; empty where it does not."""
+    found = metadata("vaebench")
+    urls = [url.partition(",")[2].strip() for url in found.get_all("Project-URL") or []]
+    urls += found.get_all("Home-page") or []
+    return next((url for url in urls if url.startswith("https://")), "")
+
+
 def _minus(text: object) -> str:
     """Numbers with minus signs, and percent signs that stay with them; names keep their hyphens."""
     return re.sub(r"(?<![\w\]])-(?=[\d.])", "\u2212", str(text)).replace(" %", "\u00a0%")
+
+
+def _breakable(name: str) -> Markup:
+    """A variant's name that a line may break before its options and between them."""
+    return Markup("<wbr>").join(Markup.escape(part) for part in re.split(r"(?<=,)|(?=\[)", name))
 
 
 def _command(run: Path, records: list[Record]) -> str:
@@ -155,20 +175,23 @@ def _section(
     (block,) = sheet.blocks
     shown = [row.label for row in block.rows if row.entries]
     focused = look.focused(shown)
+    figures = list(_figures(name, run, sheet, block, focused, records))
     return {
         "name": name,
         "title": " · ".join(filter(None, (sheet.dataset, sheet.title(block)))),
         "settings": _settings(block),
+        "brief": _brief_settings(block),
         "cards": [
             card
             for column in headlines(sheet.columns)
             if (card := _card(name, column, block, look))["sentence"]
         ],
-        "remarks": remarks(block),
+        "remarks": told(block, sheet.columns),
         "columns": sheet.columns,
         "rows": block.rows,
         "references": block.references,
         "images": block.images,
+        "signs_text": signs(block),
         "caption": caption(block, sheet.columns, "marked ★"),
         "variants": _variants(block, records),
         "critic": _CRITICS.get(str(block.settings.get("critic")), ""),
@@ -183,9 +206,10 @@ def _section(
         "more_notes": sheet.notes[len(notes) :],
         "colours": {row.label: look.colour(row.label) for row in block.rows},
         "signs": {row.label: look.sign(row.label) for row in block.rows},
-        "legend": [label for label in shown if label not in focused.grey],
-        "grey": len(focused.grey),
-        "figures": list(_figures(name, run, sheet, block, focused, records)),
+        "legend": shown,
+        "grey": focused.grey,
+        "figures": [figure for figure in figures if not figure["curve"]],
+        "curves": [figure for figure in figures if figure["curve"]],
         "panels": panels(run, block.rows, budget, records),
     }
 
@@ -220,10 +244,22 @@ def _settings(block: Block) -> list[tuple[str, str]]:
     ]
 
 
+def _brief_settings(block: Block) -> list[str]:
+    """The settings that a reader looks for first, in a few words each."""
+    known = {key: value for key, value in block.settings.items() if value not in (None, "")}
+    words = (
+        ("epochs", "{} epochs"),
+        ("latent", "{} latent dimensions"),
+        ("likelihood", "{} likelihood"),
+        ("critic", "critic {}"),
+    )
+    return [text.format(known[key]) for key, text in words if key in known]
+
+
 def _card(name: str, column: Column, block: Block, look: Look) -> dict[str, Any]:
     """The verdict on one metric, with the differences that it rests on."""
     found = block.verdicts.get(column.name)
-    text = sentence(column, block)
+    text = sentence(column, block) or undecided(column, block)
     drawing = None
     if found:
         figure = ladder.differences(column, found, look)
@@ -236,6 +272,9 @@ def _card(name: str, column: Column, block: Block, look: Look) -> dict[str, Any]
         "title": column.title,
         "kind": _kind(found),
         "names": [f"{n}?" if n in found.unsure else n for n in found.leading] if found else [],
+        "leader": leader(column, block),
+        "spent": spent(found, block) if found else "",
+        "rows": len(found.differences) + 1 if found else 0,
         "sentence": text,
         "svg": drawing,
     }
@@ -251,17 +290,20 @@ def _kind(found: Verdict | None) -> str:
 
 
 def _figures(
-    name: str,
-    run: str,
-    sheet: Sheet,
-    block: Block,
-    look: Look,
-    records: Mapping[str, Record],
+    name: str, run: str, sheet: Sheet, block: Block, look: Look, records: Mapping[str, Record]
 ) -> Iterator[dict[str, Any]]:
-    """Each plot that the block has data for: heading, explanation, drawing."""
+    """Each plot that the block has data for: the first sentence about it, the rest, drawing."""
     for plot in plots(run, sheet, block, look, records):
         drawing = style.svg(plot.figure, f"{plot.title}. {plot.text}".strip(), f"{name}-{plot.key}")
-        yield {"title": plot.title, "text": plot.text, "svg": drawing}
+        first, stop, more = plot.text.partition(". ")
+        text = first + stop.strip()
+        yield {
+            "title": plot.title,
+            "text": text,
+            "more": more,
+            "svg": drawing,
+            "curve": plot.key.startswith("c"),
+        }
 
 
 def _details(run: Path | str, records: list[Record]) -> Iterator[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from vaebench.report.page.embed import Picture, picture
@@ -12,36 +13,35 @@ from vaebench.runs.schema import Record
 _LINES, _WORD = 20, 40
 
 
-_Kind = tuple[str, str, tuple[tuple[str, float, str], ...]]
+#: Title, explanation, and the files with their share of the room, what they show of a row, and
+#: the head of each where there are several.
+_Kind = tuple[str, str, tuple[tuple[str, float, str, str], ...]]
 _SAMPLED = re.compile(r"samples@[\w.=]{1,60}\.png")
 #: Samplers that a page has pictures of.
 _SAMPLERS = 8
 
 
+class Shown(NamedTuple):
+    """A picture, None where there is none to show, with words about it and its head."""
+
+    words: str
+    head: str
+    picture: Picture | None
+
+
 class Panel(NamedTuple):
-    """One kind of pictures; an entry is a row, a note, and pictures, each with words about it."""
+    """One kind of pictures; an entry is a row, a note, and pictures."""
 
     title: str
     text: str
-    entries: list[tuple[Row, str, list[tuple[str, Picture | None]]]]
+    entries: list[tuple[Row, str, list[Shown]]]
 
 
-#: Title, explanation, and the files with their share of the room and what they show.
 _KINDS: tuple[_Kind, ...] = (
-    (
-        "Samples and reconstructions",
-        "Left, samples from the prior, a line a class where classes are given; right, each line of "
-        "originals stands over the line of its reconstructions. The same inputs and seeds for "
-        "every variant.",
-        (
-            ("samples.png", 0.25, "Samples of"),
-            ("reconstructions.png", 0.25, "Originals over reconstructions by"),
-        ),
-    ),
     (
         "Interpolations",
         "Each line leads from the code of one test image to that of another, in equal steps.",
-        (("interpolations.png", 0.15, "Interpolations by"),),
+        (("interpolations.png", 0.15, "Interpolations by", ""),),
     ),
     (
         "Traversals",
@@ -49,22 +49,22 @@ _KINDS: tuple[_Kind, ...] = (
         "what the test images have there; the widest dimension comes first. Where factors are "
         "known, each is labelled by the one that it follows most, with the share of that factor's "
         "entropy that it knows.",
-        (("traversals.png", 0.15, "Latent traversals of"),),
+        (("traversals.png", 0.15, "Latent traversals of", ""),),
     ),
     (
         "Nearest training images",
         "The samples that are nearest to a training image, in features, over those images.",
-        (("nearest.png", 0.05, "Samples over their nearest training images, of"),),
+        (("nearest.png", 0.05, "Samples over their nearest training images, of", ""),),
     ),
     (
         "Training",
         "Samples of the same noise during training, an epoch a line.",
-        (("film.png", 0.1, "Samples during the training of"),),
+        (("film.png", 0.1, "Samples during the training of", ""),),
     ),
     (
         "Latent map",
         "The plane of the two latent dimensions, decoded.",
-        (("map.png", 0.05, "Latent map of"),),
+        (("map.png", 0.05, "Latent map of", ""),),
     ),
 )
 
@@ -79,17 +79,16 @@ def panels(run: str, rows: list[Row], budget: int, records: Mapping[str, Record]
         records: The cells by name.
     """
     found = []
-    for title, text, files in [*_KINDS, *_under_samplers(rows, records)]:
+    for title, text, files in [_samples(run, rows), *_KINDS]:
         entries, without = [], []
         for row in rows:
-            shown = [
-                (words, *_first(run, row, name, int(budget * share)))
-                for name, share, words in files
-                if row.entries
-            ]
-            if any(each for _, each, _ in shown):
-                note = _note(records[shown[0][2]], files[0][0])
-                entries.append((row, note, [(words, each) for words, each, _ in shown]))
+            shown, cells = [], []
+            for name, share, words, head in files if row.entries else ():
+                each, cell = _first(run, row, name, int(budget * share))
+                shown.append(Shown(words, head, each))
+                cells.append(cell)
+            if any(each.picture for each in shown):
+                entries.append((row, _note(records[cells[0]], files[0][0]), shown))
             elif row.entries:
                 without.append(row.label)
         if entries:
@@ -98,25 +97,45 @@ def panels(run: str, rows: list[Row], budget: int, records: Mapping[str, Record]
     return found
 
 
-def _under_samplers(rows: list[Row], records: Mapping[str, Record]) -> list[_Kind]:
-    """Samples whose codes come from samplers fitted after training, a kind for each sampler."""
+def _samples(run: str, rows: list[Row]) -> _Kind:
+    """Samples from the prior, from each sampler fitted after training, and reconstructions."""
     names = dict.fromkeys(
-        name
+        path.name
         for row in rows
         for cell in row.cells
-        for name in sorted(records[cell].get("files", {}))
-        if _SAMPLED.fullmatch(name)
+        for path in sorted((Path(run) / "cells" / cell).glob("samples@*.png"))
+        if _SAMPLED.fullmatch(path.name)
     )
-    share = 0.25 / max(1, len(names))
-    return [
-        (
-            f"Samples, {sampler}",
-            f"Samples whose codes come from the sampler {sampler}, fitted after training.",
-            ((name, share, f"Samples under {sampler} of"),),
+    known = {
+        name: name.removeprefix("samples@").removesuffix(".png") for name in list(names)[:_SAMPLERS]
+    }
+    share = 0.25 / (1 + len(known))
+    under = [(name, share, f"Samples under {each} of", each) for name, each in known.items()]
+    text = (
+        "Left, samples from the prior, a line a class where classes are given; right, each line of "
+        "originals stands over the line of its reconstructions. The same inputs and seeds for "
+        "every variant."
+    )
+    if known:
+        text = (
+            "Samples whose codes come from the prior or from what was fitted to the codes after "
+            "training, and each line of originals over the line of its reconstructions. The same "
+            "inputs and seeds for every variant."
         )
-        for name in list(names)[:_SAMPLERS]
-        if (sampler := name.removeprefix("samples@").removesuffix(".png"))
-    ]
+    return (
+        "Samples and reconstructions",
+        text,
+        (
+            ("samples.png", share, "Samples of", "prior" if known else ""),
+            *under,
+            (
+                "reconstructions.png",
+                0.25,
+                "Originals over reconstructions by",
+                "reconstructions" if known else "",
+            ),
+        ),
+    )
 
 
 def _first(run: str, row: Row, name: str, budget: int) -> tuple[Picture | None, str]:

@@ -31,6 +31,6 @@ def script() -> Script:
     (exported,) = _EXPORT.findall(bundle)
     (name,) = re.findall(r"([\w$]+) as default\b", exported)
     library = _OPENING.sub(r"\\x3C", _EXPORT.sub("", bundle))
-    text = f"{library}\nconst DataTable = {name};\n{_OWN.read_text('utf-8')}"
+    text = f"{library}\nconst DataTable = {name};\n{{\n{_OWN.read_text('utf-8')}}}\n"
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return Script(Markup(text), digest)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from vaebench.report.plots.look import Look
-from vaebench.report.plots.style import blank
+from vaebench.report.plots.style import blank, tagged
 from vaebench.report.rows import Row
 from vaebench.runs import frames, schema
 from vaebench.runs.schema import MetricRecord, Record
@@ -140,17 +140,19 @@ def figure(rows: Mapping[str, Bounds], look: Look) -> Figure:
     for label, each in rows.items():
         colour, k = look.colour(label), each.values.index.to_numpy()
         axes.plot(k, each.values.mean(axis=1), **look.line(label))
-        shape: Any = {"color": colour, "marker": look.marker(label), "markersize": 5}
+        tag = look.tag(label)
+        shape: Any = {"color": colour, "marker": look.marker(label), "markersize": 5, "gid": tag}
         if label in look.grey:
             axes.plot(end, each.log_px, **shape | {"markersize": 3, "zorder": 1.5})
             continue
         axes.plot(1, each.elbo, linestyle="none", **shape | {"markerfacecolor": "none"})
         if each.values.shape[1] > 1:
             low, high = each.values.min(axis=1), each.values.max(axis=1)
-            axes.fill_between(k, low, high, color=colour, alpha=0.18, linewidth=0)
+            axes.fill_between(k, low, high, color=colour, alpha=0.18, linewidth=0, gid=tag)
         if not math.isnan(each.log_px):
-            axes.plot([first, end], [each.log_px] * 2, "--", color=colour, linewidth=0.8)
-            axes.errorbar(end, each.log_px, yerr=2 * each.se, **shape)
+            axes.plot([first, end], [each.log_px] * 2, "--", color=colour, linewidth=0.8, gid=tag)
+            bar = axes.errorbar(end, each.log_px, yerr=2 * each.se, **shape)
+            tagged(bar.get_children(), tag)
     axes.set_xscale("log")
     ticks = _ticks({int(k) for each in rows.values() for k in each.values.index})
     axes.set_xticks([*ticks, end], [*map(str, ticks), "AIS"])

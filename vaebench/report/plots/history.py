@@ -15,6 +15,14 @@ from vaebench.report.plots.style import blank
 _POINTS = 200
 _PANELS = 16
 _OWN = "What each variant maximises, which is not the same for all: no one wins here."
+#: Units of terms that are not in nats.
+_UNITS = {
+    "critic": "loss",
+    "decoder_against_critic": "loss",
+    "rival": "loss",
+    "against_rival": "loss",
+    "clipped": "share of steps",
+}
 _WORDS = {
     "valid": "Validation",
     "train": "Training",
@@ -48,7 +56,13 @@ def curve(term: str, histories: Mapping[str, Sequence[pd.DataFrame]], look: Look
     _window(axes, late)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")
+    axes.set_ylabel(_unit(term), parse_math=False)
     return figure
+
+
+def _unit(term: str) -> str:
+    """The unit of a term: nats, but for what is known to be in another one."""
+    return _UNITS.get(term.partition("_")[2], "nats per image")
 
 
 def _terms(histories: Mapping[str, Sequence[pd.DataFrame]]) -> list[str]:
@@ -76,6 +90,7 @@ def _curve(axes: Axes, values: pd.DataFrame, line: dict[str, Any], *, band: bool
             color=line["color"],
             alpha=0.18,
             linewidth=0,
+            gid=line["gid"],
         )
     return mean.to_numpy()[len(mean) // 8 :]
 

@@ -8,14 +8,14 @@ from matplotlib.figure import Figure
 
 from vaebench.report.columns import Column
 from vaebench.report.plots.look import Look
-from vaebench.report.plots.style import INK, axis_title, blank, brief
+from vaebench.report.plots.style import INK, axis_title, blank, brief, tagged
 from vaebench.report.rows import Row
 from vaebench.statistics.comparisons import Verdict
 
 #: A row that is so many times farther away than the one before it stands at the edge.
 _FAR = 2.5
 #: The rows nearest to the first one that there is room for.
-_ROWS = 16
+ROWS = 16
 
 
 def differences(column: Column, verdict: Verdict, look: Look) -> Figure:
@@ -23,7 +23,7 @@ def differences(column: Column, verdict: Verdict, look: Look) -> Figure:
     found = {name: (d.mean, d.margin, d.margin) for name, d in verdict.differences.items()}
     figure, axes = ladder({verdict.best: (0.0, 0.0, 0.0)} | found, look)
     axes.axvline(0, color=INK, linewidth=1, zorder=0.5)
-    unit = f", {column.suffix}" if column.suffix else ""
+    unit = f", {column.unit}" if column.unit else ""
     axes.set_xlabel(f"difference to {brief(verdict.best)}{unit}", parse_math=False)
     return figure
 
@@ -46,23 +46,26 @@ def ladder(points: Mapping[str, tuple[float, float, float]], look: Look) -> tupl
     of many only the nearest are shown.
     """
     first = next(iter(points.values()))[0]
-    names = sorted(points, key=lambda name: abs(points[name][0] - first))[:_ROWS]
+    names = sorted(points, key=lambda name: abs(points[name][0] - first))[:ROWS]
     figure, axes = blank(5.0, 0.75 + 0.24 * len(names))
     near = names[: _near([_reach(points[name], first) for name in names])]
     for y, name in enumerate(names):
         mean, *margins = points[name]
         if name in near:
             known = [[0.0 if math.isnan(margin) else margin] for margin in margins]
-            axes.errorbar(
+            bar = axes.errorbar(
                 mean, y, xerr=known, color=look.colour(name),
                 marker=look.marker(name), markersize=5.5, elinewidth=2.2,
             )  # fmt: skip
+            tagged(bar.get_children(), look.tag(name))
     axes.set_xlim(axes.get_xlim())
     for y, name in enumerate(names):
         if name not in near:
-            _at_the_edge(axes, y, points[name][0], first, look.colour(name))
+            _at_the_edge(axes, y, points[name][0], first, look.colour(name), look.tag(name))
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_yticks(range(len(names)), [brief(name) for name in names], parse_math=False)
+    for label, name in zip(axes.get_yticklabels(), names, strict=True):
+        label.set_gid(look.tag(name))
     axes.tick_params(axis="y", length=0)
     axes.grid(False, axis="y")
     axes.spines["left"].set_visible(False)
@@ -82,13 +85,14 @@ def _near(reaches: Sequence[float]) -> int:
     return min(count, len(reaches))
 
 
-def _at_the_edge(axes: Axes, y: int, value: float, first: float, colour: str) -> None:
+def _at_the_edge(axes: Axes, y: int, value: float, first: float, colour: str, tag: str) -> None:
     """An arrow towards a value outside of the axis, with the value."""
     left, right = axes.get_xlim()
     low = value < first
-    axes.plot(left if low else right, y, marker="<" if low else ">", color=colour, clip_on=False)
+    end, marker = (left, "<") if low else (right, ">")
+    axes.plot(end, y, marker=marker, color=colour, clip_on=False, gid=tag)
     axes.annotate(
-        f"{value:.4g}", (left if low else right, y), (9 if low else -9, 0),
+        f"{value:.4g}", (end, y), (9 if low else -9, 0), gid=tag,
         textcoords="offset points", ha="left" if low else "right", va="center",
         fontsize=8, color=colour,
     )  # fmt: skip

@@ -37,6 +37,10 @@ class Look:
         self.grey = frozenset(grey)
         self._places = _places(self.labels)
 
+    def tag(self, label: str) -> str:
+        """What a plot's artists of the variant are called, for scripts that hide or show them."""
+        return f"row-{self.labels.index(label)}"
+
     def focused(self, labels: Sequence[str]) -> "Look":
         """The look of a plot of `labels`, the best first: of many all but a few are grey."""
         return Look(self.labels, labels[_FEW:] if len(labels) > _MOST else ())
@@ -44,10 +48,11 @@ class Look:
     def line(self, label: str, points: int = 0) -> dict[str, Any]:
         """How the variant's line of so many points is drawn."""
         if label in self.grey:
-            return {"color": _GREY, "linewidth": 0.8, "alpha": 0.55, "zorder": 1.5}
+            thin = {"linewidth": 0.8, "alpha": 0.55, "zorder": 1.5}
+            return {"color": _GREY, "gid": self.tag(label), **thin}
         place = self._places[label]
         dash = _DASHES[(place + place // len(COLOURS)) % len(_DASHES)]
-        found = {"color": self.colour(label), "linestyle": dash}
+        found = {"color": self.colour(label), "linestyle": dash, "gid": self.tag(label)}
         if points:
             step = max(1, points // _MARKS)
             found |= {"marker": self.marker(label), "markersize": 4}

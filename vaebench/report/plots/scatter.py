@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from vaebench.report.columns import Column
 from vaebench.report.plots.look import Look
-from vaebench.report.plots.style import INK, axis_title, blank, brief
+from vaebench.report.plots.style import INK, axis_title, blank, brief, tagged
 from vaebench.report.rows import Entry, Row
 
 
@@ -28,12 +28,13 @@ def scatter(
     figure, axes = blank(4.4, 3.4)
     for row, a, b in points:
         grey = row.label in look.grey
-        axes.errorbar(
+        bar = axes.errorbar(
             a.value or 0.0, b.value or 0.0,
             xerr=None if grey else _bar(a), yerr=None if grey else _bar(b),
             color=look.colour(row.label), marker=look.marker(row.label),
             markersize=4.5 if grey else 7, elinewidth=1.2, linestyle="none",
         )  # fmt: skip
+        tagged(bar.get_children(), look.tag(row.label))
     axes.margins(0.18)
     _from_zero(axes, [a.value or 0.0 for _, a, _ in points], [b.value or 0.0 for _, _, b in points])
     if guides:
@@ -93,7 +94,7 @@ def _name(axes: Axes, points: Sequence[tuple[str, Entry, Entry]], look: Look) ->
         axes.annotate(
             text, (a.value or 0.0, b.value or 0.0), (dx, dy), textcoords="offset points",
             ha="left" if dx > 0 else "right", fontsize=7 if label in look.grey else 8,
-            color=look.colour(label), parse_math=False,
+            color=look.colour(label), parse_math=False, gid=look.tag(label),
         )  # fmt: skip
 
 

@@ -2,11 +2,13 @@
 
 import io
 import re
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 
 import matplotlib
 from markupsafe import Markup
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -32,6 +34,8 @@ _STYLE: Any = {
     "axes.axisbelow": True,
     "lines.linewidth": 1.6,
 }
+#: Letters of an axis's title that fit into a line.
+_LINE = 44
 #: Letters of a label that a plot has room for.
 _LETTERS = 22
 
@@ -43,6 +47,9 @@ def svg(figure: Figure, description: str, prefix: str) -> Markup:
     text = file.getvalue()
     text = text[text.index("<svg") :].replace(INK, "currentColor")
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    # Markers take the colour of their place, so that a page can change it.
+    text = re.sub(r'(<path id="m[0-9a-f]+"[^>]*style=")stroke: [^;"]+;? ?', r"\1", text)
+    text = re.sub(r'id="row-(\d+)"', r'data-row="\1"', text)
     text = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{prefix}-", text)
     text = re.sub(r'^<svg[^>]*?(viewBox="[^"]*")[^>]*>', r"<svg \1>", text, flags=re.DOTALL)
     label = Markup('<svg role="img" aria-label="{}" ').format(description)
@@ -61,12 +68,21 @@ def styled() -> AbstractContextManager[None]:
 
 
 def axis_title(column: Column) -> str:
-    """What a column is, in which unit, and which way is better."""
-    unit = f" ({column.suffix})" if column.suffix else ""
+    """What a column is, in which unit, and which way is better; in two lines where it is long."""
     hint = {"higher": ", higher is better", "lower": ", lower is better"}.get(
         column.better or "", ""
     )
-    return f"{column.title}{unit}{hint}"
+    unit = f" ({column.unit})" if column.unit else ""
+    text = f"{column.title}{unit}{hint}"
+    if len(text) <= _LINE:
+        return text
+    return f"{column.title}\n{column.unit}{hint}" if column.unit else text
+
+
+def tagged(artists: Iterable[Artist], tag: str) -> None:
+    """Give artists the name of the variant that they show."""
+    for artist in artists:
+        artist.set_gid(tag)
 
 
 def brief(label: str) -> str:
