@@ -100,6 +100,8 @@ def figures() -> Iterator[tuple[str, str]]:
             ("differences", run.plot_differences("log_likelihood_ais"), "Differences of log p(x)"),
             ("scatter", run.plot_scatter("kl", "distortion"), "Rate and distortion"),
         ):
+            if legend := axes.get_legend():
+                legend.set_frame_on(False)
             drawn = style.svg(axes.figure, words, name)
             yield (
                 name,
