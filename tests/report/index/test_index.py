@@ -73,6 +73,15 @@ def test_no_variant_is_called_best_without_a_verdict(tmp_path):
     assert "★" not in html(tmp_path).partition("<table")[2]
 
 
+def test_without_a_likelihood_the_bound_speaks_as_on_the_page_of_the_run(tmp_path):
+    for name in ("iaf", "gamix"):
+        for seed in (0, 1, 2):
+            found = result(name, seed)
+            found["metrics"]["log_likelihood_ais"] |= {"value": None, "se": None, "reason": "no"}
+            write_cell(tmp_path / "a", found)
+    assert [each.metric for each in read(tmp_path)[0].results] == ["ELBO ↑", "FID (digits) ↓"]
+
+
 def test_what_is_unfinished_or_damaged_is_named(tmp_path):
     run_of(tmp_path / "a", "gaussian")
     fail(tmp_path / "d", "vmf", 0, "the training loss is NaN")

@@ -11,6 +11,7 @@ from vaebench._version import __version__
 from vaebench.config.resources import cache_folder
 from vaebench.errors import UserError, printable, short
 from vaebench.report.columns import Column, headlines
+from vaebench.report.footnotes import folded
 from vaebench.report.sheet import Block, Sheet, sheets
 from vaebench.runs import files
 from vaebench.runs.run import Run
@@ -137,12 +138,14 @@ def _of(run: Run) -> Entry:
     records = list(run.records.values())
     dates = sorted(record["date"][:10] for record in records if record["date"])
     lost = [record for record in records if record["status"] != "done"]
+    whole = sheets(run) if len(lost) < len(records) else []
+    # As on the page of the run, where a metric that none has makes room for the next one.
+    parts = [replace(sheet, blocks=[block]) for sheet in whole for block in sheet.blocks]
     results = [
         result
-        for sheet in (sheets(run) if len(lost) < len(records) else ())
-        for block in sheet.blocks
+        for sheet, _ in map(folded, parts)
         for column in headlines(sheet.columns)
-        for result in _result(sheet, block, column)
+        for result in _result(sheet, sheet.blocks[0], column)
     ]
     return Entry(
         path="",

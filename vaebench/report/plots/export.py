@@ -82,7 +82,7 @@ def _legend(figure: Figure, title: str, labels: Sequence[str], look: Look) -> No
         if look.colour(label) in drawn
     ]
     width, height = figure.get_size_inches()
-    figure.set_size_inches(width + 1.3, height)
+    figure.set_size_inches(width + 1.1, height)
     figure.legend(handles=handles, loc="outside right upper", fontsize=8, frameon=False)
 
 
