@@ -101,7 +101,7 @@ def regression(subject: Subject) -> Measurement:
 
 
 def _beaten(subject: Subject, values: Tensor) -> str | None:
-    """A warning where the model's log p(x|y) is not above that of y alone."""
+    """A warning where log p(x|y) is not above that of y alone by two standard errors."""
     ais = subject.made(ais_estimate)
     if ais is not None and ais.per_image is not None:
         model = ais.per_image.double().cpu()
@@ -109,7 +109,7 @@ def _beaten(subject: Subject, values: Tensor) -> str | None:
         model = subject.terms.elbo.double().cpu()
     gap = model - values[: len(model)].double().cpu()
     gap = gap[gap.isfinite()]
-    if len(gap) and gap.mean() > 0:
+    if len(gap) > 1 and gap.mean() > 2 * gap.std() / len(gap) ** 0.5:
         return None
     return (
         "the model's log p(x|y) is not shown to be higher: its latents say nothing that the "
