@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -130,8 +132,51 @@ def content(run):
     return files, frame
 
 
-#: How often a run is killed; more by VAEBENCH_KILLS=20.
-KILLS = int(os.environ.get("VAEBENCH_KILLS", "5"))
+#: How often a run is hit; more by VAEBENCH_KILLS=40.
+KILLS = int(os.environ.get("VAEBENCH_KILLS", "6"))
+VICTIMS = ("driver", "guardian", "worker")
+
+
+def children(pid):
+    """Processes whose parent is `pid`."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            if int(path.read_text().rpartition(")")[2].split()[1]) == pid:
+                found.append(int(path.parent.name))
+    return found
+
+
+def victims(driver, kind):
+    """Processes of a kind that belong to a driver: a server forks guardians, and these workers."""
+    if kind == "driver":
+        return [driver]
+    guardians = [g for server in children(driver) for g in children(server) if children(g)]
+    return guardians if kind == "guardian" else [w for g in guardians for w in children(g)]
+
+
+def whole_cells(run):
+    """The records of cells that are finished, by their paths."""
+    return {
+        path: path.read_bytes()
+        for path in run.glob("cells/*/result.json")
+        if flaw(path.parent) is None
+    }
+
+
+def hit(run, begin, process, kind, wait):
+    """Kill a process of a kind after a while; the driver then, and what was finished before."""
+    while True:
+        if process is None or process.poll() is not None:
+            if len(whole_cells(run)) == 3:
+                shutil.rmtree(run)
+            process = begin()
+        time.sleep(wait())
+        found = victims(process.pid, kind)
+        if process.poll() is None and found:
+            before = whole_cells(run)
+            os.kill(found[-1], signal.SIGKILL)
+            return process, before
 
 
 def test_killed_at_random_moments(start):
@@ -141,20 +186,20 @@ def test_killed_at_random_moments(start):
     length = time.monotonic() - clock
     dice = random.Random(1)
     whole, killed = start.home / "whole", start.home / "killed"
-    for _ in range(KILLS):
-        process = start("run", *chosen, "--out", "killed")
-        time.sleep(dice.uniform(0.1, 1.1) * length)
-        finished = {
-            path: path.read_bytes()
-            for path in killed.glob("cells/*/result.json")
-            if flaw(path.parent) is None
-        }
-        process.kill()
-        finish(process)
+    process = None
+    for k in range(KILLS):
+        process, finished = hit(
+            killed,
+            lambda: start("run", *chosen, "--out", "killed"),
+            process,
+            VICTIMS[k % len(VICTIMS)],
+            lambda: dice.uniform(0.1, 0.9) * length,
+        )
+        if VICTIMS[k % len(VICTIMS)] == "driver":
+            finish(process)
         for path, text in finished.items():
             assert path.read_bytes() == text and flaw(path.parent) is None
-        if len(finished) == 3:
-            shutil.rmtree(killed)
+    finish(process)
     assert finish(start("run", *chosen, "--out", "killed"))[0] == 0
     files, frame = content(whole)
     files_again, frame_again = content(killed)
