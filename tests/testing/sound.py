@@ -12,6 +12,7 @@ from torch.distributions import (
     Gamma,
     Gumbel,
     Independent,
+    Laplace,
     LogNormal,
     LowRankMultivariateNormal,
     MixtureSameFamily,
@@ -41,6 +42,10 @@ def box(half: float) -> Any:
 
 def student(loc: Tensor, scale: Tensor) -> Distribution:
     return independent(StudentT(torch.full_like(loc, 4.0), loc, scale, validate_args=False))
+
+
+def laplace(loc: Tensor, scale: Tensor) -> Distribution:
+    return independent(Laplace(loc, scale, validate_args=False))
 
 
 def uniform(loc: Tensor, scale: Tensor) -> Distribution:
@@ -328,6 +333,7 @@ def gamma_prior(zeros: Tensor) -> Distribution:
 SOUND = [
     Variant("student", family(student)),
     Variant("student-iwae", family(student), iwae, samples=4),
+    Variant("laplace", family(laplace, lambda z: laplace(z, torch.ones_like(z)))),
     Variant("uniform", family(uniform, box(2.0))),
     Variant("squashed", family(squashed, box(1.0))),
     Variant("gumbel", family(gumbel)),

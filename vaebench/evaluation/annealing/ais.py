@@ -40,6 +40,8 @@ class Estimate:
         steps: Steps from the start to the posterior (B,).
         evaluations: Gradients of the decoder spent on each image (B,), all of them.
         pilot_evaluations: Of these, the ones spent on fitting the start and on the pilots (B,).
+        uncovered: The share of the posterior, as the chains tell it, that lies where the Gaussians
+            at which they start have holes (B,); 0 where they start otherwise.
         signs: What the search for the posterior told of its shape.
     """
 
@@ -51,18 +53,21 @@ class Estimate:
     steps: Tensor
     evaluations: Tensor
     pilot_evaluations: Tensor
+    uncovered: Tensor
     signs: Signs
 
     def _reasons(self) -> dict[str, Tensor]:
         chains = len(self.log_weights)
         many, bent = self.signs.many, self.signs.bent
-        alone = ~self.signs.agree(self.log_likelihood)
+        alone = ~self.signs.cleared(self.log_likelihood)
         return {
             f"fewer than a quarter of the {chains} chains are effective": self.ess < chains / 4,
             "fewer than a fifth of the moves are accepted": self.acceptance < 0.2,
             "the standard error is above .25 nats": self.se > 0.25,
             "three or more modes were found, and there may be others": many & alone,
             "the posterior is bent, unlike the Gaussians where the chains start": bent & alone,
+            "a quarter of the posterior is where hardly any chain starts": self.uncovered > 0.25,
+            "a search from the prior leads to a mode that was not found": self.signs.strange,
         }
 
     @property
@@ -74,9 +79,10 @@ class Estimate:
     def trusted(self) -> Tensor:
         """Whether nothing speaks against the estimate (B,).
 
-        That is its effective number, acceptance and standard error, and the shape of the posterior:
-        where it has three or more modes, or is bent as rings and funnels are, the pilots from both
-        starts have to agree with the estimate.
+        That is its effective number, acceptance and standard error; that the start covers the
+        places where chains end, and those to which a search from the prior leads; and the shape of
+        the posterior: where it has three or more modes, or is bent as rings and funnels are, such
+        a search has to confirm the estimate.
         """
         return ~torch.stack(list(self._reasons().values())).any(0)
 
@@ -168,7 +174,7 @@ class Task:
         state = first_state(path, plan.start, streams, settings.chains)
         betas = plan.betas(settings.schedule)
         log_steps = plan.schedule.log_steps(betas)
-        log_weights, acceptance = run(
+        log_weights, acceptance, ends = run(
             path, state, settings.moves, betas, log_steps, streams, resample=settings.resample
         )
         estimate = log_mean_exp(log_weights)
@@ -185,6 +191,7 @@ class Task:
             torch.full_like(plan.steps, len(betas) - 1),
             plan.evaluations + self.joint.evaluations - before,
             plan.evaluations,
+            plan.uncovered(ends.log_ratio - estimate, log_weights),
             plan.signs,
         )
 

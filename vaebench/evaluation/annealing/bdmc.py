@@ -72,7 +72,7 @@ class Simulated(Task):
         momentum = streams.normal(chains, v.shape[-1], dtype=v.dtype)
         betas = plan.betas(self.settings.schedule)
         log_steps = plan.schedule.log_steps(betas)
-        log_weights, _ = run(
+        log_weights, _, _ = run(
             path,
             path.state(v, momentum),
             self.settings.moves,

@@ -196,7 +196,7 @@ def run(
     streams: Streams,
     *,
     resample: bool = False,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, State]:
     """Anneal chains from `state`; nothing is adapted on the way.
 
     Args:
@@ -209,7 +209,7 @@ def run(
         resample: Resample an image's chains when their effective number falls below half.
 
     Returns:
-        Log-weights (C, B) and the mean acceptance (B,).
+        Log-weights (C, B), the mean acceptance (B,), and the chains at the end.
     """
     log_weights = (betas[1] - betas[0]) * state.log_ratio
     rate = torch.zeros_like(betas[0])
@@ -220,7 +220,7 @@ def run(
         state, accepted = kernel.move(path, state, betas[k + 1], log_steps[k].exp(), numbers)
         rate = rate + accepted.mean(0)
         log_weights = log_weights + (betas[k + 2] - betas[k + 1]) * state.log_ratio
-    return log_weights, rate / max(1, len(log_steps))
+    return log_weights, rate / max(1, len(log_steps)), state
 
 
 def resampled(state: State, log_weights: Tensor, streams: Streams) -> tuple[State, Tensor]:

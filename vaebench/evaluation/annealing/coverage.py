@@ -1,5 +1,7 @@
 """Does the start cover the posterior? Chains from the prior tell, and join where it does not."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -7,15 +9,21 @@ from vaebench.evaluation.annealing import chains
 from vaebench.evaluation.annealing.chains import Measured
 from vaebench.evaluation.annealing.joint import Joint
 from vaebench.evaluation.annealing.kernels import Kernel
+from vaebench.evaluation.annealing.laplace import ascend, climb, fit
+from vaebench.evaluation.annealing.signs import BEYOND, HOLE, Signs
 from vaebench.evaluation.annealing.starts import Start, prior_start
 from vaebench.evaluation.annealing.streams import Random
-from vaebench.evaluation.annealing.weights import log_mean_exp
+from vaebench.evaluation.annealing.weights import (
+    log_mean_exp,
+    mean_weight_error,
+    standard_error,
+)
 
 _HOPELESS = 100.0  # nats by which the prior's ELBO is too low for a chain to start there
 _LEAST = 0.125  # share of the chains that start at the prior, where any do
-_HOLE = 6.0  # nats above the evidence at which log p(x, u) - log q(u) shows a hole in q
-_MARGIN = 0.5  # nats by which a pilot of four chains may be larger by chance
-_COUNTS = 5.0  # nats below the evidence down to which a chain's weight counts
+_COUNTS = 5.0  # nats below the evidence down to which a chain's weight counts, or a mode
+_LIGHT = 1.5  # nats below the evidence from which on a mode can be missed
+_CLIMBS = (20, 12)  # iterations, in the coordinates of the prior and of the start
 
 
 def covered(
@@ -79,7 +87,7 @@ def covered(
 
 def overlooked(log_ratio: Tensor, weights: Tensor, evidence: Tensor) -> Tensor:
     """Whether chains with weights (C, B) that count end where a start has a hole (B,)."""
-    return ((log_ratio > evidence + _HOLE) & (weights > evidence - _COUNTS)).any(0)
+    return ((log_ratio > evidence + HOLE) & (weights > evidence - _COUNTS)).any(0)
 
 
 def rivalled(
@@ -87,22 +95,21 @@ def rivalled(
     start: Start,
     measured: Measured,
     log_weights: Tensor,
-    images: Tensor,
+    signs: Signs,
     random: Random,
     kernel: Kernel,
     moves: int,
-) -> tuple[Start, Measured, Tensor]:
+) -> tuple[Start, Measured, Signs]:
     """Let most chains start at the prior where a pilot from there finds more than the start's.
 
     An estimate of log p(x) is low rather than high, so that the larger one has missed less.
 
     Returns:
-        The start and the measurements, and the evidence that the pilot from the prior found (B,),
-        nats, -inf where there was none.
+        The start, the measurements and the signs, with what that pilot found where they are odd.
     """
-    rival = torch.full_like(log_weights[0], -torch.inf)
+    images = signs.odd.nonzero()[:, 0].cpu()
     if not len(images):
-        return start, measured, rival
+        return start, measured, signs
     part = joint.take(images)
     if part is None:
         images, part = torch.arange(joint.batch), joint
@@ -110,14 +117,16 @@ def rivalled(
     prior = prior_start(part.space, part.space.draw(streams("spread"), 64))
     path = chains.path_of(part, prior)
     theirs, state, weights = chains.pilot(path, prior, kernel, streams("prior pilot"), moves)
-    if part is not joint:
-        joint.evaluations[images] += part.evaluations
-    rival[images] = log_mean_exp(weights)
     evidence = log_mean_exp(log_weights)[images]
     u = prior.whitening(state.v)
     height = state.end - prior.log_volume
     missed = overlooked(height - start.take(images).log_density(u), weights, evidence)
-    better = rival[images] > evidence + _MARGIN
+    if part is not joint:
+        joint.evaluations[images] += part.evaluations
+    rival, chance = log_mean_exp(weights), mean_weight_error(weights)
+    signs = signs.with_rival(images, rival, standard_error(weights))
+    chance = chance.hypot(mean_weight_error(log_weights[:, images]))
+    better = rival > evidence + BEYOND * chance
     whole = start.share[-1].clone()
     share = better.to(whole)
     whole[images] = torch.where(better, 1 - _LEAST, _LEAST * (missed | joint.space.few).to(whole))
@@ -125,4 +134,49 @@ def rivalled(
     chosen = images[better.cpu()]
     if len(chosen):
         start = start.within(chosen, prior.whitening.take(better.nonzero()[:, 0]))
-    return start, measured.with_part(images, theirs, share, share), rival
+    return start, measured.with_part(images, theirs, share, share), signs
+
+
+def searched(
+    joint: Joint, start: Start, signs: Signs, random: Random, kernel: Kernel, moves: int
+) -> Signs:
+    """The signs with what a search from the prior knows and what is strange to the start.
+
+    Four chains are annealed from the prior and climb from where they end. A mode counts if it is at
+    most a few nats lower than the best; the start has not met it if it has a hole there. What a
+    Gaussian fitted to the highest of these weighs tells whether it matters.
+    """
+    evidence = signs.evidence.maximum(signs.rival)
+    prior = prior_start(joint.space, joint.space.draw(random("spread"), 64))
+    path = chains.path_of(joint, prior)
+    _, state, weights = chains.pilot(path, prior, kernel, random("search"), moves)
+    ends = prior.whitening(state.v)
+    ratio = state.end - prior.log_volume - start.log_density(ends)
+    missed = overlooked(ratio, weights, evidence)
+    points, _ = climb(joint, ends, _CLIMBS[0])
+    points, _ = ascend(joint, start.whitening, points, _CLIMBS[1])
+    points = torch.cat([start.whitening.center[None], points])
+    values, _ = joint(points)
+    heights = values + joint.space.height(points)[0]
+    counts = (heights > heights.amax(0) - _COUNTS)[1:]
+    new = counts & (values - start.log_density(points) > evidence + HOLE)[1:]
+    known = counts.any(0) & ~new.any(0) & ~missed
+    return replace(
+        signs, known=known, strange=_heavy(joint, points[1:], heights[1:], new, evidence, random)
+    )
+
+
+def _heavy(
+    joint: Joint, points: Tensor, heights: Tensor, new: Tensor, evidence: Tensor, random: Random
+) -> Tensor:
+    """Whether the highest of the new ones (C, B) among points (C, B, D) weighs much (B,)."""
+    heavy = new.any(0)
+    images = heavy.nonzero()[:, 0].cpu()
+    part = joint.take(images) if len(images) else None
+    if part is None:
+        return heavy
+    best = heights.where(new, -torch.inf).argmax(0)[images]
+    found = fit(part, points[best, images], random.take(images)("search"), 1)
+    joint.evaluations[images] += part.evaluations if part is not joint else 0
+    heavy[images] = found.elbo > evidence[images] - _LIGHT
+    return heavy

@@ -7,12 +7,12 @@ from torch import Tensor
 
 from vaebench.evaluation.annealing import chains
 from vaebench.evaluation.annealing.chains import Schedule
-from vaebench.evaluation.annealing.coverage import covered, rivalled
+from vaebench.evaluation.annealing.coverage import covered, rivalled, searched
 from vaebench.evaluation.annealing.joint import Joint
 from vaebench.evaluation.annealing.modes import laplace_start
 from vaebench.evaluation.annealing.proposal import Proposal
 from vaebench.evaluation.annealing.settings import Settings
-from vaebench.evaluation.annealing.signs import Signs
+from vaebench.evaluation.annealing.signs import HOLE, Signs
 from vaebench.evaluation.annealing.starts import Start, gaussian_start, prior_start, whole_chains
 from vaebench.evaluation.annealing.streams import Random
 from vaebench.evaluation.annealing.weights import log_mean_exp
@@ -49,6 +49,16 @@ class Plan:
             self.evaluations[images],
             self.signs.take(images),
         )
+
+    def uncovered(self, log_ratio: Tensor, log_weights: Tensor) -> Tensor:
+        """The share (B,) of chains that end in holes of the Gaussians where they start.
+
+        Args:
+            log_ratio: log p(x, u) less log-density of the start and log p(x) at the ends (C, B).
+            log_weights: Of the chains (C, B).
+        """
+        fitted = self.signs.evidence.isfinite() & (self.start.share[-1] < 0.5)
+        return (log_weights.softmax(0) * (log_ratio > HOLE)).sum(0) * fitted
 
     def betas(self, kind: str) -> Tensor:
         """Inverse temperatures 0 … 1 (N + 1, B), N the largest number of steps."""
@@ -99,12 +109,15 @@ def prepare(joint: Joint, proposal: Proposal | None, random: Random, settings: S
     signs = Signs.none(log_weights[0])
     if settings.start != "prior":
         evidence = log_mean_exp(log_weights)
-        odd = torch.zeros_like(evidence, dtype=torch.bool)
         if found is not None:
-            length = measured.schedule().length
-            signs = Signs(found.modes, found.curvature, length, evidence, signs.rival)
-            odd = signs.odd
-        usual, odd_ones = ((odd == which).nonzero()[:, 0].cpu() for which in (False, True))
+            signs = replace(
+                signs,
+                modes=found.modes,
+                curvature=found.curvature,
+                length=measured.schedule().length,
+                evidence=evidence,
+            )
+        usual = (~signs.odd).nonzero()[:, 0].cpu()
         start, measured = covered(
             joint,
             start,
@@ -116,13 +129,14 @@ def prepare(joint: Joint, proposal: Proposal | None, random: Random, settings: S
             settings.moves,
             moves,
         )
-        start, measured, rival = rivalled(
-            joint, start, measured, log_weights, odd_ones, random, settings.moves, 3 * moves
+        start, measured, signs = rivalled(
+            joint, start, measured, log_weights, signs, random, settings.moves, 3 * moves
         )
-        signs = replace(signs, rival=rival)
     start = start.with_shares(whole_chains(start.share, settings.chains))
     schedule = measured.schedule()
     steps = enough(schedule, joint.evaluations, settings)
+    if found is not None:
+        signs = searched(joint, start, signs, random, settings.moves, moves)
     return Plan(start, schedule, steps, joint.evaluations.clone(), signs)
 
 

@@ -1,7 +1,7 @@
 """What the search for the posterior tells of its shape, and what that means for the estimate."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -14,6 +14,11 @@ _STRONGLY_BENT = -3.0  # curvature under which it is in any case
 _LONG = 1.3  # thermodynamic length above which no Gaussian fits well
 _TOO_LONG = 3.0  # above which it is nothing like one
 _AGREE = 0.5  # nats between estimates that agree
+_SURE = 0.25  # nats of standard error up to which a pilot from the prior is an estimate by itself
+BEYOND = 2.0  # standard errors by which a pilot is larger than by chance
+#: Nats by which log p(x, u) - log q(u) exceeds log p(x) where a start q has a hole: draws of q come
+#: there 400 times more rarely than those of the posterior.
+HOLE = 6.0
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,10 @@ class Signs:
         length: Thermodynamic length from the Gaussians to the posterior (B,).
         evidence: log p(x) by the pilot from there (B,), nats.
         rival: log p(x) by a pilot from the prior (B,), nats, -inf where there was none.
+        rival_error: Standard error of that (B,), nats.
+        known: Whether a search from the prior leads to modes that the start covers, and nowhere
+            else that counts (B,).
+        strange: Whether it leads to a mode that the start does not cover (B,).
     """
 
     modes: Tensor
@@ -35,12 +44,16 @@ class Signs:
     length: Tensor
     evidence: Tensor
     rival: Tensor
+    rival_error: Tensor
+    known: Tensor
+    strange: Tensor
 
     @classmethod
     def none(cls, like: Tensor) -> "Signs":
         """Nothing that is known, for B images."""
         one, never = torch.ones_like(like), torch.full_like(like, -torch.inf)
-        return cls(one.long(), one, 0 * one, never, never)
+        no = torch.zeros_like(like, dtype=torch.bool)
+        return cls(one.long(), one, 0 * one, never, never, -never, no, no)
 
     @classmethod
     def together(cls, parts: "Sequence[Signs]") -> "Signs":
@@ -52,6 +65,12 @@ class Signs:
     def take(self, images: Tensor) -> "Signs":
         """Those of some of the images."""
         return Signs(*(value[images] for value in vars(self).values()))
+
+    def with_rival(self, images: Tensor, value: Tensor, error: Tensor) -> "Signs":
+        """These signs with what a pilot from the prior found of some of the images."""
+        rival, rival_error = self.rival.clone(), self.rival_error.clone()
+        rival[images], rival_error[images] = value, error
+        return replace(self, rival=rival, rival_error=rival_error)
 
     @property
     def many(self) -> Tensor:
@@ -70,7 +89,16 @@ class Signs:
         """Whether a pilot from the prior is called for (B,)."""
         return self.many | self.bent | (self.length > _LONG)
 
-    def agree(self, log_likelihood: Tensor) -> Tensor:
-        """Whether both pilots agree with an estimate, and all modes are known (B,)."""
-        both = torch.stack([self.evidence, self.rival])
-        return ((both - log_likelihood).abs() < _AGREE).all(0) & (self.modes < MOST_MODES)
+    def cleared(self, log_likelihood: Tensor) -> Tensor:
+        """Whether doubts about an estimate for its many modes or its shape are unfounded (B,).
+
+        The pilot from the prior is sure of the same; or all places are known and it finds no more;
+        or both pilots agree with the estimate. The last two say little where more modes were found
+        than are kept.
+        """
+        more = self.rival - log_likelihood
+        agrees = more.abs() < _AGREE
+        both = agrees & ((self.evidence - log_likelihood).abs() < _AGREE)
+        found = self.known & (more < (BEYOND * self.rival_error).clamp_min(_AGREE))
+        sure = agrees & (self.rival_error < _SURE)
+        return sure | (both | found) & (self.modes < MOST_MODES)

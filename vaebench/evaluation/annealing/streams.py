@@ -17,6 +17,7 @@ _PURPOSES = (
     "exact",
     "spread",
     *(f"mode {k}" for k in range(16)),
+    "search",
 )
 _MASK = (1 << 64) - 1
 
