@@ -59,7 +59,8 @@ class Estimate:
     def _reasons(self) -> dict[str, Tensor]:
         chains = len(self.log_weights)
         many, bent = self.signs.many, self.signs.bent
-        alone = ~self.signs.cleared(self.log_likelihood)
+        alone = ~self.signs.agree(self.log_likelihood)
+        many = many & ~self.signs.complete(self.log_likelihood)
         return {
             f"fewer than a quarter of the {chains} chains are effective": self.ess < chains / 4,
             "fewer than a fifth of the moves are accepted": self.acceptance < 0.2,

@@ -15,6 +15,7 @@ _LONG = 1.3  # thermodynamic length above which no Gaussian fits well
 _TOO_LONG = 3.0  # above which it is nothing like one
 _AGREE = 0.5  # nats between estimates that agree
 _SURE = 0.25  # nats of standard error up to which a pilot from the prior is an estimate by itself
+_VAGUE = 1.0  # from which on it is one of nothing
 BEYOND = 2.0  # standard errors by which a pilot is larger than by chance
 #: Nats by which log p(x, u) - log q(u) exceeds log p(x) where a start q has a hole: draws of q come
 #: there 400 times more rarely than those of the posterior.
@@ -89,16 +90,18 @@ class Signs:
         """Whether a pilot from the prior is called for (B,)."""
         return self.many | self.bent | (self.length > _LONG)
 
-    def cleared(self, log_likelihood: Tensor) -> Tensor:
-        """Whether doubts about an estimate for its many modes or its shape are unfounded (B,).
+    def agree(self, log_likelihood: Tensor) -> Tensor:
+        """Whether the pilot from the prior is sure of an estimate, or both pilots agree (B,).
 
-        The pilot from the prior is sure of the same; or all places are known and it finds no more;
-        or both pilots agree with the estimate. The last two say little where more modes were found
-        than are kept.
+        The latter says little where more modes were found than are kept, and nothing where one
+        chain has nearly all the weight.
         """
-        more = self.rival - log_likelihood
-        agrees = more.abs() < _AGREE
-        both = agrees & ((self.evidence - log_likelihood).abs() < _AGREE)
-        found = self.known & (more < (BEYOND * self.rival_error).clamp_min(_AGREE))
-        sure = agrees & (self.rival_error < _SURE)
-        return sure | (both | found) & (self.modes < MOST_MODES)
+        near = (self.rival - log_likelihood).abs() < _AGREE
+        both = near & (self.rival_error < _VAGUE)
+        both &= (self.evidence - log_likelihood).abs() < _AGREE
+        return near & (self.rival_error < _SURE) | both & (self.modes < MOST_MODES)
+
+    def complete(self, log_likelihood: Tensor) -> Tensor:
+        """Whether a search from the prior leads to known modes only, and finds no more (B,)."""
+        no_more = self.rival < log_likelihood + _AGREE
+        return self.known & no_more & (self.modes < MOST_MODES)
