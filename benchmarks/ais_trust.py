@@ -18,7 +18,7 @@ from tests.evaluation.test_ais_hard import Case, banana, factorised, funnel, she
 
 FUNCTIONS: dict[str, tuple[Callable[[Tensor], Tensor], tuple[tuple[int, float], ...]]] = {
     "z²": (torch.square, ((2, 0.3), (4, 0.05), (8, 0.3), (8, 0.05), (16, 0.05))),
-    "|z|^1.5": (lambda z: z.abs() ** 1.5, ((6, 0.1),)),
+    "abs(z)^1.5": (lambda z: z.abs() ** 1.5, ((6, 0.1),)),
     "cos 2z": (lambda z: (2 * z).cos(), ((4, 0.2), (10, 0.2))),
     "z³ - 2z": (lambda z: z**3 - 2 * z, ((2, 0.1), (6, 0.1), (12, 0.3))),
     "z + sin 4z": (lambda z: z + (4 * z).sin(), ((5, 0.2),)),
