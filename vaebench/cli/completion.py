@@ -87,7 +87,7 @@ def keep(found: dict[str, Any]) -> None:
         "dataset": of("datasets"),
         "backbone": of("backbones"),
         "likelihood": of("likelihoods"),
-        "sampler": of("samplers"),
+        "sampler": ["prior", *of("samplers")],
         "extractor": of("features"),
         "metrics": sorted({*metrics, *of("metrics", key="group"), "default", "all"}),
         "columns": sorted({re.sub(r"_?\{\w+\}", "", name) for name in metrics}),
