@@ -116,6 +116,8 @@ def trained(ranks, plugin, changes):
         ),
         ("avb[width=8]", {"critic": "patchgan", "kl_warmup": 1}),
         ("iwae", {"dataset": "digits[given=left]"}),
+        ("m2[width=16]", {"dataset": "digits[labels=100]", "latent": 13}),
+        ("acn[width=16]", {}),
     ],
 )
 def test_two_ranks_train_as_one(tmp_path, plugin, changes):
