@@ -144,7 +144,6 @@ def test_a_comparison_is_a_page_with_hostile_names_as_text(vaebench, tmp_path):
         (("gaussian",), "two or more"),
         (("gausian", "iaf"), "Did you mean 'gaussian'?"),
         (("gaussian", "iaf", "--metric", "elb"), "Did you mean 'elbo'?"),
-        (("gaussian", "iaf", "--metric", "fid"), "'fid_digits' or 'rec_fid_digits'?"),
         (("gaussian", "iaf", "--metric", "nonsense"), "Leave out --metric"),
         (("gaussian", "no/where"), "'no/where' is neither the folder of a run nor a variant"),
         (("gaussian", "nowhere"), "No folder of a run, nor a finished variant"),
@@ -254,7 +253,7 @@ def test_the_command_of_a_cell_gives_its_settings_back(vaebench, monkeypatch):
     config |= {"critic_weight": 0.0, "latent": 4, "metrics": ["elbo", "kl"], "extractor": "digits"}
     seen = []
     monkeypatch.setattr(driver, "run", lambda settings, where: seen.append(settings) or 0)
-    done = vaebench(*shlex.split(command(config))[1:])
+    done = vaebench(*shlex.split(command(config, {}))[1:])
     assert done.exit_code == 0, done.output
     expected = Settings(
         plugins=("gmm[components=2]",),

@@ -105,12 +105,12 @@ def test_batches_depend_on_seed_and_epoch_alone(digits):
     model = likelihood("bernoulli", 17)
     first, second = (Batches(digits.train, model, 64, 0, False, CPU) for _ in range(2))
     torch.rand(100)
-    one = [x for _, x in first]
+    one = [items.x for _, items in first]
     torch.rand(7)
-    two = [x for _, x in second]
+    two = [items.x for _, items in second]
     assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
-    assert not torch.equal(one[0], next(iter(first))[1])
-    assert not torch.equal(one[0], next(iter(Batches(digits.train, model, 64, 1, False, CPU)))[1])
+    other = Batches(digits.train, model, 64, 1, False, CPU)
+    assert not any(torch.equal(one[0], next(iter(each))[1].x) for each in (first, other))
     assert len(one) == len(first) == 1197 // 64
 
 
@@ -120,9 +120,9 @@ def test_dynamic_binarisation_changes_every_epoch_and_fixed_never(digits):
         batches = Batches(digits.train, model, 1197, 0, fixed, CPU)
         seen = []
         for _ in range(2):
-            picture, x = next(iter(batches))
+            picture, items = next(iter(batches))
             keys = [bytes(p.mul(16).byte().numpy()) for p in picture]
-            seen.append(dict(zip(keys, x, strict=True)))
+            seen.append(dict(zip(keys, items.x, strict=True)))
         same = all(torch.equal(seen[0][k], seen[1][k]) for k in seen[0])
         assert same == fixed
 

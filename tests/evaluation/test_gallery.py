@@ -78,7 +78,7 @@ def test_a_film_disturbs_neither_model_nor_noise(tmp_path):
     model = build(cell(), catalogue().variant("gaussian"), digits()).model
     model.train()
     state = torch.get_rng_state()
-    film = gallery.Film(tmp_path, 0, 40)
+    film = gallery.Film(tmp_path, 0, 40, digits())
     for epoch in range(1, 41):
         film.take(model, epoch)
     film.take(model, 40)
@@ -93,7 +93,9 @@ def test_a_film_disturbs_neither_model_nor_noise(tmp_path):
 def test_a_film_goes_on_after_an_interruption(tmp_path):
     """The first epochs are filmed by one process, the others by the next; the third one stops."""
     model = build(cell(), catalogue().variant("gaussian"), digits()).model
-    whole, first, second = (gallery.Film(tmp_path / name, 0, 8) for name in ("a", "b", "b"))
+    whole, first, second = (
+        gallery.Film(tmp_path / name, 0, 8, digits()) for name in ("a", "b", "b")
+    )
     for epoch in range(1, 9):
         with torch.no_grad():
             for weight in model.decoder.parameters():
@@ -103,11 +105,11 @@ def test_a_film_goes_on_after_an_interruption(tmp_path):
     assert whole.write() == second.write() == [1, 2, 3, 4, 6, 8]
     assert (tmp_path / "a/film.png").read_bytes() == (tmp_path / "b/film.png").read_bytes()
     first.take(model, 6)
-    third = gallery.Film(tmp_path / "b", 0, 8)
+    third = gallery.Film(tmp_path / "b", 0, 8, digits())
     third.take(model, 2)
     assert third.write() == [2]
 
 
 def test_a_film_of_nothing_is_not_written(tmp_path):
-    gallery.Film(tmp_path, 0, 1).write()
+    gallery.Film(tmp_path, 0, 1, digits()).write()
     assert not list(tmp_path.iterdir())

@@ -106,7 +106,7 @@ def decode(cell: str, codes: Path, run: Path | None, given: str | None, out: Pat
     model = trained(cell, run)
     import torch
 
-    z = torch.from_numpy(_codes(codes, table, model.model.posterior.features))
+    z = torch.from_numpy(_codes(codes, table, model.latent))
     _say_outside(model.prior(len(z), given), z)
     _write_pictures(out, model.decode(z, given))
 

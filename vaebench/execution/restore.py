@@ -45,6 +45,7 @@ class Codec:
         shape: Channels, height and width of its pictures.
         levels: L, the number of grey levels of its data.
         dataset: The name of its data set, which says how pictures are read.
+        latent: D, the dimensions of its codes.
         given: What pictures are modelled given: ``label``, ``left`` for their left halves, or
             nothing.
         condition: The shape of that for a picture, where there is such a thing.
@@ -56,6 +57,7 @@ class Codec:
     shape: tuple[int, int, int]
     levels: int
     dataset: str
+    latent: int
     given: str = ""
     condition: tuple[int, ...] | None = None
     classes: tuple[int, ...] = ()
@@ -187,6 +189,7 @@ def codec(run: Path | str, record: Record) -> Codec:
         known.shape,
         known.levels,
         known.cell.dataset,
+        known.cell.latent,
         record["data"].get("given", ""),
         known.condition,
         known.classes,

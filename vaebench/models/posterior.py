@@ -80,9 +80,20 @@ def prior_of(posterior: Posterior, given: Tensor | None = None) -> Distribution:
     return told(given)
 
 
-def pairs(posterior: Posterior) -> bool:
+def pairs(posterior: nn.Module) -> bool:
     """Whether training draws from something else than evaluation does."""
-    return type(posterior).pair is not Posterior.pair
+    return _has_own(posterior, "pair")
+
+
+def classifies(posterior: nn.Module) -> bool:
+    """Whether a posterior infers a class."""
+    return _has_own(posterior, "classify")
+
+
+def _has_own(posterior: nn.Module, method: str) -> bool:
+    """Whether a module, which need not be a `Posterior`, has a method that is not its default."""
+    mine = getattr(type(posterior), method, None)
+    return mine is not None and mine is not getattr(Posterior, method)
 
 
 def positive(raw: Tensor, least: float = 1e-4) -> Tensor:

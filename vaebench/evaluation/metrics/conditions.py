@@ -6,6 +6,7 @@ from torch import Tensor
 from vaebench.evaluation.metrics.likelihood import ais_estimate
 from vaebench.evaluation.metrics.subject import Subject
 from vaebench.models.metric import MODEL, Measurement, Metric, Unavailable
+from vaebench.models.posterior import classifies
 
 #: The accuracy on real images below which a classifier does not know the classes of a data set.
 _KNOWS = 0.5
@@ -26,11 +27,11 @@ def label_accuracy(subject: Subject) -> Measurement:
     """
     if subject.images.labelled is None:
         raise Unavailable("training sees no labels: show it some with --dataset mnist[labels=100]")
-    try:
-        with torch.no_grad():
-            log_q = subject.model.posterior.classify(subject.h).double().cpu()
-    except NotImplementedError as error:
-        raise Unavailable(str(error)) from error
+    posterior = subject.model.posterior
+    if not classifies(posterior):
+        raise Unavailable("the posterior infers no class")
+    with torch.no_grad():
+        log_q = posterior.classify(subject.h).double().cpu()
     labels = _columns(subject)
     right = log_q.argmax(-1) == labels
     detail = {

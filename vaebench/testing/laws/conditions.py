@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vaebench.models.items import NOTHING, Seen
-from vaebench.models.posterior import Posterior, pairs, prior_of
+from vaebench.models.posterior import Posterior, classifies, pairs, prior_of
 from vaebench.models.shared import stand_ins
 from vaebench.models.variant import Variant
 from vaebench.testing.report import Report, check
@@ -110,7 +110,9 @@ def _pair(
 ) -> tuple[Distribution, Distribution]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return posterior.pair(h, seen)
+        if pairs(posterior):
+            return posterior.pair(h, seen)
+        return posterior(h), prior_of(posterior, seen.given)
 
 
 def _labels(variant: Variant) -> Tensor:
@@ -126,7 +128,7 @@ def _labels(variant: Variant) -> Tensor:
 def strata(variant: Variant, report: Report) -> None:
     """Strata of classes weigh what the classifier says, and a known label is one-hot."""
     posterior, h = build(variant, one_small(variant)), features(_ROWS)
-    if type(posterior).classify is Posterior.classify:
+    if not classifies(posterior):
         raise DoesNotApply("the posterior infers no class")
     labels = _labels(variant)
     with torch.no_grad():
