@@ -16,6 +16,7 @@ from vaebench.evaluation import ais, importance_bound
 from vaebench.models.items import Items, Seen
 from vaebench.models.likelihoods import Gaussian as Normals
 from vaebench.models.observation import Pixels
+from vaebench.models.posterior import classifies, pairs
 from vaebench.models.vae import VAE
 from vaebench.registry.catalogue import catalogue
 from vaebench.registry.lookup import load
@@ -117,6 +118,30 @@ def test_only_training_asks_for_the_pair():
     z = paired.z.detach()
     torch.testing.assert_close(paired.fixed.log_qz(z), paired.q.log_prob(z))
     torch.testing.assert_close(plain.fixed.log_qz(z), plain.q.log_prob(z))
+
+
+class Plain(nn.Module):
+    """A posterior that is no `Posterior`: the two methods, and no more."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = Gaussian(2, 6)
+
+    def forward(self, h):
+        return self.inner(h)
+
+    def prior(self):
+        return self.inner.prior()
+
+
+def test_a_module_with_two_methods_is_a_posterior():
+    decoder = nn.Sequential(nn.Linear(2, 4), nn.Unflatten(-1, (1, 2, 2)))
+    encoder = nn.Sequential(nn.Flatten(), nn.Linear(4, 6))
+    posterior = Plain()
+    model = VAE(encoder, posterior, Pixels(decoder, Normals(2, scale="1")))
+    draw = model.draw(torch.rand(3, 1, 2, 2), 5, paired=True)
+    assert draw.z.shape == (5, 3, 2) and draw.fixed.log_qz(draw.z).shape == (5, 3)
+    assert not pairs(posterior) and not classifies(posterior)
 
 
 def read(name) -> Images:
