@@ -153,7 +153,13 @@ def generate(app: Sphinx) -> None:
     _page(home / "extra" / "example")
 
 
+def make_folder(app: Sphinx, config: object) -> None:
+    """Make the folder that the configuration names, before that is checked."""
+    (Path(app.srcdir) / "generated" / "extra").mkdir(parents=True, exist_ok=True)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Generate before anything is read."""
+    app.connect("config-inited", make_folder, priority=100)
     app.connect("builder-inited", generate)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -221,9 +221,12 @@ def _log_prob(law: Distribution, z: Tensor) -> Tensor:
 
 
 def rounded(z: Tensor) -> Tensor:
-    """z (..., D) with every coordinate one unit in the last place up or down, at random."""
+    """z (..., D) with every coordinate one unit in the last place up or down, at random.
+
+    Whole numbers, such as counts and classes, are exact and stay.
+    """
     away = torch.where(torch.rand(z.shape) < 0.5, -math.inf, math.inf).to(z.dtype)
-    return torch.nextafter(z, away)
+    return torch.where(z == z.round(), z, torch.nextafter(z, away))
 
 
 def has_density(posterior: Posterior, dtype: torch.dtype = torch.float64) -> bool:
