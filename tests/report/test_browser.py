@@ -226,7 +226,9 @@ def test_a_link_reproduces_the_view(visit, path):
 
 def test_a_section_is_kept_in_the_address(visit, path):
     page = visit(path, fragment="#filter=iwae&at=cells")
-    assert page.locator("#cells").evaluate("e => e.getBoundingClientRect().top < innerHeight")
+    page.wait_for_function(
+        "document.querySelector('#cells').getBoundingClientRect().top < innerHeight"
+    )
     assert names(page) == ["iwae"]
 
 
