@@ -226,9 +226,12 @@ def test_a_link_reproduces_the_view(visit, path):
 
 def test_a_section_is_kept_in_the_address(visit, path):
     page = visit(path, fragment="#filter=iwae&at=cells")
-    page.wait_for_function(
-        "document.querySelector('#cells').getBoundingClientRect().top < innerHeight"
-    )
+    for _ in range(50):
+        there = "e => e.getBoundingClientRect().top < innerHeight"
+        if seen := page.locator("#cells").evaluate(there):
+            break
+        page.wait_for_timeout(100)
+    assert seen
     assert names(page) == ["iwae"]
 
 
