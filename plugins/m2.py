@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, OneHotCategorical
 from torch.nn.functional import one_hot
+from vaebench_plugins.ladder import Level
 
 from vaebench import Chain, Draw, Gaussian, Posterior, Seen, Variant, hookimpl
 
@@ -56,21 +57,6 @@ class Strata(Chain):
         return z, log_weights.repeat(samples, 1) - math.log(samples)
 
 
-class Networks(nn.Module):
-    """A diagonal Gaussian of `size` dimensions, given vectors of `given` dimensions together."""
-
-    def __init__(self, size: int, given: int, width: int) -> None:
-        super().__init__()
-        self.hidden = nn.Linear(given, width)
-        self.head = Gaussian(size, width)
-
-    def forward(self, *given: Tensor) -> Distribution:
-        """Vectors (..., G), the last with all leading axes, to N(loc, diag scale²)."""
-        lead = given[-1].shape[:-1]
-        together = torch.cat([each.expand(*lead, -1) for each in given], -1)
-        return self.head(torch.tanh(self.hidden(together)))
-
-
 class M2(Posterior):
     r"""q(y|x) q(z'|x, y) against a uniform class and N(0, I); z = (y as a one-hot vector, z').
 
@@ -107,7 +93,7 @@ class M2(Posterior):
 
     def _build(self, width: int) -> None:
         """The networks of what is beside the class."""
-        self.style = Networks(self.features - self.classes, self.context + self.classes, width)
+        self.style = Level(self.features - self.classes, self.context + self.classes, width)
 
     def _inferred(self, h: Tensor) -> dict[str, tuple[int, Any]]:
         """The laws of q beside the class."""
@@ -169,9 +155,9 @@ class M1M2(M2):
                 f"more must be left: choose --latent {self.classes + 2} or more."
             )
         self.low, self.high = (rest + 1) // 2, rest // 2
-        self.style = Networks(self.high, self.context + self.classes, width)
+        self.style = Level(self.high, self.context + self.classes, width)
         self.code = Gaussian(self.low, self.context)
-        self.down = Networks(self.low, self.classes + self.high, width)
+        self.down = Level(self.low, self.classes + self.high, width)
 
     def _inferred(self, h: Tensor) -> dict[str, tuple[int, Any]]:
         code = self.code(h)
@@ -200,6 +186,7 @@ def classified(draw: Draw, alpha: float = 0.1, *, items: int, labelled: int) -> 
 
 #: What both variants share.
 _CLASSIFIED: dict[str, Any] = {
+    "needs": ("labels",),
     "penalties": {"classifier": classified},
     "family": "semi-supervised",
     "deviations": {

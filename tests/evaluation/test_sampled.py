@@ -47,6 +47,12 @@ def test_an_autoencoder_is_a_model_of_the_data_with_a_sampler():
     assert records["fid_digits@gmm[components=3]"]["reference"] == "fid_digits_real"
 
 
+def test_codes_beyond_the_test_images_are_decoded_too():
+    model = subject()
+    z = torch.randn(2 * len(model.x) + 3, *model.q.event_shape)
+    assert model.decoded(z).shape == (len(z), *model.images.shape)
+
+
 def test_what_has_no_density_has_samples_and_no_likelihood():
     records = found(subject(), ["sharpness", "ais"], ["two-stage"])
     assert records["sharpness@two-stage"]["value"] > 0

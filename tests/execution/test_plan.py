@@ -218,3 +218,15 @@ def test_without_weights_own_pictures_are_measured_on_thumbnails_which_is_said(
     assert "thumbnail" not in str(notes)
     with pytest.raises(UserError, match="--fid-weights"):
         resolve(replace(asked, extractor="inception"), PLACE)
+
+
+def test_a_variant_is_left_out_where_a_data_set_lacks_what_it_needs():
+    settings, tasks, notes = resolve(replace(Settings(), plugins=("all",)), PLACE)
+    assert "gaussian" in settings.plugins and not {"m2", "m1-m2"} & set(settings.plugins)
+    assert {task.cell.plugin for task in tasks} == set(settings.plugins)
+    assert any("m2" in note and "mnist[labels=100]" in note for note in notes["digits"])
+    with pytest.raises(UserError, match=r"m2 needs labels .* mnist\[labels=100\]"):
+        plan(plugins=("gaussian", "m2"))
+    both = plan(plugins=("gaussian", "m2"), dataset=("digits", "digits[labels=100]"), latent=(12,))
+    found = {(cell.plugin, cell.dataset) for cell in both}
+    assert ("m2", "digits[labels=100]") in found and len(found) == 3

@@ -10,7 +10,14 @@ from vaebench.cli.arguments import JSON, RUN, chosen, print_json
 from vaebench.errors import printable
 
 if TYPE_CHECKING:
-    from vaebench.execution.verify import Checked
+    from vaebench.execution.verify import Checked, Verdict
+
+_WORDS: "dict[Verdict, str]" = {
+    "same": "the same to the bit",
+    "within error": "within their error",
+    "unknown": "not measurable here",
+    "differs": "differ",
+}
 
 
 @click.command()
@@ -64,14 +71,7 @@ def _print(checked: "Checked") -> None:
         click.echo(printable(f"{checked.cell}: cannot be verified: {checked.flaw}", 2000))
         return
     counts = [
-        f"{count} {words}"
-        for verdict, words in (
-            ("same", "the same to the bit"),
-            ("within error", "within their error"),
-            ("unknown", "not measurable here"),
-            ("differs", "differ"),
-        )
-        if (count := checked.count(verdict))  # type: ignore[arg-type]
+        f"{count} {words}" for verdict, words in _WORDS.items() if (count := checked.count(verdict))
     ]
     versions = f" (since then {', '.join(checked.changed)})" if checked.changed else ""
     total = len(checked.numbers)

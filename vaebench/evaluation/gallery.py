@@ -20,6 +20,7 @@ from vaebench.evaluation.grid import COLUMNS, grid
 from vaebench.evaluation.metrics.disentanglement import followed
 from vaebench.evaluation.metrics.novelty import closest
 from vaebench.evaluation.metrics.subject import Subject
+from vaebench.models.distributions import sampled
 from vaebench.models.items import Items
 from vaebench.models.vae import VAE
 from vaebench.runs import files
@@ -193,9 +194,7 @@ class Film:
         device = next(model.parameters()).device
         pixels, known = self.shown.pixels, seen(self.shown, self.levels)
         under = model.see(Items(pixels, known).to(device))
-        p = model.prior(under)
-        z = p.sample(torch.Size(() if p.batch_shape else (COLUMNS,)))
-        made = model.pictures(z, under)
+        made = model.pictures(sampled(model.prior(under), COLUMNS), under)
         return made if known.given is None else whole(made, known.given.to(device))
 
     @property

@@ -20,6 +20,7 @@ from vaebench.evaluation.features.extractor import EXTRACTORS, lacking
 from vaebench.evaluation.metrics.select import select
 from vaebench.models.backbones import Shape
 from vaebench.models.likelihoods import Takes
+from vaebench.models.variant import NEEDS
 from vaebench.registry.catalogue import Catalogue, catalogue
 from vaebench.registry.lookup import backbone, likelihood, load, located, parts, source
 from vaebench.registry.validation import check_likelihood, check_networks
@@ -74,20 +75,56 @@ def resolve(
     hashes = {key: images.hash() for key, images in datasets.items()}
     extractors = {name: _extractor(settings, name, place) for name in settings.dataset}
     resolved = []
+    left_out: dict[tuple[str, str], list[str]] = {}
     shared = {s.name: getattr(settings, s.asked) for s in SETTINGS if not s.axis}
     for values in product(*(getattr(settings, axis.asked) for axis in AXES)):
         choice = shared | {axis.name: value for axis, value in zip(AXES, values, strict=True)}
         key = choice["dataset"], choice["image_size"]
+        if lacking := _lacks(choice["plugin"], datasets[key], found):
+            left_out.setdefault((choice["dataset"], lacking), []).append(choice["plugin"])
+            continue
         choice["extractor"], _ = extractors[choice["dataset"]]
         resolved.append(_task(choice, datasets[key], hashes[key], found))
+    settings = _applicable(settings, [task.cell.plugin for task in resolved], names, found)
     _check_parts([task.cell for task in resolved], datasets)
     _check_training([task.cell for task in resolved], found)
     notes = {name: images.notes for (name, _), images in datasets.items() if images.notes}
     for name, (_, note) in extractors.items():
         notes |= {name: (*notes.get(name, ()), note)} if note else {}
+    for (name, need), gone in left_out.items():
+        notes |= {name: (*notes.get(name, ()), _omission(need, gone))}
     for name, note in _less_effort(settings, datasets):
         notes |= {name: (*notes.get(name, ()), note)}
     return settings, tuple(dict.fromkeys(resolved)), notes
+
+
+def _lacks(plugin: str, images: Images, found: Catalogue) -> str:
+    """What a variant needs of `NEEDS` and a data set lacks, empty if it can be had."""
+    name = parse(plugin)[0]
+    needs = () if name in found.broken else found.facts("variants", name).get("needs", ())
+    return "labels" if "labels" in needs and images.labelled is None else ""
+
+
+def _applicable(
+    settings: Settings, planned: list[str], names: list[str], found: Catalogue
+) -> Settings:
+    """The settings without variants that no data set has what they need for.
+
+    Raises:
+        UserError: One of them was asked for by its name.
+    """
+    absent = [each for each in settings.plugins if each not in planned]
+    named = found.select(name for name in names if parse(name)[0] != "all")
+    for each in absent:
+        if each in named:
+            raise UserError(
+                f"{each} needs {NEEDS['labels']}; choose such a data set, or leave it out."
+            )
+    return replace(settings, plugins=tuple(e for e in settings.plugins if e not in absent))
+
+
+def _omission(need: str, plugins: list[str]) -> str:
+    return f"Left out here: {', '.join(dict.fromkeys(plugins))}, for lack of {NEEDS[need]}."
 
 
 def _less_effort(
@@ -192,7 +229,9 @@ def _task(choice: dict[str, Any], images: Images, digest: str, found: Catalogue)
     spelled = choice["likelihood"] or defaults.likelihood
     takes = likelihood(spelled, images.levels).takes
     with explained(f"The backbone {built_by!r}"):
-        chosen.check(images.shape)
+        for shape in (images.shape, _condition(images)):
+            if shape is not None:
+                chosen.check(shape)
         width = choice["width"] or chosen.width(images.shape)
     resolved = {
         "backbone": built_by,
@@ -211,6 +250,12 @@ def _task(choice: dict[str, Any], images: Images, digest: str, found: Catalogue)
     whole = filled(choice | resolved, images.shape, len(images.train))
     evaluation = Evaluation(**{name: whole.pop(name) for name in MEASURED})
     return Task(Cell(**whole, data=digest, code=_code(found, whole)), evaluation)
+
+
+def _condition(images: Images) -> Shape | None:
+    """The shape (C, H, W') of conditions that are pictures."""
+    given = images.train.given
+    return None if given is None or given.ndim < 4 else (*given.shape[1:],)
 
 
 def _code(found: Catalogue, choice: dict[str, Any]) -> str:

@@ -59,14 +59,8 @@ def evaluate(
         UserError: A cell has no trained model, a metric cannot be had, or a file cannot be written.
     """
     screen = Console(stderr=True, quiet=where.quiet, highlight=False)
-    place = Place(
-        root=where.data_dir or Path("data"),
-        device=where.device,
-        download=where.download,
-        fid_weights=where.fid_weights,
-    )
     with screen.status("Reading plugins and data"):
-        tasks, wanted, place = local.call(plan, run, tuple(cells), wish, place, keep)
+        tasks, wanted, place = local.call(plan, run, tuple(cells), wish, _place(where), keep)
     if not keep:
         from vaebench.execution.measure import look
 
@@ -100,20 +94,23 @@ def preview(run: Path, cells: Sequence[str], wish: Wish, where: driver.Where) ->
         UserError: As `evaluate`.
     """
     screen = Console(stderr=True, quiet=where.quiet, highlight=False)
-    place = Place(
-        root=where.data_dir or Path("data"),
-        device=where.device,
-        download=where.download,
-        fid_weights=where.fid_weights,
-    )
     with screen.status("Reading plugins"):
-        tasks, wanted, _ = local.call(plan, run, tuple(cells), wish, place, True)
+        tasks, wanted, _ = local.call(plan, run, tuple(cells), wish, _place(where), True)
     done = [one for one in records.cells(run) if one["status"] == "done"]
     found = []
     for name, task in zip(cells, tasks, strict=True):
         record, asks = records.one(run, name), wanted[task.evaluation]
         found.append(forecast(record, asks, lacking(record, asks, task.again, task.failed), done))
     return found
+
+
+def _place(where: driver.Where) -> Place:
+    return Place(
+        root=where.data_dir or Path("data"),
+        device=where.device,
+        download=where.download,
+        fid_weights=where.fid_weights,
+    )
 
 
 def _measure(

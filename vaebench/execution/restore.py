@@ -20,6 +20,7 @@ from vaebench.data.pictures import Picture
 from vaebench.errors import UserError, short, unknown
 from vaebench.evaluation.functional.posteriors import posterior_means
 from vaebench.models import weights
+from vaebench.models.distributions import sampled
 from vaebench.models.items import Items, Seen
 from vaebench.models.vae import VAE
 from vaebench.models.variant import Variant
@@ -105,9 +106,7 @@ class Codec:
             why = self.variant.deviations["likelihood"]
             raise UserError(f"{self.variant.name} has nothing to sample from: {why}.")
         with seeded(seed, "samples"), torch.no_grad():
-            p = self.prior(count, given)
-            z = p.sample(torch.Size(() if p.batch_shape else (count,)))
-            return self.decode(z, given)
+            return self.decode(sampled(self.prior(count, given), count), given)
 
     def prior(self, count: int, given: str | None = None) -> Distribution:
         """The prior of N codes, batch shape () or, where the condition decides, (N,)."""

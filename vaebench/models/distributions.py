@@ -30,6 +30,11 @@ def univariate(distribution: Distribution) -> Distribution:
     raise NotImplementedError(f"{type(distribution).__name__} is not known to factorise.")
 
 
+def sampled(p: Distribution, count: int) -> Tensor:
+    """Draws (count, D) from a distribution of batch shape (), or one from each of (count,)."""
+    return p.sample(torch.Size(() if p.batch_shape else (count,)))
+
+
 def closed_kl(q: Distribution, p: Distribution) -> Tensor | None:
     """KL(q || p) in nats, of q's batch shape; None where no closed form is registered."""
     try:

@@ -1,7 +1,7 @@
 """What a plugin registers: a posterior, its objective, and what it declares about both."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -30,6 +30,8 @@ FACTS = {
     "encoder": "the encoder that all variants share, as a `Shared`",
     "decoder": "the decoder that all variants share, as a `Shared`",
 }
+#: What a data set may lack that a variant cannot do without, in the words of a remedy.
+NEEDS = {"labels": "labels that training may see, as those of mnist[labels=100]"}
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Variant:
         rival: Factory ``(features D, **options) -> Rival`` of a second player on the codes, whose
             term is subtracted from the objective; None without one.
         deviations: Laws that the variant is known to break, each with the reason.
+        needs: Those of `NEEDS` that it cannot do without: it is left out on data sets that lack
+            one.
         reference: The paper, with its arXiv number or DOI.
         family: What it is a member of, in the plural; `vaebench list` groups variants by it.
         description: A sentence on what it does, with its formula, for people.
@@ -68,6 +72,7 @@ class Variant:
     family: str = ""
     description: str = ""
     rival: Callable[..., Rival] | None = None
+    needs: Collection[str] = ()
 
 
 def informed(variant: Variant, **facts: Any) -> Variant:

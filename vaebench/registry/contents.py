@@ -3,7 +3,7 @@
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
@@ -19,7 +19,7 @@ from vaebench.hookspecs import GROUP
 from vaebench.models.backbones import Backbone
 from vaebench.models.likelihoods import TAKES, Likelihood
 from vaebench.models.metric import Metric
-from vaebench.models.variant import FACTS, Variant, given
+from vaebench.models.variant import FACTS, NEEDS, Variant, given
 from vaebench.registry.code import digest
 from vaebench.registry.options import PLAIN, keywords, options
 from vaebench.runs.schema import FIXED
@@ -173,6 +173,13 @@ def _mapping(of: Callable[[Any], bool]) -> Callable[[Any], bool]:
     )
 
 
+def _some_of(known: Collection[str]) -> Callable[[Any], bool]:
+    return lambda value: (
+        isinstance(value, set | frozenset | tuple | list)
+        and all(type(item) is str and item in known for item in value)
+    )
+
+
 def _variant(thing: Variant) -> Variant:
     _need(
         thing,
@@ -181,6 +188,7 @@ def _variant(thing: Variant) -> Variant:
         samples=_COUNT,
         penalties=("a dict of functions by name", _mapping(callable)),
         rival=("a function or class, or None", lambda value: value is None or callable(value)),
+        needs=(f"a collection of some of {', '.join(NEEDS)}", _some_of(NEEDS)),
         deviations=("a dict of reasons by law", _mapping(lambda value: type(value) is str)),
         **dict.fromkeys(("reference", "family", "description"), _TEXT),
     )
@@ -309,6 +317,7 @@ def _of_variant(variant: Variant) -> Facts:
         "deviations": dict(variant.deviations),
         "reference": variant.reference,
         "family": variant.family,
+        "needs": sorted(variant.needs),
         "description": variant.description,
     }
 

@@ -18,7 +18,7 @@ from vaebench.data.observation import grey
 from vaebench.evaluation.features.cache import Real, real
 from vaebench.evaluation.features.extractor import Extractor, chosen, extractor
 from vaebench.evaluation.functional.posteriors import posterior_means
-from vaebench.models.distributions import closed_kl
+from vaebench.models.distributions import closed_kl, sampled
 from vaebench.models.draw import Draw
 from vaebench.models.items import Items
 from vaebench.models.items import items as as_items
@@ -230,9 +230,10 @@ class Subject:
     def decoded(self, z: Tensor, items: Items | None = None) -> Tensor:
         """Decoder means (N, C, H, W) in [0, 1] for latents (N, D), under the items' conditions.
 
-        They are by default those of the first N test images.
+        They are by default those of the test images in turn.
         """
-        items = self.items[: len(z)] if items is None else items
+        if items is None:
+            items = self.items[torch.arange(len(z), device=self.device) % len(self.x)]
         parts = zip(z.split(self.rows), items.split(self.rows), strict=True)
         with torch.no_grad():
             return torch.cat([self.model.pictures(*part) for part in parts])
@@ -259,8 +260,7 @@ class Subject:
         """Decoder means of prior draws, as many as there are test images, (N, C, H, W)."""
         count = min(len(self.x), MOST_IMAGES)
         with seeded(self.seed, "samples"), torch.no_grad():
-            p = self.prior(self.items[:count])
-            return self.decoded(p.sample(torch.Size(() if p.batch_shape else (count,))))
+            return self.decoded(sampled(self.prior(self.items[:count]), count))
 
     @cached_property
     def extractor(self) -> Extractor:

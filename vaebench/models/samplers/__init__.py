@@ -12,12 +12,13 @@ from torch.distributions import Distribution
 
 from vaebench.models.samplers.aggregate import aggregate
 from vaebench.models.samplers.flow import maf
-from vaebench.models.samplers.mixture import gmm
+from vaebench.models.samplers.mixture import gmm, normal
 from vaebench.models.samplers.two_stage import two_stage
 
 Sampler = Callable[..., Distribution]
 SAMPLERS: dict[str, Sampler] = {
     "gmm": gmm,
+    "normal": normal,
     "maf": maf,
     "two-stage": two_stage,
     "aggregate": aggregate,
