@@ -112,9 +112,8 @@ def _samples(run: str, rows: list[Row]) -> _Kind:
     share = 0.25 / (1 + len(known))
     under = [(name, share, f"Samples under {each} of", each) for name, each in known.items()]
     text = (
-        "Left, samples from the prior, a line a class where classes are given; right, each line of "
-        "originals stands over the line of its reconstructions. The same inputs and seeds for "
-        "every variant."
+        "Left, samples from the prior; right, each line of originals stands over the line of its "
+        "reconstructions. The same inputs and seeds for every variant."
     )
     if known:
         text = (
