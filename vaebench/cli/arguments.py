@@ -49,7 +49,27 @@ def setting_options(settings: Iterable[Setting], defaults: bool = True) -> Calla
     return decorate
 
 
+def place_options(command: Any) -> Any:
+    """A decorator for commands that compute with what a run has left: where data and device are."""
+    as_in = "As in `vaebench run`."
+    for option in (
+        click.option("--device", default="auto", help=as_in),
+        click.option("--fid-weights", type=Path, help=as_in),
+        click.option("--download", is_flag=True, help=as_in),
+        click.option("--data-dir", type=Path, envvar="VAEBENCH_DATA", help=as_in),
+    ):
+        command = option(command)
+    return command
+
+
 CELL = click.argument("cell", shell_complete=completion.cells)
+CELLS = click.argument(
+    "cells",
+    nargs=-1,
+    required=True,
+    metavar="RUN|CELL...",
+    shell_complete=completion.runs_and_cells,
+)
 RUN = click.option(
     "--run",
     type=Path,

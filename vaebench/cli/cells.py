@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vaebench.cli import completion
 from vaebench.cli.arguments import (
     CELL,
+    CELLS,
     JSON,
     RUN,
     chosen,
+    place_options,
     print_json,
     record,
     setting_options,
@@ -51,13 +52,7 @@ def show(cell: str, run: Path | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument(
-    "cells",
-    nargs=-1,
-    required=True,
-    metavar="RUN|CELL...",
-    shell_complete=completion.runs_and_cells,
-)
+@CELLS
 @RUN
 @setting_options(_MEASURED, defaults=False)
 @click.option("--again", is_flag=True, help="Replace numbers of as much effort.")
@@ -68,10 +63,7 @@ def show(cell: str, run: Path | None, as_json: bool) -> None:
     "--compile", "compiled", is_flag=True, help="Compile AIS's steps: for long runs and GPUs."
 )
 @click.option("--jobs", type=click.IntRange(1), help="As in `vaebench run`.")
-@click.option("--data-dir", type=Path, envvar="VAEBENCH_DATA", help="As in `vaebench run`.")
-@click.option("--download", is_flag=True, help="As in `vaebench run`.")
-@click.option("--fid-weights", type=Path, help="As in `vaebench run`.")
-@click.option("--device", default="auto", help="As in `vaebench run`.")
+@place_options
 @JSON
 def evaluate(
     cells: tuple[str, ...],

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vaebench.cli import completion
-from vaebench.cli.arguments import JSON, RUN, chosen, print_json
+from vaebench.cli.arguments import CELLS, JSON, RUN, chosen, place_options, print_json
 from vaebench.errors import printable
 
 if TYPE_CHECKING:
@@ -21,18 +20,9 @@ _WORDS: "dict[Verdict, str]" = {
 
 
 @click.command()
-@click.argument(
-    "cells",
-    nargs=-1,
-    required=True,
-    metavar="RUN|CELL...",
-    shell_complete=completion.runs_and_cells,
-)
+@CELLS
 @RUN
-@click.option("--data-dir", type=Path, envvar="VAEBENCH_DATA", help="As in `vaebench run`.")
-@click.option("--download", is_flag=True, help="As in `vaebench run`.")
-@click.option("--fid-weights", type=Path, help="As in `vaebench run`.")
-@click.option("--device", default="auto", help="As in `vaebench run`.")
+@place_options
 @JSON
 @click.pass_context
 def verify(
