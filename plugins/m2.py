@@ -8,13 +8,19 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, OneHotCategorical
 from torch.nn.functional import one_hot
-from vaebench_plugins.ladder import Level
 
 from vaebench import Chain, Draw, Gaussian, Posterior, Seen, Variant, hookimpl
 
 #: The logarithm of the probability of classes that a known label excludes: exactly 0 as a weight,
 #: and a number where it is multiplied by 0.
 _EXCLUDED = -1e4
+
+
+def _level(size: int, given: int, width: int) -> nn.Module:
+    """A diagonal Gaussian of `size` dimensions, given vectors of `given` dimensions together."""
+    from vaebench_plugins.ladder import Level
+
+    return Level(size, given, width)
 
 
 class Class(OneHotCategorical):
@@ -93,7 +99,7 @@ class M2(Posterior):
 
     def _build(self, width: int) -> None:
         """The networks of what is beside the class."""
-        self.style = Level(self.features - self.classes, self.context + self.classes, width)
+        self.style = _level(self.features - self.classes, self.context + self.classes, width)
 
     def _inferred(self, h: Tensor) -> dict[str, tuple[int, Any]]:
         """The laws of q beside the class."""
@@ -155,9 +161,9 @@ class M1M2(M2):
                 f"more must be left: choose --latent {self.classes + 2} or more."
             )
         self.low, self.high = (rest + 1) // 2, rest // 2
-        self.style = Level(self.high, self.context + self.classes, width)
+        self.style = _level(self.high, self.context + self.classes, width)
         self.code = Gaussian(self.low, self.context)
-        self.down = Level(self.low, self.classes + self.high, width)
+        self.down = _level(self.low, self.classes + self.high, width)
 
     def _inferred(self, h: Tensor) -> dict[str, tuple[int, Any]]:
         code = self.code(h)
