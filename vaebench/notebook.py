@@ -9,7 +9,7 @@ from vaebench.runs import run as runs
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from vaebench.data.images import Images
+    from vaebench.data.dataset import Dataset
     from vaebench.models.vae import VAE
 
 
@@ -27,7 +27,7 @@ def read(
     data_dir: Path | str | None = None,
     image_size: int | None = None,
     download: bool = False,
-) -> "Images":
+) -> "Dataset":
     """A data set as a run sees it: stored pixels, labels and factors of its splits.
 
     Args:

@@ -12,8 +12,9 @@ from tests.cells import digits
 from tests.data.picture_files import write
 from vaebench.config.names import spelled
 from vaebench.data.conditions import conditioned, shown, whole
-from vaebench.data.images import Images, Request, Source, Split, permuted
-from vaebench.data.validation import check_images
+from vaebench.data.dataset import permuted
+from vaebench.data.images import Images, Request, Source, Split
+from vaebench.data.validation import check
 from vaebench.errors import UserError
 from vaebench.registry import lookup
 from vaebench.registry.lookup import load, located
@@ -88,7 +89,7 @@ def test_a_constant_condition_says_nothing():
     found = conditioned("It", same, {"given": "left"})
     assert all(part.given.shape == (len(part), 0) for part in splits(found))
     assert found.shape == (1, 2, 2)
-    check_images("It", found)
+    check("It", found)
 
 
 @settings(deadline=None)

@@ -11,7 +11,8 @@ from vaebench_plugins.acn import tour
 
 from tests.cells import cell
 from vaebench import Seen
-from vaebench.data.images import Request, subset
+from vaebench.data.dataset import subset
+from vaebench.data.images import Request
 from vaebench.evaluation.metrics.conditions import label_accuracy, label_fidelity, regression
 from vaebench.evaluation.metrics.subject import Subject
 from vaebench.models.metric import Unavailable

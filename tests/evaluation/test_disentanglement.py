@@ -9,7 +9,8 @@ from torch.distributions import Independent, Normal
 
 import vaebench
 from tests.cells import cell, digits
-from vaebench.data.images import Images, Split, subset
+from vaebench.data.dataset import subset
+from vaebench.data.images import Images, Split
 from vaebench.evaluation.functional.disentanglement import (
     Trees,
     dependence,

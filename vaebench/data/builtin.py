@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from vaebench.data import sprites
+from vaebench.data.dataset import subset
 from vaebench.data.folder import read_folder
-from vaebench.data.images import Images, Request, Source, Split, holdout, stratified, subset
+from vaebench.data.images import Images, Request, Source, Split, holdout, stratified
 from vaebench.data.pictures import stack, stored
 from vaebench.errors import UserError, short
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
 from vaebench.compute.random import generator
+from vaebench.data.dataset import Dataset
 from vaebench.data.images import Images, Split
 from vaebench.errors import UserError, unknown
 
@@ -15,10 +17,12 @@ from vaebench.errors import UserError, unknown
 OPTIONS = ("given", "labels")
 KINDS = ("label", "left")
 _NOTE = (
-    "Each image is modelled given {}, which encoder and decoder are told: every likelihood is one "
-    "of {}images given that, log p(x|y), and samples are drawn under the conditions of the test "
-    "images."
+    "Each {noun} is modelled given {what}, which encoder and decoder are told: every likelihood is "
+    "one of {part}{noun}s given that, log p(x|y), and samples are drawn under the conditions of "
+    "the test {noun}s."
 )
+
+D = TypeVar("D", bound=Dataset)
 
 
 def check(what: str, options: Mapping[str, str]) -> None:
@@ -43,7 +47,7 @@ def check(what: str, options: Mapping[str, str]) -> None:
         )
 
 
-def conditioned(what: str, images: Images, options: Mapping[str, str]) -> Images:
+def conditioned(what: str, images: Dataset, options: Mapping[str, str]) -> Dataset:
     """The data set with the condition and the number of labels that its options ask for.
 
     Args:
@@ -111,7 +115,7 @@ def whole(pictures: Tensor, given: Tensor | None) -> Tensor:
     return torch.cat([given.expand(*pictures.shape[:-1], given.shape[-1]), pictures], -1)
 
 
-def _classes(what: str, images: Images) -> tuple[int, ...]:
+def _classes(what: str, images: Dataset) -> tuple[int, ...]:
     """The classes of training; UserError where a split has no labels, or others."""
     splits = {"train": images.train, "validation": images.validation, "test": images.test}
     found = {name: s.labels.unique() for name, s in splits.items() if s.labels is not None}
@@ -128,34 +132,35 @@ def _classes(what: str, images: Images) -> tuple[int, ...]:
     return tuple(known)
 
 
-def _labelled(what: str, images: Images, count: str) -> Images:
+def _labelled(what: str, images: Dataset, count: str) -> Dataset:
     classes, most = _classes(what, images), len(images.train)
     number = most if count == "all" else int(count)
     if not len(classes) <= number <= most:
         raise UserError(
-            f"{what} has {len(classes)} classes in {most} training images: labels takes a number "
-            f"from {len(classes)} to {most}, or all, not {count}."
+            f"{what} has {len(classes)} classes in {most} training {images.noun}s: labels takes a "
+            f"number from {len(classes)} to {most}, or all, not {count}."
         )
     return replace(images, classes=classes, labelled=number)
 
 
-def _given_label(what: str, images: Images) -> Images:
+def _given_label(what: str, images: Dataset) -> Dataset:
     classes = _classes(what, images)
     columns = torch.tensor(classes)
 
-    def given(split: Split) -> Split:
-        assert split.labels is not None
+    def given(split: Any) -> Any:
         column = torch.searchsorted(columns, split.labels.long())
         # One class for all says nothing.
         known = one_hot(column, len(classes)).float()[:, : len(classes) * (len(classes) > 1)]
         return replace(split, given=known)
 
-    note = _NOTE.format("its label", "")
+    note = _NOTE.format(what="its label", part="", noun=images.noun)
     notes = (*images.notes, note)
     return _each(replace(images, given="label", classes=classes, notes=notes), given)
 
 
-def _given_left(what: str, images: Images) -> Images:
+def _given_left(what: str, images: Dataset) -> Dataset:
+    if not isinstance(images, Images):
+        raise UserError(f"{what} has no pictures: no half of them can be given.")
     width = images.shape[-1]
     if width < 2:
         raise UserError(f"{what} has pictures one pixel wide: no half of them can be given.")
@@ -168,11 +173,11 @@ def _given_left(what: str, images: Images) -> Images:
             known = torch.zeros(len(split), 0)
         return replace(split, pixels=rest.contiguous(), given=known.contiguous())
 
-    note = _NOTE.format("its left half", "right halves of ")
+    note = _NOTE.format(what="its left half", part="right halves of ", noun="image")
     return _each(replace(images, given="left", notes=(*images.notes, note)), given)
 
 
-def _each(images: Images, change: Callable[[Split], Split]) -> Images:
+def _each(images: D, change: Callable[[Any], Any]) -> D:
     images = replace(images, train=change(images.train))
     images = replace(images, validation=change(images.validation), test=change(images.test))
     if images.outside is None:

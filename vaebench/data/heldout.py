@@ -1,16 +1,18 @@
 """A class kept from training altogether, to ask whether a model knows that it is foreign to it."""
 
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from vaebench.data.images import Images, Split, subset
+from vaebench.data.dataset import Dataset, subset
 from vaebench.errors import UserError
 
+D = TypeVar("D", bound=Dataset)
 
-def without(what: str, images: Images, label: str) -> Images:
+
+def without(what: str, images: D, label: str) -> D:
     """The data set without the images of a class; these are its `outside`, the test images first.
 
     Args:
@@ -34,12 +36,13 @@ def without(what: str, images: Images, label: str) -> Images:
         raise UserError(f"{what} has no class {label!r}; its classes are {shown}.")
     gone = [_of(split, names[label], inside=False) for split in splits]
     rest = [_of(split, names[label], inside=True) for split in splits]
-    outside = Split(*(_joined([getattr(s, f.name) for s in gone]) for f in fields(Split)))
+    like = images.test
+    known = {f.name: _joined([getattr(s, f.name) for s in gone]) for f in fields(like)}
+    outside = replace(like, **known)
     return replace(images, test=rest[0], validation=rest[1], train=rest[2], outside=outside)
 
 
-def _of(split: Split, label: int, *, inside: bool) -> Split:
-    assert split.labels is not None
+def _of(split: Any, label: int, *, inside: bool) -> Any:
     return subset(split, (split.labels == label) != inside)
 
 

@@ -1,13 +1,14 @@
-"""Images in memory: splits, their hash, and what reads a data set."""
+"""Images in memory, and what reads a data set."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
-import torch
 from torch import Tensor
+
+from vaebench.data.dataset import Dataset, Kind, subset
 
 
 @dataclass(frozen=True)
@@ -27,21 +28,22 @@ class Split:
     factors: Tensor | None = None
     given: Tensor | None = None
 
+    lengths: ClassVar[None] = None
+
+    @property
+    def stored(self) -> Tensor:
+        """The pixels."""
+        return self.pixels
+
     def __len__(self) -> int:
         return len(self.pixels)
 
 
 @dataclass(frozen=True)
-class Images:
-    """A data set in memory: three disjoint splits and L, the number of stored levels.
+class Images(Dataset):
+    """Pictures in memory: three disjoint splits and L, the number of stored levels.
 
-    `outside` holds the images of a class that all three splits lack, where one is held out.
-    `notes` are sentences on what was read, passed over and converted, for people.
-    `factors` names the columns of the splits' factors, where there are any.
-    `given` says what the images are modelled given: ``label``, ``left`` (the left half of the
-    pictures, whose right halves are the pixels), or in the words of a reader; empty for nothing.
-    `labelled` is the number of training images whose labels training may see, None for none.
-    `classes` are the labels of training in the order of columns, where these are given or seen.
+    `given` may also be ``left``: the left half of the pictures, whose right halves are the pixels.
 
     Example:
         >>> grey = torch.zeros(10, 1, 8, 8, dtype=torch.uint8)
@@ -49,44 +51,13 @@ class Images:
         (1, 8, 8)
     """
 
-    train: Split
-    validation: Split
-    test: Split
-    levels: int = 256
-    outside: Split | None = None
-    notes: tuple[str, ...] = ()
-    factors: tuple[str, ...] = ()
-    given: str = ""
-    classes: tuple[int, ...] = ()
-    labelled: int | None = None
+    kind: ClassVar[Kind] = "pictures"
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Channels, height, width."""
         channels, height, width = self.train.pixels.shape[1:]
         return channels, height, width
-
-    def hash(self) -> str:
-        """A digest of every pixel that is used, in its order and split.
-
-        Conditions, and labels that training may see, are used too.
-        """
-        digest = hashlib.sha256(str(self.levels).encode())
-        splits = [self.train, self.validation, self.test]
-        for split in splits if self.outside is None else [*splits, self.outside]:
-            digest.update(str(tuple(split.pixels.shape)).encode())
-            digest.update(split.pixels.contiguous().numpy().data)
-            for known in self._known(split):
-                digest.update(f"{known.dtype} {tuple(known.shape)}".encode())
-                digest.update(known.contiguous().numpy().tobytes())
-        if self.given or self.labelled is not None:
-            digest.update(repr((self.given, self.classes, self.labelled)).encode())
-        return digest.hexdigest()[:16]
-
-    def _known(self, split: Split) -> list[Tensor]:
-        """What a split's images are used with, beside their pixels."""
-        labels = None if self.labelled is None else split.labels
-        return [each for each in (split.given, labels) if each is not None]
 
 
 @dataclass(frozen=True)
@@ -105,8 +76,8 @@ class Source:
     Attributes:
         title: What it is, for `vaebench list`.
         split: How many images each split holds, and which ones.
-        read: From a request to the images; raises UserError where they cannot be had. What it
-            takes by keyword beside the request is chosen as ``name[option=value]``.
+        read: From a request to the images, or to a `Text`; raises UserError where they cannot be
+            had. What it takes by keyword beside the request is chosen as ``name[option=value]``.
         likelihood: Observation model: ``bernoulli``, ``gaussian``, …; see `vaebench list`.
         binarise: ``dynamic`` or ``fixed`` with a likelihood of binary pixels, else ``none``.
         backbone: Encoder and decoder.
@@ -131,7 +102,7 @@ class Source:
 
     title: str
     split: str
-    read: Callable[..., Images]
+    read: Callable[..., Dataset]
     likelihood: str = "bernoulli"
     binarise: str = "dynamic"
     backbone: str = "resnetv2"
@@ -139,17 +110,6 @@ class Source:
     latent: int = 32
     shuffled: bool = False
     inverted: bool = False
-
-
-def subset(split: Split, rows: Tensor | slice) -> Split:
-    """The images of a split at `rows`, in that order, with all that is known of them."""
-    known = (split.labels, split.factors, split.given)
-    return Split(split.pixels[rows], *(None if each is None else each[rows] for each in known))
-
-
-def permuted(split: Split) -> Split:
-    """The images in an order that is random, and the same each time."""
-    return subset(split, torch.from_numpy(np.random.default_rng(0).permutation(len(split))))
 
 
 def negative(split: Split, levels: int) -> Split:

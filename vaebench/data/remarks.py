@@ -1,28 +1,40 @@
 """What is said of a data set before it is trained on, whoever read it."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from vaebench.data.images import Images, Split
+from vaebench.data.dataset import Dataset
+from vaebench.data.images import Images
+from vaebench.data.text import Text
 
 #: The share of the levels that the brightest pixel reaches in a data set that is not almost black.
 _DARK = 1 / 8
 
 
-def remarks(images: Images) -> Iterator[str]:
-    """Sentences on pictures in both train and test, classes that validation lacks, and darkness."""
-    learned = _keys(images.train.pixels) | _keys(images.validation.pixels)
-    if again := sum(key in learned for key in _rows(images.test.pixels)):
+def remarks(images: Dataset) -> Iterator[str]:
+    """Sentences on items in both train and test, classes that validation lacks, and darkness."""
+    # A source that knows its probabilities repeats itself as often as it should.
+    known_source = isinstance(images, Text) and images.log_prob is not None
+    learned = _keys(images.train.stored) | _keys(images.validation.stored)
+    again = 0 if known_source else sum(key in learned for key in _rows(images.test.stored))
+    if again:
+        noun = images.noun
         yield (
-            f"Of {len(images.test)} test images, {again} are exact duplicates of images for "
+            f"Of {len(images.test)} test {noun}s, {again} are exact duplicates of {noun}s for "
             "training or validation: likelihoods and distances of these say little."
         )
     known, asked = _classes(images.train), _classes(images.validation)
     if known and asked and (lacking := sorted(known - asked)):
         some = ", ".join(map(str, lacking[:10])) + (", …" if len(lacking) > 10 else "")
         yield f"Of {len(known)} classes, {len(lacking)} are not in the validation split: {some}."
+    if isinstance(images, Images):
+        yield from _darkness(images)
+
+
+def _darkness(images: Images) -> Iterator[str]:
     brightest = max(int(s.pixels.max()) for s in (images.train, images.validation, images.test))
     if brightest < _DARK * (images.levels - 1):
         yield (
@@ -32,13 +44,13 @@ def remarks(images: Images) -> Iterator[str]:
         )
 
 
-def _rows(pixels: Tensor) -> Iterator[int]:
-    return (hash(row.tobytes()) for row in np.ascontiguousarray(pixels.numpy()))
+def _rows(stored: Tensor) -> Iterator[int]:
+    return (hash(row.tobytes()) for row in np.ascontiguousarray(stored.numpy()))
 
 
-def _keys(pixels: Tensor) -> set[int]:
-    return set(_rows(pixels))
+def _keys(stored: Tensor) -> set[int]:
+    return set(_rows(stored))
 
 
-def _classes(split: Split) -> set[int]:
+def _classes(split: Any) -> set[int]:
     return set() if split.labels is None else set(split.labels.tolist())

@@ -4,15 +4,14 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from vaebench.data.dataset import Dataset
+from vaebench.data.images import Images, Split
+from vaebench.data.text import PAD, Sentences, Text
 from vaebench.errors import UserError
-
-if TYPE_CHECKING:
-    from vaebench.data.images import Images, Split
 
 #: Files whose lines say nothing about whose mistake it is.
 _OURS = (str(Path(__file__).parents[1]), str(Path(torch.__file__).parent), "<")
@@ -38,61 +37,112 @@ def explained(what: str) -> Iterator[None]:
         raise UserError(f"{what} fails with {said}{place}.") from error
 
 
-def check_images(what: str, found: "Images") -> None:
-    """Raise UserError unless the splits hold stored levels of one shape, and a label for each."""
+def check(what: str, found: object) -> None:
+    """Raise UserError unless a reader returns a sound data set of one of the kinds."""
+    if not isinstance(found, Images | Text):
+        kind = type(found).__name__
+        raise UserError(f"{what} is read as a {kind}; its reader must return Images, or a Text.")
     if not (isinstance(found.notes, tuple) and all(isinstance(note, str) for note in found.notes)):
         raise UserError(f"{what} has notes that are not a tuple of sentences.")
+    if isinstance(found, Text):
+        _check_vocabulary(what, found)
     splits = {"train": found.train, "validation": found.validation, "test": found.test}
     for name, split in splits.items():
-        pixels, labels = split.pixels, split.labels
-        if not (isinstance(pixels, Tensor) and pixels.dtype == torch.uint8 and pixels.ndim == 4):
-            kind = f"{pixels.dtype} {tuple(pixels.shape)}" if isinstance(pixels, Tensor) else pixels
+        if isinstance(found, Text):
+            _check_tokens(what, name, split, found)
+        else:
+            _check_pixels(what, name, split, found)
+        count, noun = len(split), found.noun
+        if name == "test" and count < 2:
             raise UserError(
-                f"{what} has {kind!s:.60} as pixels of its {name} split; they must be a uint8 "
-                "tensor (N, C, H, W) of stored levels."
+                f"{what} has one test {noun}; every metric needs two or more, and should have many."
             )
-        if not pixels.numel() or pixels.shape[1:] != found.train.pixels.shape[1:]:
+        labels = split.labels
+        if labels is not None and tuple(labels.shape) != (count,):
             raise UserError(
-                f"{what} has a {name} split of shape {tuple(pixels.shape)}; none may be empty, and "
-                "all need the same channels, height and width."
-            )
-        if pixels.shape[1] not in (1, 3):
-            raise UserError(
-                f"{what} has {pixels.shape[1]} channels; 1 (grey) or 3 (colour) can be pictured."
-            )
-        if not 2 <= found.levels <= 256 or int(pixels.max()) >= found.levels:
-            raise UserError(
-                f"{what} stores the level {int(pixels.max())} and says `levels={found.levels}`; "
-                "levels run from 0 to levels - 1, and there are 2 to 256 of them."
-            )
-        if name == "test" and len(pixels) < 2:
-            raise UserError(
-                f"{what} has one test image; every metric needs two or more, and should have many."
-            )
-        if labels is not None and tuple(labels.shape) != (len(pixels),):
-            raise UserError(
-                f"{what} has labels of shape {tuple(labels.shape)} for the {len(pixels)} images of "
+                f"{what} has labels of shape {tuple(labels.shape)} for the {count} {noun}s of "
                 f"its {name} split; one integer for each is needed, or None."
             )
-        _check_factors(f"{what} has a {name} split", split, found.factors)
+        _check_factors(f"{what} has a {name} split", split, found)
         _check_given(f"{what} has a {name} split", split, found)
 
 
-def _check_factors(what: str, split: "Split", names: tuple[str, ...]) -> None:
+def _check_pixels(what: str, name: str, split: Split, found: Images) -> None:
+    pixels = split.pixels
+    if not (isinstance(pixels, Tensor) and pixels.dtype == torch.uint8 and pixels.ndim == 4):
+        raise UserError(
+            f"{what} has {_shown(pixels)} as pixels of its {name} split; they must be a uint8 "
+            "tensor (N, C, H, W) of stored levels."
+        )
+    if not pixels.numel() or pixels.shape[1:] != found.train.pixels.shape[1:]:
+        raise UserError(
+            f"{what} has a {name} split of shape {tuple(pixels.shape)}; none may be empty, and "
+            "all need the same channels, height and width."
+        )
+    if pixels.shape[1] not in (1, 3):
+        raise UserError(
+            f"{what} has {pixels.shape[1]} channels; 1 (grey) or 3 (colour) can be pictured."
+        )
+    if not 2 <= found.levels <= 256 or int(pixels.max()) >= found.levels:
+        raise UserError(
+            f"{what} stores the level {int(pixels.max())} and says `levels={found.levels}`; "
+            "levels run from 0 to levels - 1, and there are 2 to 256 of them."
+        )
+
+
+def _check_vocabulary(what: str, found: Text) -> None:
+    words = found.vocabulary
+    if not (isinstance(words, tuple) and all(isinstance(word, str) for word in words)):
+        raise UserError(f"{what} has a vocabulary that is not a tuple of words.")
+    if len(set(words)) != len(words) or len(words) < 2:
+        raise UserError(f"{what} has {len(words)} words; two or more are needed, all different.")
+
+
+def _check_tokens(what: str, name: str, split: Sentences, found: Text) -> None:
+    tokens = split.tokens
+    if not (isinstance(tokens, Tensor) and tokens.dtype == torch.int32 and tokens.ndim == 2):
+        raise UserError(
+            f"{what} has {_shown(tokens)} as tokens of its {name} split; they must be an int32 "
+            "tensor (N, T) of places in the vocabulary, -1 behind the end."
+        )
+    if not tokens.numel() or tokens.shape[1] != found.train.tokens.shape[1]:
+        raise UserError(
+            f"{what} has a {name} split of shape {tuple(tokens.shape)}; none may be empty, and all "
+            "need the same length, -1 standing behind the end of shorter sequences."
+        )
+    if int(tokens.min()) < PAD or int(tokens.max()) >= len(found.vocabulary):
+        raise UserError(
+            f"{what} has tokens from {int(tokens.min())} to {int(tokens.max())} for a vocabulary "
+            f"of {len(found.vocabulary)}."
+        )
+    inside = tokens != PAD
+    if not inside[:, 0].all() or (inside[:, 1:] & ~inside[:, :-1]).any():
+        raise UserError(
+            f"{what} has sequences in its {name} split that are empty, or go on behind a -1."
+        )
+
+
+def _shown(value: object) -> str:
+    """A stranger's value in a sentence."""
+    kind = f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else value
+    return f"{kind!s:.60}"
+
+
+def _check_factors(what: str, split: Split | Sentences, data: Dataset) -> None:
+    names = data.factors
     if not (isinstance(names, tuple) and all(type(name) is str for name in names)):
         raise UserError(f"{what} whose factors are named {names!r:.60}, not by a tuple of texts.")
     found, shape = split.factors, (len(split), len(names))
     if found is None and not names:
         return
     if not (isinstance(found, Tensor) and found.dtype in _INTEGERS and tuple(found.shape) == shape):
-        kind = f"{found.dtype} {tuple(found.shape)}" if isinstance(found, Tensor) else found
         raise UserError(
-            f"{what} with {kind!s:.60} as factors; they must be integers of shape {shape}, a "
+            f"{what} with {_shown(found)} as factors; they must be integers of shape {shape}, a "
             "column for each name in `Images.factors`, or None everywhere."
         )
 
 
-def _check_given(what: str, split: "Split", found: "Images") -> None:
+def _check_given(what: str, split: Split | Sentences, found: Dataset) -> None:
     given, like = split.given, found.train.given
     if not isinstance(found.given, str) or bool(found.given) != (given is not None):
         raise UserError(
@@ -101,22 +151,24 @@ def _check_given(what: str, split: "Split", found: "Images") -> None:
         )
     if given is None or like is None:
         return
-    kind = f"{given.dtype} {tuple(given.shape)}" if isinstance(given, Tensor) else str(given)
     sound = isinstance(given, Tensor) and len(given) == len(split)
     if not (sound and (_numbers(given) or _picture(given, split, found.levels))):
         raise UserError(
-            f"{what} with {kind:.60} as condition; it must be finite float32 (N, G), or stored "
-            "levels (N, C, H, W') in uint8 that stand at the left of the pixels."
+            f"{what} with {_shown(given)} as condition; it must be finite float32 (N, G), or "
+            "stored levels (N, C, H, W') in uint8 that stand at the left of the pixels."
         )
     if given.dtype != like.dtype or given.shape[1:] != like.shape[1:]:
-        raise UserError(f"{what} with another kind of condition than the train split: {kind}.")
+        raise UserError(
+            f"{what} with another kind of condition than the train split: {_shown(given)}."
+        )
 
 
 def _numbers(given: Tensor) -> bool:
     return given.ndim == 2 and given.dtype == torch.float32 and bool(given.isfinite().all())
 
 
-def _picture(given: Tensor, split: "Split", levels: int) -> bool:
-    if given.ndim != 4 or given.dtype != torch.uint8 or not given.numel():
+def _picture(given: Tensor, split: Split | Sentences, levels: int) -> bool:
+    if isinstance(split, Sentences) or given.ndim != 4 or given.dtype != torch.uint8:
         return False
-    return given.shape[1:3] == split.pixels.shape[1:3] and int(given.max()) < levels
+    like = split.pixels.shape[1:3]
+    return given.numel() > 0 and given.shape[1:3] == like and int(given.max()) < levels

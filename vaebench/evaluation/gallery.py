@@ -13,7 +13,7 @@ from torch.distributions import Distribution
 from vaebench.compute.random import seeded
 from vaebench.data.batches import seen
 from vaebench.data.conditions import whole
-from vaebench.data.images import Images, subset
+from vaebench.data.dataset import Dataset, subset
 from vaebench.data.observation import grey
 from vaebench.evaluation.functional.posteriors import posterior_means
 from vaebench.evaluation.grid import COLUMNS, grid
@@ -168,7 +168,7 @@ class Film:
             validation images.
     """
 
-    def __init__(self, folder: Path, seed: int, epochs: int, images: Images) -> None:
+    def __init__(self, folder: Path, seed: int, epochs: int, images: Dataset) -> None:
         self.folder = folder
         self.seed = seed
         rows = torch.arange(COLUMNS) % len(images.validation)

@@ -13,7 +13,8 @@ from vaebench.config.effort import USUAL, filled
 from vaebench.config.names import expand, parse
 from vaebench.config.resources import Place
 from vaebench.config.settings import Settings
-from vaebench.data.images import Images, Request
+from vaebench.data.dataset import Dataset
+from vaebench.data.images import Request
 from vaebench.data.validation import explained
 from vaebench.errors import UserError, unknown
 from vaebench.evaluation.features.extractor import EXTRACTORS, lacking
@@ -98,7 +99,7 @@ def resolve(
     return settings, tuple(dict.fromkeys(resolved)), notes
 
 
-def _lacks(plugin: str, images: Images, found: Catalogue) -> str:
+def _lacks(plugin: str, images: Dataset, found: Catalogue) -> str:
     """What a variant needs of `NEEDS` and a data set lacks, empty if it can be had."""
     name = parse(plugin)[0]
     needs = () if name in found.broken else found.facts("variants", name).get("needs", ())
@@ -128,7 +129,7 @@ def _omission(need: str, plugins: list[str]) -> str:
 
 
 def _less_effort(
-    settings: Settings, datasets: dict[tuple[str, int | None], Images]
+    settings: Settings, datasets: dict[tuple[str, int | None], Dataset]
 ) -> Iterator[tuple[str, str]]:
     """The data sets on which AIS gets less than the usual effort, and what is to be said of it."""
     asked = {name: getattr(settings, name) for name in USUAL}
@@ -183,7 +184,7 @@ def _expanded(items: tuple[str | None, ...]) -> tuple[str | None, ...]:
     )
 
 
-def _check_parts(cells: list[Cell], datasets: dict[tuple[str, int | None], Images]) -> None:
+def _check_parts(cells: list[Cell], datasets: dict[tuple[str, int | None], Dataset]) -> None:
     """Raise UserError unless the networks and likelihoods of all cells fit their images."""
     networks: set[tuple[str, Shape, int, int, int]] = set()
     observations: set[tuple[str, int, Shape]] = set()
@@ -221,7 +222,7 @@ def _leaves_free(plugin: str, latent: int, found: Catalogue) -> bool:
         return True
 
 
-def _task(choice: dict[str, Any], images: Images, digest: str, found: Catalogue) -> Task:
+def _task(choice: dict[str, Any], images: Dataset, digest: str, found: Catalogue) -> Task:
     """The task of a choice of settings, with the data set's defaults where nothing is asked for."""
     defaults = source(choice["dataset"])
     built_by = choice["backbone"] or defaults.backbone
@@ -252,7 +253,7 @@ def _task(choice: dict[str, Any], images: Images, digest: str, found: Catalogue)
     return Task(Cell(**whole, data=digest, code=_code(found, whole)), evaluation)
 
 
-def _condition(images: Images) -> Shape | None:
+def _condition(images: Dataset) -> Shape | None:
     """The shape (C, H, W') of conditions that are pictures."""
     given = images.train.given
     return None if given is None or given.ndim < 4 else (*given.shape[1:],)

@@ -15,8 +15,10 @@ from vaebench.config.names import parse
 from vaebench.data import pictures
 from vaebench.data.batches import observed
 from vaebench.data.conditions import whole
+from vaebench.data.dataset import Dataset
 from vaebench.data.images import Images, Split
 from vaebench.data.pictures import Picture
+from vaebench.data.text import Sentences, Text
 from vaebench.errors import UserError, short, unknown
 from vaebench.evaluation.functional.posteriors import posterior_means
 from vaebench.models import weights
@@ -181,11 +183,15 @@ class Codec:
 
 def codec(run: Path | str, record: Record) -> Codec:
     """The trained model of a cell as a codec of pictures; UserError where `restore` raises one."""
-    trained, known = restore(run, record), described(record)
+    known = described(record)
+    if len(known.shape) != 3:
+        raise UserError(f"{record['cell']} is a model of sequences, not of pictures.")
+    trained = restore(run, record)
+    channels, height, width = known.shape
     return Codec(
         trained.model,
         trained.variant,
-        known.shape,
+        (channels, height, width),
         known.levels,
         known.cell.dataset,
         known.cell.latent,
@@ -198,7 +204,7 @@ def codec(run: Path | str, record: Record) -> Codec:
 def restore(
     run: Path | str,
     record: Record,
-    images: Images | None = None,
+    images: Dataset | None = None,
     device: torch.device = CPU,
 ) -> Resolved:
     """A cell with its trained model, in evaluation mode and without gradients of its weights.
@@ -236,13 +242,19 @@ def restore(
     return resolved
 
 
-def _hollow(known: Described) -> Images:
-    """Images of the shapes that a model is built for, all black, which take no memory."""
-    pixels = torch.zeros(1, dtype=torch.uint8).expand(known.items, *known.shape)
+def _hollow(known: Described) -> Dataset:
+    """Items of the shapes that a model is built for, all zeros, which take no memory."""
     given = None
     if known.condition is not None:
         kind = torch.uint8 if len(known.condition) > 1 else torch.float32
         given = torch.zeros(1, dtype=kind).expand(known.items, *known.condition)
+    if len(known.shape) == 2:
+        length, symbols = known.shape
+        tokens = torch.zeros(1, dtype=torch.int32).expand(known.items, length)
+        text = Sentences(tokens, given=given)
+        words = tuple(map(str, range(symbols)))
+        return Text(text, text, text, classes=known.classes, vocabulary=words)
+    pixels = torch.zeros(1, dtype=torch.uint8).expand(known.items, *known.shape)
     split = Split(pixels, given=given)
     return Images(split, split, split, known.levels, classes=known.classes)
 

@@ -13,7 +13,7 @@ from vaebench.compute.random import seeded
 from vaebench.config.cell import Evaluation, Task
 from vaebench.config.resources import Place
 from vaebench.data.batches import items_of
-from vaebench.data.images import subset
+from vaebench.data.dataset import subset
 from vaebench.errors import UserError
 from vaebench.evaluation.metrics.select import wanted
 from vaebench.registry.catalogue import catalogue

@@ -8,9 +8,10 @@ from typing import Any
 
 from vaebench.config.names import absolute, parse, spell, spelled
 from vaebench.data import conditions, heldout
-from vaebench.data.images import Images, Request, Source, Split, negative, permuted
+from vaebench.data.dataset import Dataset, permuted
+from vaebench.data.images import Images, Request, Source, negative
 from vaebench.data.remarks import remarks
-from vaebench.data.validation import check_images, explained
+from vaebench.data.validation import check, explained
 from vaebench.errors import UserError, unknown
 from vaebench.models.backbones import Backbone
 from vaebench.models.likelihoods import Likelihood
@@ -121,8 +122,8 @@ def source(name: str) -> Source:
     return found
 
 
-def load(name: str, request: Request) -> Images:
-    """Read a data set, the images of each split in random order.
+def load(name: str, request: Request) -> Dataset:
+    """Read a data set, the items of each split in random order.
 
     Raises:
         UserError: It is missing, damaged, too small or not what it must be.
@@ -134,28 +135,32 @@ def load(name: str, request: Request) -> Images:
     taken, ours = _options(name)
     with explained(what):
         images = found.read(request, **taken)
-    if not isinstance(images, Images):
-        raise UserError(
-            f"{what} is read as a {type(images).__name__}; its reader must return Images."
-        )
-    check_images(what, images)
-    height, width = images.shape[1:]
-    if request.size is not None and (height, width) != (request.size, request.size):
-        raise UserError(f"{name} comes in {height}×{width} only; leave out --image-size.")
+    check(what, images)
+    _check_size(name, images, request.size)
     if found.inverted:
         images = _each(images, lambda split: negative(split, images.levels))
     if not found.shuffled:
         images = _each(images, permuted)
     if (label := ours.pop("without", None)) is not None:
         images = heldout.without(what, images, label)
-        check_images(what, images)
+        check(what, images)
     images = replace(images, notes=(*images.notes, *remarks(images)))
     images = conditions.conditioned(what, images, ours)
-    check_images(what, images)
+    check(what, images)
     return images
 
 
-def _each(images: Images, change: Callable[[Split], Split]) -> Images:
+def _check_size(name: str, images: Dataset, size: int | None) -> None:
+    if size is None:
+        return
+    if not isinstance(images, Images):
+        raise UserError(f"{name} has no pictures: leave out --image-size.")
+    height, width = images.shape[1:]
+    if (height, width) != (size, size):
+        raise UserError(f"{name} comes in {height}×{width} only; leave out --image-size.")
+
+
+def _each(images: Dataset, change: Callable[[Any], Any]) -> Dataset:
     """The data set with each of its splits changed, one after the other to save memory."""
     images = replace(images, train=change(images.train))
     images = replace(images, validation=change(images.validation))

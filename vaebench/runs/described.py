@@ -9,8 +9,8 @@ from vaebench.errors import UserError
 from vaebench.runs.schema import Record
 
 _MOST_CHANNELS = 2**16
-
-
+#: The most words of a vocabulary.
+_MOST_SYMBOLS = 2**20
 #: The most numbers of a condition, and the most classes.
 _MOST_NUMBERS = 2**24
 
@@ -20,15 +20,15 @@ class Described(NamedTuple):
 
     Attributes:
         cell: The cell.
-        shape: Channels, height and width of its pictures.
-        levels: L, the number of their grey levels.
+        shape: Channels, height and width of its pictures, or length and symbols of its sequences.
+        levels: L, the number of grey levels, or of symbols.
         items: The number of training images.
         condition: The shape of what an image is modelled given, where there is such a thing.
         classes: The labels that are given or may be seen in training.
     """
 
     cell: Cell
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     levels: int
     items: int
     condition: tuple[int, ...] | None
@@ -48,10 +48,14 @@ def described(record: Record) -> Described:
         }
         cell = Cell(**values)
         whole = [*shape, levels, cell.latent, cell.width, cell.seed]
-        good = len(whole) == 7 and all(type(number) is int and number >= 0 for number in whole)
+        good = len(shape) in (2, 3) and all(type(n) is int and n >= 0 for n in whole)
         texts = (cell.plugin, cell.backbone, cell.likelihood, cell.critic)
-        good = good and all(type(text) is str for text in texts) and 2 <= levels <= 256
-        good = good and max(cell.latent, cell.width, *shape) <= _MOST_CHANNELS
+        good = good and all(type(text) is str for text in texts) and levels >= 2
+        pictures = len(shape) == 3
+        good = good and levels <= (256 if pictures else _MOST_SYMBOLS)
+        sides = shape if pictures else shape[:1]
+        good = good and max(cell.latent, cell.width, *sides) <= _MOST_CHANNELS
+        good = good and (pictures or levels == shape[1])
         good = good and min(cell.latent, cell.width, *shape) > 0
         items, classes = record["data"].get("train", 0), record["data"].get("classes", [])
         condition = record["data"].get("condition")
@@ -70,7 +74,7 @@ def described(record: Record) -> Described:
         )
     return Described(
         cell,
-        (shape[0], shape[1], shape[2]),
+        tuple(shape),
         levels,
         items,
         None if condition is None else tuple(condition),

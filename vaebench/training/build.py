@@ -12,7 +12,8 @@ from vaebench.compute.random import seeded
 from vaebench.config.cell import Cell
 from vaebench.config.resources import Place
 from vaebench.data.conditions import shown
-from vaebench.data.images import Images, Request
+from vaebench.data.dataset import Dataset
+from vaebench.data.images import Request
 from vaebench.errors import UserError
 from vaebench.models import critic as critics
 from vaebench.models.observation import Pixels
@@ -48,7 +49,7 @@ class Resolved:
 
     cell: Cell
     variant: Variant
-    images: Images
+    images: Dataset
     device: torch.device
     model: VAE
     critic: nn.Module | None
@@ -73,7 +74,7 @@ def resolve(cell: Cell, place: Place, device: torch.device | None = None) -> Res
     return build(cell, variant, images, device or devices.find(place.device))
 
 
-def read(cell: Cell, place: Place) -> Images:
+def read(cell: Cell, place: Place) -> Dataset:
     """The data set of a cell; UserError where it is missing or has changed since planning."""
     images = load(cell.dataset, Request(place.root, place.download, cell.image_size))
     if images.hash() != cell.data:
@@ -83,7 +84,7 @@ def read(cell: Cell, place: Place) -> Images:
     return images
 
 
-def build(cell: Cell, variant: Variant, images: Images, device: torch.device = CPU) -> Resolved:
+def build(cell: Cell, variant: Variant, images: Dataset, device: torch.device = CPU) -> Resolved:
     """Build model, critic and rival with their initial weights, each part from its own sub-seed.
 
     Encoder, decoder, likelihood and critic depend on the cell's seed and shapes, not on the
@@ -123,7 +124,7 @@ def build(cell: Cell, variant: Variant, images: Images, device: torch.device = C
     return Resolved(cell, variant, images, device, model, critic, rival, labels)
 
 
-def _condition(cell: Cell, images: Images) -> tuple[nn.Module | None, int]:
+def _condition(cell: Cell, images: Dataset) -> tuple[nn.Module | None, int]:
     """What encodes conditions that are pictures, and G, how many numbers a condition comes to."""
     given = images.train.given
     if given is None:
@@ -136,7 +137,7 @@ def _condition(cell: Cell, images: Images) -> tuple[nn.Module | None, int]:
     return encoder, features
 
 
-def set_threads(cell: Cell, images: Images, available: int) -> None:
+def set_threads(cell: Cell, images: Dataset, available: int) -> None:
     """Let torch compute with the threads that there are, or with one where images are small."""
     small = cell.batch_size * math.prod(images.shape[1:]) < _SMALL
     torch.set_num_threads(1 if small else available)

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vaebench.data.images import Split, subset
+from vaebench.data.dataset import subset
+from vaebench.data.images import Split
 from vaebench.evaluation.functional import disentanglement as known
 from vaebench.evaluation.metrics.subject import Subject
 from vaebench.models.metric import Measurement, Metric, Unavailable

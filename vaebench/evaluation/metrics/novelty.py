@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from vaebench.data.images import Split, subset
+from vaebench.data.dataset import subset
+from vaebench.data.images import Split
 from vaebench.evaluation.functional import novelty
 from vaebench.evaluation.functional.summaries import quantiles
 from vaebench.evaluation.metrics.features import MOST_DIMENSIONS

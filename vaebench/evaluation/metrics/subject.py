@@ -13,7 +13,8 @@ from torch.distributions import Distribution
 from vaebench.compute.random import generator, seeded
 from vaebench.data.batches import EVALUATION_SEED, condition, items_of, observed
 from vaebench.data.conditions import whole
-from vaebench.data.images import Images, Split, subset
+from vaebench.data.dataset import Dataset, subset
+from vaebench.data.images import Split
 from vaebench.data.observation import grey
 from vaebench.evaluation.features.cache import Real, real
 from vaebench.evaluation.features.extractor import Extractor, chosen, extractor
@@ -91,7 +92,7 @@ class Subject:
 
     model: VAE
     variant: Variant
-    images: Images
+    images: Dataset
     seed: int
     observation: str
     extractor_name: str

@@ -1,0 +1,93 @@
+"""What data sets of every kind have in common: splits in memory, their hash, their order."""
+
+import hashlib
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Literal, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+#: What the items of a data set are.
+Kind = Literal["pictures", "tokens"]
+#: What one item is called, by kind.
+NOUNS: dict[Kind, str] = {"pictures": "image", "tokens": "sequence"}
+S = TypeVar("S")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Three disjoint splits of items, and what is known of all of them.
+
+    Attributes:
+        train: The items to learn from, as a split of that kind: with `stored`, its items (N, …)
+            as they are kept, and a class, factors and a condition for each where there are such.
+        validation: Those that decide which epoch is evaluated.
+        test: Those that are measured.
+        levels: L, the number of values that a stored number has.
+        outside: The items of a class that all three splits lack, where one is held out.
+        notes: Sentences on what was read, passed over and converted, for people.
+        factors: Names of the columns of the splits' factors, where there are any.
+        given: What items are modelled given: ``label``, or in the words of a reader; empty for
+            nothing.
+        classes: The labels of training in the order of columns, where these are given or seen.
+        labelled: The number of training items whose labels training may see, None for none.
+    """
+
+    train: Any
+    validation: Any
+    test: Any
+    levels: int = 256
+    outside: Any = None
+    notes: tuple[str, ...] = ()
+    factors: tuple[str, ...] = ()
+    given: str = ""
+    classes: tuple[int, ...] = ()
+    labelled: int | None = None
+    kind: ClassVar[Kind]
+
+    @property
+    def shape(self) -> Any:
+        """The shape of an item, as backbones are told it."""
+        raise NotImplementedError(f"{type(self).__name__} does not say of what shape an item is.")
+
+    @property
+    def noun(self) -> str:
+        """What one item is called."""
+        return NOUNS[self.kind]
+
+    def hash(self) -> str:
+        """A digest of every stored number that is used, in its order and split.
+
+        Conditions, and labels that training may see, are used too.
+        """
+        digest = hashlib.sha256(str(self.levels).encode())
+        splits = [self.train, self.validation, self.test]
+        for split in splits if self.outside is None else [*splits, self.outside]:
+            digest.update(str(tuple(split.stored.shape)).encode())
+            digest.update(split.stored.contiguous().numpy().data)
+            for known in self._known(split):
+                digest.update(f"{known.dtype} {tuple(known.shape)}".encode())
+                digest.update(known.contiguous().numpy().tobytes())
+        if self.given or self.labelled is not None:
+            digest.update(repr((self.given, self.classes, self.labelled)).encode())
+        return digest.hexdigest()[:16]
+
+    def _known(self, split: Any) -> list[Tensor]:
+        """What a split's items are used with, beside themselves."""
+        labels = None if self.labelled is None else split.labels
+        return [each for each in (split.given, labels) if each is not None]
+
+
+def subset(split: S, rows: Tensor | slice) -> S:
+    """The items of a split at `rows`, in that order, with all that is known of them."""
+    known: Any = split
+    whole = {field.name: getattr(known, field.name) for field in fields(known)}
+    parts = {name: value[rows] for name, value in whole.items() if value is not None}
+    return replace(known, **parts)
+
+
+def permuted(split: S) -> S:
+    """The items in an order that is random, and the same each time."""
+    known: Any = split
+    return subset(split, torch.from_numpy(np.random.default_rng(0).permutation(len(known))))

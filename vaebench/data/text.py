@@ -1,0 +1,117 @@
+"""Sequences of tokens in memory: splits, their vocabulary, and what is known of their source."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from vaebench.data.dataset import Dataset, Kind
+
+#: What stands behind the last token of a sequence.
+PAD = -1
+#: The words of a vocabulary that no text holds: its end, and what is not in the vocabulary.
+END, UNKNOWN = "<end>", "<unk>"
+
+
+class Sequences(NamedTuple):
+    """The shape of an item: T tokens at most, each one of V symbols."""
+
+    length: int
+    symbols: int
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """Sequences of tokens (N, T), and what is known of them.
+
+    Attributes:
+        tokens: Places in the vocabulary, int32, `PAD` (-1) behind the end of a sequence; its end
+            is a token itself where lengths vary.
+        labels: A class (N,) for each, where there are classes.
+        factors: What each was made from (N, F), integers counted from zero, where that is known.
+        given: What each is modelled given, where there is a condition: float32 (N, G).
+    """
+
+    tokens: Tensor
+    labels: Tensor | None = None
+    factors: Tensor | None = None
+    given: Tensor | None = None
+
+    @property
+    def stored(self) -> Tensor:
+        """The tokens."""
+        return self.tokens
+
+    @property
+    def lengths(self) -> Tensor:
+        """The number of tokens (N,) of each, its end counted."""
+        return (self.tokens != PAD).sum(1)
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
+@dataclass(frozen=True)
+class Text(Dataset):
+    """Sequences in memory: three disjoint splits of `Sentences`, and their vocabulary.
+
+    Attributes:
+        vocabulary: The V words that tokens are places of. `END` is the end of a sequence, without
+            which all have the same length; `UNKNOWN` stands for words that are not among them.
+        separator: What stands between two words.
+        log_prob: Tokens (N, T) to their log-probability (N,) in nats, float64, where the source
+            knows it.
+
+    Example:
+        >>> tokens = torch.tensor([[0, 2, -1], [0, 1, 2]], dtype=torch.int32)
+        >>> some = Sentences(tokens)
+        >>> text = Text(some, some, some, vocabulary=("to", "be", "<end>"))
+        >>> text.shape, text.words(tokens)
+        (Sequences(length=3, symbols=3), ['to', 'to be'])
+    """
+
+    vocabulary: tuple[str, ...] = ()
+    separator: str = " "
+    log_prob: Callable[[Tensor], Tensor] | None = None
+    kind: ClassVar[Kind] = "tokens"
+
+    def __post_init__(self) -> None:
+        """Let `levels` be V."""
+        object.__setattr__(self, "levels", len(self.vocabulary))
+
+    @property
+    def shape(self) -> Sequences:
+        """The most tokens of a sequence, and V."""
+        return Sequences(self.train.tokens.shape[1], len(self.vocabulary))
+
+    @property
+    def end(self) -> int | None:
+        """The token that ends a sequence, None where all have the same length."""
+        return self.vocabulary.index(END) if END in self.vocabulary else None
+
+    def words(self, tokens: Tensor) -> list[str]:
+        """Tokens (N, T) as texts, without their end."""
+        return [
+            self.separator.join(
+                self.vocabulary[token] for token in row if token not in (PAD, self.end)
+            )
+            for row in tokens.tolist()
+        ]
+
+    def hash(self) -> str:
+        """A digest of all tokens that are used, in their order and split, and of the vocabulary."""
+        words = repr((self.vocabulary, self.separator))
+        return hashlib.sha256(f"{super().hash()} {words}".encode()).hexdigest()[:16]
+
+
+def padded(sequences: list[list[int]], length: int | None = None) -> Tensor:
+    """Sequences as tokens (N, T), int32, each cut at T = `length`, by default the longest one's."""
+    most = max(map(len, sequences), default=0) if length is None else length
+    found = torch.full((len(sequences), most), PAD, dtype=torch.int32)
+    for row, sequence in zip(found, sequences, strict=True):
+        kept = sequence[:most]
+        row[: len(kept)] = torch.tensor(kept, dtype=torch.int32)
+    return found
