@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaebench.data import sprites
+from vaebench.data import hmm, sprites
 from vaebench.data.dataset import subset
 from vaebench.data.folder import read_folder
 from vaebench.data.images import Images, Request, Source, Split, holdout, stratified
@@ -127,6 +127,17 @@ SOURCES = {
         backbone="mlp",
         extractor="sprites",
         latent=10,
+        shuffled=True,
+    ),
+    "hmm": Source(
+        "sequences of symbols from a hidden Markov chain, of known probability",
+        "10000 train, 2000 validation, 2000 test",
+        hmm.read,
+        likelihood="tokens",
+        binarise="none",
+        backbone="lstm",
+        extractor="thumbnail",
+        latent=8,
         shuffled=True,
     ),
     "mnist": Source(

@@ -11,6 +11,7 @@ from vaebench.data import conditions, heldout
 from vaebench.data.dataset import Dataset, permuted
 from vaebench.data.images import Images, Request, Source, negative
 from vaebench.data.remarks import remarks
+from vaebench.data.text import Text
 from vaebench.data.validation import check, explained
 from vaebench.errors import UserError, unknown
 from vaebench.models.backbones import Backbone
@@ -146,6 +147,9 @@ def load(name: str, request: Request) -> Dataset:
         check(what, images)
     images = replace(images, notes=(*images.notes, *remarks(images)))
     images = conditions.conditioned(what, images, ours)
+    if isinstance(images, Text) and (label is not None or images.given):
+        # What is known is the probability of a sequence of any class.
+        images = replace(images, log_prob=None)
     check(what, images)
     return images
 

@@ -1,0 +1,77 @@
+"""What sources of drawn sequences share: categorical draws, their distributions, their splits."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from vaebench.data.text import Sentences
+from vaebench.errors import UserError
+
+#: Sequences for validation, and as many for testing.
+HELD_OUT = 2_000
+#: The most tokens of all training sequences.
+MOST = 50_000_000
+
+
+def peaked(random: np.random.Generator, rows: int, columns: int) -> np.ndarray:
+    """Distributions (rows, columns), most of the probability of each on about a tenth of them.
+
+    They are products and sums of uniform numbers, the same on every machine.
+    """
+    weights = random.random((rows, columns))
+    for _ in range(4):
+        weights = weights * weights
+    return 0.98 * weights / weights.sum(1, keepdims=True) + 0.02 / columns
+
+
+def drawn(random: np.random.Generator, distributions: np.ndarray) -> np.ndarray:
+    """A place (N,) drawn from each of N distributions (N, V)."""
+    cumulative = distributions.cumsum(-1)
+    uniform = random.random(len(cumulative)) * cumulative[:, -1]
+    return (uniform[:, None] >= cumulative).sum(-1).clip(max=cumulative.shape[-1] - 1)
+
+
+def within(name: str, value: int, least: int, most: int) -> None:
+    """Raise UserError unless an option, ``hmm[states]``, is in its range."""
+    if not least <= value <= most:
+        raise UserError(f"{name} must be from {least} to {most}, not {value}.")
+
+
+def splits(
+    name: str,
+    draw: Callable[[np.random.Generator, int], Sentences],
+    items: int,
+    length: int,
+    subset: int,
+) -> tuple[Sentences, Sentences, Sentences]:
+    """Training, validation and test sequences, independent draws.
+
+    Args:
+        name: What the source is called.
+        draw: From random numbers and N to N sequences.
+        items: How many are for training; the others are the same for every number of them.
+        length: The most tokens of one.
+        subset: Seed of the draws.
+
+    Raises:
+        UserError: There would be none, or too many to keep in memory.
+    """
+    within(f"{name}[items]", items, 1, MOST // length)
+    if subset < 0:
+        raise UserError(f"{name}[subset] must be 0 or more, not {subset}.")
+    test, validation, train = (
+        draw(np.random.default_rng([subset, part]), count)
+        for part, count in enumerate((HELD_OUT, HELD_OUT, items))
+    )
+    return train, validation, test
+
+
+def numbers(count: int) -> tuple[str, ...]:
+    """The vocabulary ``0``, ``1``, …."""
+    return tuple(map(str, range(count)))
+
+
+def tokens_of(sequences: np.ndarray) -> torch.Tensor:
+    """Integers (N, T) as tokens."""
+    return torch.from_numpy(sequences.astype(np.int32))
