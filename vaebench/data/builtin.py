@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaebench.data import hmm, sprites
+from vaebench.data import hmm, sprites, topics
 from vaebench.data.dataset import subset
 from vaebench.data.folder import read_folder
 from vaebench.data.images import Images, Request, Source, Split, holdout, stratified
@@ -133,6 +133,18 @@ SOURCES = {
         "sequences of symbols from a hidden Markov chain, of known probability",
         "10000 train, 2000 validation, 2000 test",
         hmm.read,
+        likelihood="tokens",
+        binarise="none",
+        backbone="lstm",
+        extractor="thumbnail",
+        latent=8,
+        shuffled=True,
+    ),
+    "topics": Source(
+        "sequences of symbols that share a topic, of known probability; what they say of the topic "
+        "is known too",
+        "10000 train, 2000 validation, 2000 test",
+        topics.read,
         likelihood="tokens",
         binarise="none",
         backbone="lstm",

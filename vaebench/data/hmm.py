@@ -54,12 +54,12 @@ class Hmm:
 
     def sample(self, random: np.random.Generator, count: int, length: int) -> np.ndarray:
         """Sequences (count, length) of symbols."""
-        state = drawn(random, np.broadcast_to(self.start, (count, len(self.start))))
+        state = drawn(random, self.start[None], np.zeros(count, np.int64))
         symbols = np.empty((count, length), np.int32)
         for t in range(length):
             if t:
-                state = drawn(random, self.transition[state])
-            symbols[:, t] = drawn(random, self.emission[state])
+                state = drawn(random, self.transition, state)
+            symbols[:, t] = drawn(random, self.emission, state)
         return symbols
 
 

@@ -14,22 +14,25 @@ HELD_OUT = 2_000
 MOST = 50_000_000
 
 
-def peaked(random: np.random.Generator, rows: int, columns: int) -> np.ndarray:
-    """Distributions (rows, columns), most of the probability of each on about a tenth of them.
+def peaked(random: np.random.Generator, rows: int, columns: int, squarings: int = 4) -> np.ndarray:
+    """Distributions (rows, columns), most of the probability of each on few columns.
 
-    They are products and sums of uniform numbers, the same on every machine.
+    They are products and sums of uniform numbers, the same on every machine: the more squarings,
+    the fewer.
     """
     weights = random.random((rows, columns))
-    for _ in range(4):
+    for _ in range(squarings):
         weights = weights * weights
     return 0.98 * weights / weights.sum(1, keepdims=True) + 0.02 / columns
 
 
-def drawn(random: np.random.Generator, distributions: np.ndarray) -> np.ndarray:
-    """A place (N,) drawn from each of N distributions (N, V)."""
-    cumulative = distributions.cumsum(-1)
-    uniform = random.random(len(cumulative)) * cumulative[:, -1]
-    return (uniform[:, None] >= cumulative).sum(-1).clip(max=cumulative.shape[-1] - 1)
+def drawn(random: np.random.Generator, distributions: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Columns (N,), each drawn from the row (N,) of distributions (K, V)."""
+    count, columns = distributions.shape
+    cumulative = distributions.cumsum(1)
+    cumulative = cumulative / cumulative[:, -1:] + np.arange(count)[:, None]
+    found = cumulative.ravel().searchsorted(rows + random.random(len(rows)), "right")
+    return (found - rows * columns).clip(0, columns - 1)
 
 
 def within(name: str, value: int, least: int, most: int) -> None:
