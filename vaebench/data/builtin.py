@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaebench.data import hmm, sprites, topics
+from vaebench.data import grammar, hmm, sprites, topics
 from vaebench.data.dataset import subset
 from vaebench.data.folder import read_folder
 from vaebench.data.images import Images, Request, Source, Split, holdout, stratified
@@ -150,6 +150,17 @@ SOURCES = {
         backbone="lstm",
         extractor="thumbnail",
         latent=8,
+        shuffled=True,
+    ),
+    "grammar": Source(
+        "English sentences from a small ambiguous grammar, of known probability",
+        "10000 train, 2000 validation, 2000 test",
+        grammar.read,
+        likelihood="tokens",
+        binarise="none",
+        backbone="lstm",
+        extractor="thumbnail",
+        latent=16,
         shuffled=True,
     ),
     "mnist": Source(

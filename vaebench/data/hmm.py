@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vaebench.data.images import Request
-from vaebench.data.synthetic import drawn, numbers, peaked, splits, tokens_of, within
+from vaebench.data.synthetic import Choice, numbers, peaked, splits, tokens_of, within
 from vaebench.data.text import Sentences, Text
 
 #: The least logarithm that is taken: of what is impossible.
@@ -54,12 +54,13 @@ class Hmm:
 
     def sample(self, random: np.random.Generator, count: int, length: int) -> np.ndarray:
         """Sequences (count, length) of symbols."""
-        state = drawn(random, self.start[None], np.zeros(count, np.int64))
+        follow, emit = Choice(self.transition), Choice(self.emission)
+        state = Choice(self.start[None])(random, np.zeros(count, np.int64))
         symbols = np.empty((count, length), np.int32)
         for t in range(length):
             if t:
-                state = drawn(random, self.transition, state)
-            symbols[:, t] = drawn(random, self.emission, state)
+                state = follow(random, state)
+            symbols[:, t] = emit(random, state)
         return symbols
 
 

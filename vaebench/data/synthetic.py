@@ -1,4 +1,4 @@
-"""What sources of drawn sequences share: categorical draws, their distributions, their splits."""
+"""What sources of drawn sequences share: distributions, draws from them, splits."""
 
 from collections.abc import Callable
 
@@ -26,13 +26,24 @@ def peaked(random: np.random.Generator, rows: int, columns: int, squarings: int 
     return 0.98 * weights / weights.sum(1, keepdims=True) + 0.02 / columns
 
 
-def drawn(random: np.random.Generator, distributions: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Columns (N,), each drawn from the row (N,) of distributions (K, V)."""
-    count, columns = distributions.shape
-    cumulative = distributions.cumsum(1)
-    cumulative = cumulative / cumulative[:, -1:] + np.arange(count)[:, None]
-    found = cumulative.ravel().searchsorted(rows + random.random(len(rows)), "right")
-    return (found - rows * columns).clip(0, columns - 1)
+class Choice:
+    """Draws of a column (N,), each from one of several distributions.
+
+    Args:
+        distributions: Weights (K, V), of which each row has some.
+    """
+
+    def __init__(self, distributions: np.ndarray) -> None:
+        self.columns = distributions.shape[1]
+        cumulative = distributions.cumsum(1)
+        cumulative = cumulative / cumulative[:, -1:] + np.arange(len(cumulative))[:, None]
+        self._cumulative = cumulative.ravel()
+
+    def __call__(self, random: np.random.Generator, rows: np.ndarray) -> np.ndarray:
+        """A column drawn from each of the rows (N,)."""
+        # Rounding must not lead to the next row.
+        uniform = np.minimum(rows + random.random(len(rows)), np.nextafter(rows + 1.0, 0))
+        return self._cumulative.searchsorted(uniform, "right") - rows * self.columns
 
 
 def within(name: str, value: int, least: int, most: int) -> None:

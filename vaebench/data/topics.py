@@ -14,7 +14,7 @@ from scipy.special import gammaln, logsumexp, xlogy
 from torch import Tensor
 
 from vaebench.data.images import Request
-from vaebench.data.synthetic import drawn, numbers, peaked, splits, tokens_of, within
+from vaebench.data.synthetic import Choice, numbers, peaked, splits, tokens_of, within
 from vaebench.data.text import Sentences, Text
 
 #: The most multisets of symbols that are summed over, and the draws that are averaged instead.
@@ -49,7 +49,7 @@ class Topics:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Topics (count,) and sequences (count, length) of symbols."""
         topic = random.integers(len(self.emission), size=count)
-        each = drawn(random, self.emission, topic.repeat(length))
+        each = Choice(self.emission)(random, topic.repeat(length))
         return topic, each.reshape(count, length)
 
     def entropy(self) -> float:
