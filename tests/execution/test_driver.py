@@ -1,7 +1,6 @@
 """What the driver decides before anything runs, and what it says of a run."""
 
 import fcntl
-from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -22,7 +21,7 @@ def planned(cells, broken={}):  # noqa: B006
     """A plan of cells of which the ELBO is measured."""
     evaluation = task(metrics=("elbo",)).evaluation
     tasks = tuple(Task(one, evaluation) for one in cells)
-    return Plan(Settings(), tasks, "cpu", {evaluation: (Wanted("elbo", {}),)}, broken)
+    return Plan(Settings(), tasks, "cpu", {evaluation: (Wanted("elbo", {}, group="elbo"),)}, broken)
 
 
 @pytest.mark.parametrize(
@@ -135,48 +134,3 @@ def test_the_state_says_how_far_running_cells_are(tmp_path, capsys, monkeypatch)
         status.show(tmp_path, as_json=False)
     assert (found["stage"], found["left"]) == ("annealing", 90)
     assert "annealing 1500 of 6000, at most 0:01:30 left" in capsys.readouterr().out
-
-
-def test_the_preview_estimates_from_finished_cells(tmp_path, capsys):
-    cells = [cell(seed=seed) for seed in range(3)]
-    status.preview(tmp_path, planned(cells), lambda kinds: [None])
-    assert "none could be timed" in capsys.readouterr().out
-    several = [*cells, replace(cells[0], epochs=8), replace(cells[0], plugin="iwae")]
-    status.preview(
-        tmp_path, planned(several), lambda few: [(30.0 * one.cell.epochs, 600.0) for one in few]
-    )
-    text = capsys.readouterr().out
-    assert "2 of 2 kinds" in text and "training takes 0:08:00 one after" in text
-    assert "evaluation at most 0:50:00" in text and "--quick" in text
-    (name,) = make(tmp_path, (0,))
-    folder = tmp_path / "cells" / name
-    record = files.read_json(folder / "result.json") | {"timings": {"total": 1800.0}}
-    files.write_result(folder, record)
-    status.preview(tmp_path, planned([*cells, replace(cells[0], plugin="iwae")]), lambda few: [])
-    text = capsys.readouterr().out
-    assert "4 cells, 1 finished" in text and "1:30:00" in text
-
-
-def test_notes_on_data_are_said_after_its_name():
-    notes = {"folder:/p": ("40 pictures read.", "x\x1b[31m")}
-    lines = status.said(notes)
-    assert lines[0] == "folder:/p: 40 pictures read."
-    assert "\x1b" not in lines[1]
-
-
-def test_the_preview_says_what_must_fail(tmp_path, capsys):
-    cells = [cell(), cell(plugin="iwae"), cell(plugin="gone")]
-    long = "ValueError: found\ntensor([[nan]])"
-    times = {"gaussian": (16.0, 4.0), "iwae": long}
-    broken = {"gone": long}
-    status.preview(
-        tmp_path, planned(cells, broken), lambda few: [times[one.cell.plugin] for one in few]
-    )
-    text = capsys.readouterr().out
-    assert "gone cannot be loaded: ValueError: found; its cells will fail." in text
-    assert "iwae on digits fails in its first steps: ValueError: found." in text
-    assert "1 of 2 kinds" in text and "training takes 0:00:16" in text
-    assert "evaluation at most 0:00:04" in text and "--quick" not in text
-    assert "tensor" not in text
-    status.preview(tmp_path, planned(cells[2:], broken), lambda few: [])
-    assert "None of the missing ones can run." in capsys.readouterr().out

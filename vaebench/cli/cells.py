@@ -1,6 +1,5 @@
 """The commands that read what a run left: compare, show, evaluate."""
 
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,18 +117,16 @@ def _print_forecasts(found: list["Forecast"], as_json: bool) -> None:
     """Print what would be measured of each cell, and how long all of it may take."""
     from dataclasses import asdict
 
+    from vaebench.execution.forecast import table
+
     if as_json:
-        print_json([asdict(one) for one in found])
+        print_json([asdict(one) | {"seconds": one.seconds} for one in found])
         return
     for one in found:
         click.echo(f"{one.cell}  {', '.join(one.columns) or 'nothing is left to measure'}")
-    seconds = sum(one.seconds for one in found)
-    untimed = sorted({group for one in found for group in one.untimed})
     if any(one.columns for one in found):
-        text = f"That may take {timedelta(seconds=round(seconds))} one cell after the other, "
-        text += "judging by what it took before"
-        text += f"; the time of {', '.join(untimed)} is not known" if untimed else ""
-        click.echo(f"{text}.")
+        click.echo("One cell after the other, judging by what it took before:")
+        click.echo("\n".join(table(found)))
 
 
 def _print_metrics(found: dict[str, MetricRecord]) -> None:

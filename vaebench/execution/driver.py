@@ -14,7 +14,7 @@ from vaebench.config.cell import Cell, Task
 from vaebench.config.resources import Place
 from vaebench.config.settings import Settings, run_name
 from vaebench.errors import UserError, unknown
-from vaebench.execution import status
+from vaebench.execution import preview
 from vaebench.execution.engines import Engine, Limits, local
 from vaebench.execution.progress import Display
 from vaebench.execution.worker import Plan, plan, rehearse
@@ -115,13 +115,13 @@ def run(settings: Settings, where: Where) -> int:
         claimed(folder, planned.settings)
         there = replace(place, device=planned.device)
 
-        def rehearsed(tasks: list[Task]) -> list[tuple[float, float] | str | None]:
-            with screen.status("Timing a few steps of each kind of cell"):
+        def rehearsed(tasks: list[Task]) -> list[dict[str, float] | str | None]:
+            with screen.status("Timing a few steps and images of each kind of cell"):
                 return local.call(rehearse, tuple(tasks), there)
 
-        for line in status.said(planned.notes):
+        for line in preview.said(planned.notes):
             print(line)
-        return 0 if status.preview(folder, planned, rehearsed) else 1
+        return 0 if preview.preview(folder, planned, rehearsed) else 1
     try:
         with held(folder):
             _run(folder, planned, place, where, screen)
@@ -154,11 +154,11 @@ def _run(folder: Path, planned: Plan, place: Place, where: Where, screen: Consol
         )
         or unmeasured(folder, task, planned, where.measures_failed)
     ]
-    for line in status.said(planned.notes):
+    for line in preview.said(planned.notes):
         screen.print(line, markup=False, soft_wrap=True)
     for name in dict.fromkeys(task.cell.plugin for task in todo):
         if name in planned.broken:
-            screen.print(status.unloadable(name, planned.broken), markup=False, soft_wrap=True)
+            screen.print(preview.unloadable(name, planned.broken), markup=False, soft_wrap=True)
     if todo:
         if where.engine == "local":
             place = replace(place, device=planned.device)

@@ -19,6 +19,7 @@ from vaebench.evaluation.metrics.evaluate import Evaluated, evaluate, steps
 from vaebench.evaluation.metrics.likelihood import AIS, ais_estimate
 from vaebench.evaluation.metrics.select import METRICS, needing, select, wanted
 from vaebench.evaluation.metrics.subject import Subject
+from vaebench.execution.forecast import PICTURES
 from vaebench.execution.restore import restore
 from vaebench.models.metric import Measurement, Metric
 from vaebench.registry.loading import reason
@@ -158,7 +159,9 @@ def _measure(
         draft.now()
     for group, seconds in timings.items():
         draft.spent(group, seconds)
+    started = time.perf_counter()
     draft.pictures(subject)
+    draft.spent(PICTURES, time.perf_counter() - started)
 
 
 def _subject(

@@ -1,39 +1,36 @@
-"""How long trainings may take, from a few steps of each."""
+"""How long cells may take, from a few steps of training and a few images of evaluation."""
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 
 from vaebench.compute import devices
-from vaebench.compute.random import seeded
-from vaebench.config.cell import Evaluation, Task
+from vaebench.config.cell import Task
 from vaebench.config.resources import Place
-from vaebench.data.batches import items_of
 from vaebench.data.dataset import subset
 from vaebench.errors import UserError
-from vaebench.evaluation.metrics.select import wanted
+from vaebench.execution.evaluation_time import phases
+from vaebench.execution.forecast import TRAINING
 from vaebench.registry.catalogue import catalogue
-from vaebench.training.build import Resolved, build, read
+from vaebench.training.build import build, read
 from vaebench.training.fit import fit
 from vaebench.training.harness import Diverged
 
 #: Steps that are timed, after as many that are not.
 STEPS = 4
-#: Codes that are decoded together to time it.
-_ROWS = 64
 #: Seconds after which no further cell is tried.
 PATIENCE = 60.0
 
 
-def rehearse(tasks: Sequence[Task], place: Place) -> list[tuple[float, float] | str | None]:
-    """Seconds of training and, at most, of evaluation; why a task fails; None if not tried."""
+def rehearse(tasks: Sequence[Task], place: Place) -> list[dict[str, float] | str | None]:
+    """Seconds of each phase of a task; why it fails; None if not tried."""
     torch.set_num_threads(place.threads)
     end = time.monotonic() + PATIENCE
-    found: list[tuple[float, float] | str | None] = []
+    found: list[dict[str, float] | str | None] = []
     for task in tasks:
         try:
             found.append(_seconds(task, place) if time.monotonic() < end else None)
@@ -44,7 +41,7 @@ def rehearse(tasks: Sequence[Task], place: Place) -> list[tuple[float, float] | 
     return found
 
 
-def _seconds(task: Task, place: Place) -> tuple[float, float]:
+def _seconds(task: Task, place: Place) -> dict[str, float]:
     cell = task.cell
     images = read(cell, place)
     size = min(cell.batch_size, len(images.train))
@@ -68,36 +65,4 @@ def _seconds(task: Task, place: Place) -> tuple[float, float]:
         passes = trained.decoder_passes / (2 * steps * size)
         count /= passes
     training = step * math.ceil(count) if cell.seconds is None else cell.seconds
-    return training, _evaluation(resolved, task.evaluation, len(images.test))
-
-
-def _evaluation(resolved: Resolved, evaluation: Evaluation, images: int) -> float:
-    """Seconds that decoding for an evaluation takes at most, which is most of its time."""
-    efforts = [metric.effort for metric, _ in wanted(evaluation).values()]
-    annealed = any("ais_budget" in effort for effort in efforts)
-    bounded = any("iw_images" in effort for effort in efforts)
-    gradients = min(images, evaluation.ais_images) * evaluation.ais_budget * annealed
-    passes = min(images, evaluation.iw_images) * evaluation.iw_samples * bounded
-    model, shape = resolved.model.eval(), (_ROWS, 1, resolved.cell.latent)
-    x = model.see(items_of(resolved.images.test, model.likelihood, "test").to(resolved.device))
-    with seeded(0, "timing"), torch.no_grad():
-        p = model.prior(x)
-        z = p.sample(torch.Size(shape[:1] if p.batch_shape else shape[:2]))
-
-    def forward() -> None:
-        with torch.no_grad():
-            model.log_likelihood(z, x)
-
-    def backward() -> None:
-        leaf = z.detach().requires_grad_(True)
-        torch.autograd.grad(model.log_likelihood(leaf, x).sum(), leaf)
-
-    return (gradients * _time(backward) + passes * _time(forward)) / _ROWS
-
-
-def _time(function: Callable[[], None]) -> float:
-    """Seconds of a call, after one that is not timed."""
-    function()
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
+    return {TRAINING: training, **phases(resolved, task.evaluation, place, images)}

@@ -70,8 +70,8 @@ def work(task: Task, place: Place, folder: Path, progress: Progress) -> Record:
     return run(task, place, folder, progress)
 
 
-def rehearse(tasks: tuple[Task, ...], place: Place) -> list[tuple[float, float] | str | None]:
-    """Seconds of training and evaluation, why a task fails, or None where it is unknown."""
+def rehearse(tasks: tuple[Task, ...], place: Place) -> list[dict[str, float] | str | None]:
+    """Seconds of each phase of a task, why it fails, or None where it is unknown."""
     from vaebench.execution import timing
 
     return timing.rehearse(tasks, place)

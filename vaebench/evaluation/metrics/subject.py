@@ -42,6 +42,11 @@ _OF_PRIOR = {"p", "closed_kl", "terms", "samples", "sample_features"}
 T = TypeVar("T")
 
 
+def usual_draws(images: int) -> int:
+    """Draws from q for each of so many images."""
+    return max(2, min(DRAWS, PASSES // images))
+
+
 def _silent(what: str, done: int, total: int) -> None:
     pass
 
@@ -86,6 +91,7 @@ class Subject:
         ais_budget: Decoder gradients for each image that it may spend.
         ais_compile: Compile its steps.
         chunk: Decoder passes at once, of one output for each value of a pixel.
+        draws: Draws from q for the ELBO of each test image; by default `usual_draws`.
         sampler: A distribution of codes to take the prior's place.
         tell: Told of how far a long computation is: what it is, what is done, and of how much.
     """
@@ -106,6 +112,7 @@ class Subject:
     ais_budget: int = 6000
     ais_compile: bool = False
     chunk: int = 4096
+    draws: int | None = None
     sampler: Distribution | None = None
     tell: Callable[[str, int, int], None] = field(default=_silent, repr=False)
     _made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
@@ -209,12 +216,12 @@ class Subject:
     @cached_property
     def terms(self) -> Terms:
         """The ELBO and its terms at all test images, from the same draws."""
-        return self.terms_of(self.items, "draws")
+        return self.terms_of(self.items, "draws", self.draws)
 
     def terms_of(self, x: Items | Tensor, purpose: str, draws: int | None = None) -> Terms:
         """The ELBO and its terms for N items; `purpose` seeds the draws."""
         x = as_items(x)
-        draws = draws or max(2, min(DRAWS, PASSES // len(x)))
+        draws = draws or usual_draws(len(x))
         parts = []
         with seeded(self.seed, purpose), torch.no_grad():
             for some in x.split(max(1, self.rows // draws)):
