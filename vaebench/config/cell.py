@@ -135,6 +135,14 @@ class Training:
         least=0,
         absent=0.0,
     )
+    word_dropout: float = setting(
+        0.0,
+        "The part of the tokens that a decoder of text is not told in training; 1: never any.",
+        axis=True,
+        least=0,
+        most=1,
+        absent=0.0,
+    )
     evaluate: str = setting(
         "best",
         "Evaluate the best validation epoch's weights, or the last ones.",

@@ -22,6 +22,7 @@ def setting(
     least: float | None = None,
     above: float | None = None,
     below: float | None = None,
+    most: float | None = None,
     choices: tuple[str, ...] = (),
     noun: str = "",
     pace: bool = False,
@@ -39,6 +40,7 @@ def setting(
         least: The smallest value.
         above: What a value must exceed.
         below: What a value must stay below.
+        most: The largest value.
         choices: The only values that there are.
         noun: What an error calls a choice that does not exist.
         pace: Whether the time of a training step depends on it.
@@ -47,8 +49,8 @@ def setting(
             they do not count a setting that has this value. Needed for each setting that is added.
     """
     more = {"default": default, "help": help, "asked": asked, "axis": axis, "least": least}
-    more |= {"above": above, "below": below, "choices": choices, "noun": noun, "pace": pace}
-    more["effort"] = effort
+    more |= {"above": above, "below": below, "most": most, "choices": choices, "noun": noun}
+    more |= {"pace": pace, "effort": effort}
     return field(default=absent, metadata={"setting": more})
 
 
@@ -67,6 +69,7 @@ class Setting:
         least: The smallest value, if there is one.
         above: What a value must exceed, if anything.
         below: What a value must stay below, if anything.
+        most: The largest value, if there is one.
         choices: The only values that there are, if these can be named.
         noun: What an error calls a choice that does not exist.
         pace: Whether the time of a training step depends on it.
@@ -84,6 +87,7 @@ class Setting:
     least: float | None
     above: float | None
     below: float | None
+    most: float | None
     choices: tuple[str, ...]
     noun: str
     pace: bool
@@ -161,6 +165,8 @@ class Setting:
                 yield UserError(f"{self.flag} must be {rule}.")
             if self.below is not None and not one < self.below:
                 yield UserError(f"{self.flag} must be less than {self.below:g}.")
+            if self.most is not None and not one <= self.most:
+                yield UserError(f"{self.flag} must be {self.most:g} or less.")
 
 
 def _range(first: int, last: int) -> list[int]:

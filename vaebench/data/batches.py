@@ -1,7 +1,8 @@
 """Batches of observed images, from memory, in an order that depends on seed and epoch alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,7 +10,6 @@ from torch import Tensor
 from vaebench.compute import devices
 from vaebench.compute.random import generator
 from vaebench.compute.ranks import ALONE, Ranks
-from vaebench.data.images import Split
 from vaebench.data.observation import grey, observe
 from vaebench.errors import UserError
 from vaebench.models.items import Items, Seen
@@ -19,12 +19,17 @@ from vaebench.models.likelihoods import Likelihood
 EVALUATION_SEED = 0
 
 
-def observed(split: Split, likelihood: Likelihood, purpose: str) -> Tensor:
-    """The whole split observed once, the same whatever the cell's seed, float32."""
+#: Batches that sequences are sorted among by their length.
+_WINDOW = 50
+
+
+def observed(split: Any, likelihood: Likelihood, purpose: str) -> Tensor:
+    """The whole split observed once, the same whatever the cell's seed: float32, tokens int64."""
     noise = generator(EVALUATION_SEED, "observe", purpose)
-    found = torch.empty(split.pixels.shape, dtype=torch.float32)
-    for some, pixels in zip(found.split(512), split.pixels.split(512), strict=True):
-        some.copy_(observe(likelihood.takes, pixels, likelihood.levels, noise))
+    kind = torch.int64 if likelihood.takes == "tokens" else torch.float32
+    found = torch.empty(split.stored.shape, dtype=kind)
+    for some, stored in zip(found.split(512), split.stored.split(512), strict=True):
+        some.copy_(observe(likelihood.takes, stored, likelihood.levels, noise))
     return found
 
 
@@ -33,24 +38,25 @@ def condition(given: Tensor, levels: int) -> Tensor:
     return grey(given, levels) if given.ndim > 2 else given.float()
 
 
-def seen(split: Split, levels: int) -> Seen:
+def seen(split: Any, levels: int) -> Seen:
     """What evaluation knows of a split's images besides: the conditions."""
     return Seen(None if split.given is None else condition(split.given, levels))
 
 
-def items_of(split: Split, likelihood: Likelihood, purpose: str) -> Items:
+def items_of(split: Any, likelihood: Likelihood, purpose: str) -> Items:
     """The whole split as a model meets it in evaluation; `purpose` seeds the noise."""
     return Items(observed(split, likelihood, purpose), seen(split, likelihood.levels))
 
 
 class Batches:
-    """Iterates over (pixels, items): B images as stored, and as a model meets them in training.
+    """Iterates over (stored, items): B items as stored, and as a model meets them in training.
 
     Each pass is a new epoch: a permutation and observation noise that are functions of (seed,
-    epoch, position), whatever else draws random numbers. The last, smaller batch is left out.
+    epoch, position), whatever else draws random numbers. The last, smaller batch is left out. A
+    batch of sequences has nearly the same length, so that little of it is padding.
 
     Args:
-        split: The images.
+        split: The items.
         likelihood: Says how pixels are observed.
         size: B; the whole split if that is smaller.
         seed: The cell's seed.
@@ -66,7 +72,7 @@ class Batches:
 
     def __init__(
         self,
-        split: Split,
+        split: Any,
         likelihood: Likelihood,
         size: int,
         seed: int,
@@ -89,15 +95,16 @@ class Batches:
         self._position = 0
         self._skip = 0
         bytes_a_pixel = 5 if fixed else 1
-        fits = devices.has_room(device, bytes_a_pixel * split.pixels.numel())
+        fits = devices.has_room(device, bytes_a_pixel * split.stored.numel())
         home = device if fits else torch.device("cpu")
-        self.pixels = split.pixels.to(home)
+        self.stored = split.stored.to(home)
+        self.lengths = split.lengths
         self.once = observed(split, likelihood, "train").to(home) if fixed else None
         self.given = None if split.given is None else split.given.to(home)
         self.labels = labels
 
     def __len__(self) -> int:
-        return len(self.pixels) // self.size
+        return len(self.stored) // self.size
 
     @property
     def first(self) -> int:
@@ -106,16 +113,18 @@ class Batches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Items]]:
         epoch, start, self._skip, ranks = self.epoch, self._skip, 0, self.ranks
-        order = torch.randperm(len(self.pixels), generator=generator(self.seed, "order", epoch))
+        order = torch.randperm(len(self.stored), generator=generator(self.seed, "order", epoch))
         parts = order[: len(self) * self.size].split(self.size)
+        if self.lengths is not None:
+            parts = alike(parts, self.lengths, generator(self.seed, "lengths", epoch))
         for number, chosen in list(enumerate(parts))[start:]:
             # What comes after the last batch is the next epoch.
             self.epoch, self._position = divmod(epoch * len(self) + number + 1, len(self))
-            index, chosen = chosen, chosen.to(self.pixels.device)
-            pixels = self.pixels.index_select(0, chosen)
+            index, chosen = chosen, chosen.to(self.stored.device)
+            stored = self.stored.index_select(0, chosen)
             if self.once is None:
                 noise = generator(self.seed, "observe", epoch, number)
-                x = observe(self.likelihood.takes, pixels, self.likelihood.levels, noise)
+                x = observe(self.likelihood.takes, stored, self.likelihood.levels, noise)
             else:
                 x = self.once.index_select(0, chosen)
             given = None
@@ -124,7 +133,7 @@ class Batches:
                 given = ranks.mine(condition(picked, self.likelihood.levels))
             labels = None if self.labels is None else self.labels[index]
             met = Items(ranks.mine(x), Seen(given, labels, index))
-            yield ranks.mine(pixels).to(self.device, non_blocking=True), met.to(self.device)
+            yield ranks.mine(stored).to(self.device, non_blocking=True), met.to(self.device)
 
     def state_dict(self) -> dict[str, int]:
         """The epoch and how many of its batches are given out; Lightning puts it in checkpoints."""
@@ -133,6 +142,22 @@ class Batches:
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Go on after the batches that were given out."""
         self.epoch, self._skip = state["epoch"], state["position"]
+
+
+def alike(parts: Sequence[Tensor], lengths: Tensor, noise: torch.Generator) -> list[Tensor]:
+    """Batches with the same items, sorted by length among `_WINDOW` of them at a time.
+
+    Args:
+        parts: Batches of items' numbers, of one size.
+        lengths: The length (N,) of each item.
+        noise: Of the order of the batches.
+    """
+    found: list[Tensor] = []
+    for first in range(0, len(parts), _WINDOW):
+        some = torch.cat(list(parts[first : first + _WINDOW]))
+        some = some[lengths[some].argsort(stable=True)]
+        found += some.split(len(parts[first]))
+    return [found[place] for place in torch.randperm(len(found), generator=noise)]
 
 
 class Groups:

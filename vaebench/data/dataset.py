@@ -2,16 +2,14 @@
 
 import hashlib
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-#: What the items of a data set are.
-Kind = Literal["pictures", "tokens"]
-#: What one item is called, by kind.
-NOUNS: dict[Kind, str] = {"pictures": "image", "tokens": "sequence"}
+from vaebench.models.items import NOUNS, Kind
+
 S = TypeVar("S")
 
 

@@ -8,7 +8,8 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
-from vaebench.data.dataset import Dataset, Kind, subset
+from vaebench.data.dataset import Dataset, subset
+from vaebench.models.items import Kind
 
 
 @dataclass(frozen=True)

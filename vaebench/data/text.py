@@ -8,10 +8,9 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from vaebench.data.dataset import Dataset, Kind
+from vaebench.data.dataset import Dataset
+from vaebench.models.items import PAD, Kind
 
-#: What stands behind the last token of a sequence.
-PAD = -1
 #: The words of a vocabulary that no text holds: its end, and what is not in the vocabulary.
 END, UNKNOWN = "<end>", "<unk>"
 

@@ -27,6 +27,8 @@ from vaebench.runs import files
 
 #: Pictures in a grid of samples or of reconstructions.
 SHOWN = 32
+#: What is made last, so that its being there says that all is.
+LAST = ("reconstructions.png", "texts.json")
 #: Test images whose codes say where traversals and maps run.
 CODES = 512
 _PAIRS = 6
@@ -114,9 +116,13 @@ def sphere(prior: Distribution) -> float | None:
 def interpolations(codes: Tensor, radius: float | None = None) -> Tensor:
     """Straight ways (P · 16, D) between the codes of consecutive images, on the sphere if any."""
     pairs = min(_PAIRS, len(codes) // 2)
-    start, end = codes[: 2 * pairs : 2, None], codes[1 : 2 * pairs : 2, None]
-    weight = torch.linspace(0, 1, COLUMNS, device=codes.device)[:, None]
-    path = (start + weight * (end - start)).flatten(0, 1)
+    return way(codes[: 2 * pairs : 2], codes[1 : 2 * pairs : 2], COLUMNS, radius)
+
+
+def way(start: Tensor, end: Tensor, stops: int, radius: float | None = None) -> Tensor:
+    """Straight ways (P · stops, D) from codes (P, D) to others, on the sphere if any."""
+    weight = torch.linspace(0, 1, stops, device=start.device)[:, None]
+    path = (start[:, None] + weight * (end - start)[:, None]).flatten(0, 1)
     if radius is None:
         return path
     return radius * path / path.norm(dim=-1, keepdim=True).clamp_min(1e-6)
@@ -165,7 +171,7 @@ class Film:
         seed: The cell's.
         epochs: How many there will be, or would be without a limit on time.
         images: The data set; where it has conditions, frames are drawn under those of the first
-            validation images.
+            validation images. Of what is no picture there is no film.
     """
 
     def __init__(self, folder: Path, seed: int, epochs: int, images: Dataset) -> None:
@@ -175,7 +181,8 @@ class Film:
         self.shown = subset(images.validation, rows)
         self.levels = images.levels
         self.last = 0
-        self.wanted = {round(epochs ** (i / (_FRAMES - 1))) for i in range(_FRAMES)}
+        pictured = images.kind == "pictures"
+        self.wanted = {round(epochs ** (i / (_FRAMES - 1))) for i in range(_FRAMES * pictured)}
 
     def take(self, model: VAE, epoch: int) -> None:
         """Add a line if this epoch is one of those to show; leaves model and noise as they were."""

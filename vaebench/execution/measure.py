@@ -1,5 +1,6 @@
 """What is measured of a trained cell, now or later: what its record lacks, added to the record."""
 
+import json
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
@@ -14,7 +15,7 @@ from vaebench.compute import devices
 from vaebench.config.cell import MEASURED, Cell, Evaluation, Task
 from vaebench.config.resources import Place, Progress
 from vaebench.errors import UserError
-from vaebench.evaluation import gallery
+from vaebench.evaluation import gallery, texts
 from vaebench.evaluation.metrics.evaluate import Evaluated, evaluate, steps
 from vaebench.evaluation.metrics.likelihood import AIS, ais_estimate
 from vaebench.evaluation.metrics.select import METRICS, needing, select, wanted
@@ -115,7 +116,7 @@ def complete(
     left = [*metrics, *(name for name in known.record["missing"] if name not in metrics)]
     draft = _Draft(folder, known, {"evaluation": asked, "missing": left, "halted": ""})
     try:
-        if metrics or not (folder / "reconstructions.png").exists():
+        if metrics or not any((folder / name).exists() for name in gallery.LAST):
             _measure(draft, known, metrics, task, place, progress, load())
     except KeyboardInterrupt:
         raise
@@ -199,9 +200,9 @@ def look(folder: Path, task: Task, place: Place) -> dict[str, MetricRecord]:
     resolved = restored(folder, task.cell, place)
     more_of = {"ais_steps": task.steps, "ais_compile": task.compiled}
     subject = subject_of(resolved, task.evaluation, place, **more_of)
-    return evaluate(
-        subject, select(task.evaluation.metrics, task.evaluation.sampler), {}, lambda done: None
-    ).records
+    asked = select(task.evaluation.metrics, task.evaluation.sampler)
+    metrics = [each for each in asked if each.kind in (None, resolved.images.kind)]
+    return evaluate(subject, metrics, {}, lambda done: None).records
 
 
 def restored(folder: Path, cell: Cell, place: Place) -> Resolved:
@@ -256,7 +257,11 @@ class _Draft:
         timings[group] = round(timings.get(group, 0.0) + seconds, 2)
 
     def pictures(self, subject: Subject) -> None:
-        """Take up the pictures that the folder does not hold."""
+        """Take up the pictures that the folder does not hold, or the texts."""
+        if subject.images.kind == "tokens":
+            lines = json.dumps(texts.texts(subject), ensure_ascii=False)
+            self.changed["texts.json"] = lines.encode()
+            return
         for name, content, words in gallery.pictures(subject, self.folder):
             self.changed[f"{name}.png"] = content
             if words:

@@ -20,6 +20,7 @@ from vaebench.errors import UserError, unknown
 from vaebench.evaluation.features.extractor import EXTRACTORS, lacking
 from vaebench.evaluation.metrics.select import select
 from vaebench.models.backbones import Shape
+from vaebench.models.items import Kind
 from vaebench.models.likelihoods import Takes
 from vaebench.models.variant import NEEDS
 from vaebench.registry.catalogue import Catalogue, catalogue
@@ -73,6 +74,7 @@ def resolve(
         (name, size): load(name, Request(place.root, place.download, size))
         for name, size in product(settings.dataset, settings.image_size)
     }
+    _check_metrics(settings, {images.kind for images in datasets.values()})
     hashes = {key: images.hash() for key, images in datasets.items()}
     extractors = {name: _extractor(settings, name, place) for name in settings.dataset}
     resolved = []
@@ -97,6 +99,20 @@ def resolve(
     for name, note in _less_effort(settings, datasets):
         notes |= {name: (*notes.get(name, ()), note)}
     return settings, tuple(dict.fromkeys(resolved)), notes
+
+
+def _check_metrics(settings: Settings, kinds: set[Kind]) -> None:
+    """Raise UserError where a metric that is asked for by its name is of no data set's items."""
+    for name in settings.metrics:
+        found = select([name])
+        if not any(metric.kind in (None, *kinds) for metric in found):
+            held, of = (
+                " and ".join(sorted(kinds)),
+                " and ".join(sorted({str(m.kind) for m in found})),
+            )
+            raise UserError(
+                f"--metrics {name} is of {of}, and the data sets hold {held}: leave it out."
+            )
 
 
 def _lacks(plugin: str, images: Dataset, found: Catalogue) -> str:
@@ -229,15 +245,18 @@ def _task(choice: dict[str, Any], images: Dataset, digest: str, found: Catalogue
     chosen = backbone(built_by)
     spelled = choice["likelihood"] or defaults.likelihood
     takes = likelihood(spelled, images.levels).takes
+    _check_kinds(choice, images, built_by, chosen.kind, spelled, takes)
     with explained(f"The backbone {built_by!r}"):
         for shape in (images.shape, _condition(images)):
             if shape is not None:
                 chosen.check(shape)
         width = choice["width"] or chosen.width(images.shape)
+    critic = choice["critic"] if images.kind == "pictures" else "none"
     resolved = {
         "backbone": built_by,
         "width": width,
-        "critic_weight": choice["critic_weight"] if choice["critic"] != "none" else 0.0,
+        "critic": critic,
+        "critic_weight": choice["critic_weight"] if critic != "none" else 0.0,
         "latent": choice["latent"] or defaults.latent,
         "likelihood": spelled,
         "binarise": _binarise(choice["binarise"], spelled, takes, defaults.binarise),
@@ -251,6 +270,21 @@ def _task(choice: dict[str, Any], images: Dataset, digest: str, found: Catalogue
     whole = filled(choice | resolved, images.shape, len(images.train))
     evaluation = Evaluation(**{name: whole.pop(name) for name in MEASURED})
     return Task(Cell(**whole, data=digest, code=_code(found, whole)), evaluation)
+
+
+def _check_kinds(
+    choice: dict[str, Any], images: Dataset, built_by: str, kind: Kind, spelled: str, takes: Takes
+) -> None:
+    """Raise UserError unless networks, likelihood and settings are for what a data set holds."""
+    of: Kind = "tokens" if takes == "tokens" else "pictures"
+    for what, found in ((f"The backbone {built_by}", kind), (f"The likelihood {spelled}", of)):
+        if found != images.kind:
+            raise UserError(
+                f"{what} is one of {found}, and {choice['dataset']} holds {images.kind}; leave it "
+                f"out, or take one of {images.kind}: `vaebench list` says which."
+            )
+    if choice["word_dropout"] and images.kind != "tokens":
+        raise UserError(f"--word-dropout is for text: leave it out with {choice['dataset']}.")
 
 
 def _condition(images: Dataset) -> Shape | None:

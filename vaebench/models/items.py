@@ -2,9 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
+
+#: What items are.
+Kind = Literal["pictures", "tokens"]
+#: What one of them is called, by kind.
+NOUNS: dict[Kind, str] = {"pictures": "image", "tokens": "sequence"}
+#: What stands behind the end of a sequence of tokens.
+PAD = -1
 
 
 @dataclass(frozen=True)
@@ -36,7 +44,7 @@ class Items:
     """B items as a model meets them.
 
     Attributes:
-        x: What they are observed as, (B, C, H, W) for pictures.
+        x: What they are observed as, (B, C, H, W) for pictures, (B, T) for tokens.
         seen: What is known of them; a condition that is a picture (B, C, H, W) becomes one of
             shape (B, G) in the model's `see`.
 

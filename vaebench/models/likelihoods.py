@@ -10,17 +10,19 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Categorical as Choice
 from torch.distributions import Distribution
 
 from vaebench.errors import UserError
 from vaebench.models import pixels
 
-Takes = Literal["binary", "levels", "real"]
+Takes = Literal["binary", "levels", "real", "tokens"]
 #: What a likelihood may take, in the words of tables.
 TAKES: dict[Takes, str] = {
     "binary": "binarised",
     "levels": "exact levels",
     "real": "uniformly dequantised",
+    "tokens": "tokens",
 }
 #: Learned scales stay within exp of these, and begin at START.
 _LEAST, _MOST, _START = -7.0, 3.0, 0.2
@@ -41,7 +43,8 @@ class Likelihood(nn.Module):
     Attributes:
         title: What it is, for `vaebench list`, with the paper where there is one.
         takes: ``binary``: x in {0, 1}, drawn with the grey values as probabilities; ``levels``:
-            x = v / (L - 1), exactly; or ``real``: x = (v + u) / L with u uniform on [0, 1).
+            x = v / (L - 1), exactly; ``real``: x = (v + u) / L with u uniform on [0, 1); or
+            ``tokens``: sequences of x in {0, …, L-1}, -1 behind their end.
         outputs: M, the numbers that the decoder says of each of the C values of a pixel.
 
     Example:
@@ -274,6 +277,33 @@ class BetaBinomial(Likelihood):
         return pixels.BetaBinomial(log_alpha, log_beta, self.levels)
 
 
+class Tokens(Likelihood):
+    """A probability for each of V symbols at each place of a sequence."""
+
+    title = "A probability for each next token"
+    takes = "tokens"
+
+    def forward(self, output: Tensor) -> Distribution:
+        """Outputs (..., T, V) are logits."""
+        return Choice(logits=output, validate_args=False)
+
+    def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
+        """log p(x|z) (...) in nats of tokens x (B, T), from logits (..., B, T or 1, V)."""
+        inside = x >= 0
+        batch = torch.broadcast_shapes(output.shape[:-2], x.shape[:-1])
+        output = output.expand(*batch, *output.shape[-2:])
+        token = x.clamp_min(0).expand(*batch, -1)
+        if output.shape[-2] == 1:
+            chosen = output[..., 0, :].gather(-1, token)
+        else:
+            chosen = output.gather(-1, token.unsqueeze(-1)).squeeze(-1)
+        return ((chosen - output.logsumexp(-1)) * inside).sum(-1)
+
+    def mean(self, output: Tensor) -> Tensor:
+        """There is none; NotImplementedError."""
+        raise NotImplementedError("Tokens have no mean.")
+
+
 #: The likelihoods that come with vaebench; a plugin brings its own through `vaebench_likelihoods`.
 LIKELIHOODS: dict[str, type[Likelihood]] = {
     "bernoulli": Bernoulli,
@@ -284,4 +314,5 @@ LIKELIHOODS: dict[str, type[Likelihood]] = {
     "categorical": Categorical,
     "continuous-bernoulli": ContinuousBernoulli,
     "beta-binomial": BetaBinomial,
+    "tokens": Tokens,
 }

@@ -10,6 +10,7 @@ from torch import Tensor
 from vaebench.config.cell import EFFORT
 from vaebench.config.metric import ROLES, SUFFIXES, SYMBOL, TEMPLATE, UNDER, Better, Role
 from vaebench.errors import UserError
+from vaebench.models.items import NOUNS, Kind
 from vaebench.models.variant import LAWS
 
 #: The laws of `LAWS` that numbers of the usual kinds need.
@@ -84,6 +85,8 @@ class Metric:
         group: What ``--metrics`` also selects it by, and its time is counted under.
         needs: Laws that a variant must keep for the number to mean anything: ``bound``,
             ``support``, ``density`` or ``likelihood``, see `Variant.deviations`.
+        kind: ``pictures`` or ``tokens`` where it is of such items alone: of others it is not
+            measured.
         costly: Computed only when it is asked for.
         head: The short name at the head of its column; without one the title stands there.
         symbol: What stands at its head in a paper, as mathematics of LaTeX such as
@@ -124,6 +127,7 @@ class Metric:
     better: Better | None = None
     group: str = ""
     needs: frozenset[str] = NOTHING
+    kind: Kind | None = None
     costly: bool = False
     head: str = ""
     symbol: str = ""
@@ -144,6 +148,7 @@ class Metric:
             _expect(self, "effort", name, (*EFFORT, "ais_steps"))
         _expect(self, "better", self.better, (None, "higher", "lower"))
         _expect(self, "role", self.role, (None, *ROLES))
+        _expect(self, "kind", self.kind, (None, *NOUNS))
         for law in self.needs:
             _expect(self, "needs", law, tuple(LAWS))
         if not SYMBOL.fullmatch(self.symbol):

@@ -14,6 +14,11 @@ class Observation(nn.Module):
     nothing has to be decoded twice.
     """
 
+    @property
+    def rows(self) -> int:
+        """What one item's outputs take, in those of a picture with one output for each value."""
+        return 1
+
     def outputs(self, z: Tensor, x: Tensor | None = None) -> Tensor:
         """What the decoder says (..., B, …) for latents (..., B, D), of x where it reads it."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it decodes to.")
@@ -63,6 +68,11 @@ class Pixels(Observation):
         super().__init__()
         self.decoder = decoder
         self.likelihood = likelihood
+
+    @property
+    def rows(self) -> int:
+        """M."""
+        return self.likelihood.outputs
 
     def outputs(self, z: Tensor, x: Tensor | None = None) -> Tensor:
         """Outputs (..., M·C, H, W) for latents (..., D)."""

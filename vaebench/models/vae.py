@@ -85,17 +85,18 @@ class VAE(nn.Module):
 
         With a condition the latents are (..., B, D).
         """
-        return self.observation.outputs(self._told(z, x))
+        return self.observation.outputs(self.told(z, x))
 
     def pictures(self, z: Tensor, x: Items | None = None) -> Tensor:
         """Decoder means (..., C, H, W) in [0, 1] for latents (..., D), or (..., B, D) as above."""
-        return self.observation.mean(self._told(z, x))
+        return self.observation.mean(self.told(z, x))
 
     def simulated(self, z: Tensor, x: Items | None = None) -> Tensor:
         """Draws of x (..., C, H, W) for latents (..., D), or (..., B, D) as above."""
-        return self.observation.sample(self._told(z, x))
+        return self.observation.sample(self.told(z, x))
 
-    def _told(self, z: Tensor, x: Items | None) -> Tensor:
+    def told(self, z: Tensor, x: Items | None) -> Tensor:
+        """What the decoder is told (..., D + G): latents, and the items' condition if any."""
         return z if x is None else beside(z, self.see(x).seen.given)
 
     def draw(

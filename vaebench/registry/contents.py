@@ -17,6 +17,7 @@ from vaebench.data.images import Source
 from vaebench.errors import UserError
 from vaebench.hookspecs import GROUP
 from vaebench.models.backbones import Backbone
+from vaebench.models.items import NOUNS
 from vaebench.models.likelihoods import TAKES, Likelihood
 from vaebench.models.metric import Metric
 from vaebench.models.variant import FACTS, NEEDS, Variant, given
@@ -27,7 +28,7 @@ from vaebench.runs.schema import FIXED
 #: Names become folder names and table cells; this is what they may hold.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 #: Names that stand for several things where they are asked for.
-RESERVED = ("all", "default", "none")
+RESERVED = ("all", "default")
 #: Columns of tables that are not metrics.
 _TAKEN = {*FIXED, *MEASURED, *(field.name for field in fields(Cell))}
 #: What a thing is, as plain data: what `vaebench list` tells and a run is planned with.
@@ -236,7 +237,14 @@ def _of_source(source: Source) -> Facts:
 
 def _backbone(thing: Any) -> Backbone:
     _is("a Backbone", lambda value: isinstance(value, Backbone))(thing)
-    _need(thing, title=_TEXT, build=_FUNCTION, width=_FUNCTION, check=_FUNCTION)
+    _need(
+        thing,
+        title=_TEXT,
+        build=_FUNCTION,
+        width=_FUNCTION,
+        check=_FUNCTION,
+        kind=(f"one of {', '.join(NOUNS)}", NOUNS.__contains__),
+    )
     found: Backbone = thing
     return found
 
@@ -260,7 +268,7 @@ def _of_likelihood(kind: type[Likelihood]) -> Facts:
     return {
         "title": kind.title,
         "takes": kind.takes,
-        "observes": "pixels, " + TAKES[kind.takes],
+        "observes": ("pixels, " if kind.takes != "tokens" else "") + TAKES[kind.takes],
         "options": keywords(kind, 1),
     }
 

@@ -8,20 +8,21 @@ from vaebench.data.observation import observe
 from vaebench.data.validation import explained
 from vaebench.errors import UserError
 from vaebench.models.backbones import Backbone
+from vaebench.models.items import PAD
 from vaebench.models.likelihoods import TAKES, Likelihood
 
 
 def check_networks(
     name: str,
     chosen: Backbone,
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     latent: int,
     width: int,
     numbers: int = 1,
 ) -> None:
-    """Raise UserError unless a backbone builds an encoder and a decoder that fit images (C, H, W).
+    """Raise UserError unless a backbone builds an encoder and a decoder that fit items of a shape.
 
-    The decoder has to return `numbers` of them for each value of a pixel.
+    The decoder of images (C, H, W) has to return `numbers` of them for each value of a pixel.
     Both networks are built and see two inputs, in evaluation mode; nothing of it is kept.
     """
     what = f"The backbone {name!r}"
@@ -34,27 +35,27 @@ def check_networks(
                 f"{what} builds a {type(built).__name__}; build(shape, latent, width) must return "
                 "an encoder and a decoder, both torch.nn.Module."
             )
-        said = tuple(shape) if numbers == 1 else (numbers * shape[0], *shape[1:])
-        with explained(f"{what}, asked for a decoder of shape {said},"):
+        x, told, answers = _trial(chosen, shape, numbers)
+        with explained(f"{what}, asked for a decoder of shape {answers[0]},"):
             pair = chosen.networks(shape, latent, width, numbers)
         encoder, decoder = (part.eval() for part in pair)
         features = getattr(encoder, "features", None)
         if type(features) is not int or features < 1:
             raise UserError(
                 f"The encoder of {name!r} has {features!r:.60} as its attribute `features`; it "
-                "must be F, the number of features that it returns for an image."
+                "must be F, the number of features that it returns for an item."
             )
         for part, network, inputs, outputs in (
-            ("encoder", encoder, torch.rand(2, *shape), (2, features)),
-            ("decoder", decoder, torch.randn(2, latent), (2, *said)),
+            ("encoder", encoder, (x,), [(2, features)]),
+            ("decoder", decoder, (torch.randn(2, latent), *told), answers),
         ):
             with explained(f"The {part} of the backbone {name!r}"):
-                found = network(inputs)
-            if not isinstance(found, Tensor) or tuple(found.shape) != outputs:
+                found = network(*inputs)
+            if not isinstance(found, Tensor) or tuple(found.shape) not in outputs:
                 kind = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
                 raise UserError(
-                    f"The {part} of the backbone {name!r} maps {tuple(inputs.shape)} to {kind} "
-                    f"instead of {outputs}; fix its `build`."
+                    f"The {part} of the backbone {name!r} maps {tuple(inputs[0].shape)} to {kind} "
+                    f"instead of {outputs[0]}; fix its `build`."
                 )
             if not found.is_floating_point() or not found.isfinite().all():
                 raise UserError(
@@ -63,8 +64,22 @@ def check_networks(
                 )
 
 
-def check_likelihood(name: str, chosen: Likelihood, shape: tuple[int, int, int]) -> None:
-    """Raise UserError unless a likelihood scores, averages and draws pictures (C, H, W)."""
+def _trial(
+    chosen: Backbone, shape: tuple[int, ...], numbers: int
+) -> tuple[Tensor, tuple[Tensor, ...], list[tuple[int, ...]]]:
+    """Two items, what their decoder is told beside latents, and the shapes that it may answer."""
+    if chosen.kind == "tokens":
+        length, symbols = shape
+        x = torch.arange(2 * length).reshape(2, length) % symbols
+        x[1, max(1, length // 2) :] = PAD
+        before = torch.arange(2 * length).reshape(2, length) % (symbols + 2)
+        return x, (before,), [(2, length, symbols), (2, 1, symbols)]
+    said = tuple(shape) if numbers == 1 else (numbers * shape[0], *shape[1:])
+    return torch.rand(2, *shape), (), [(2, *said)]
+
+
+def check_likelihood(name: str, chosen: Likelihood, shape: tuple[int, ...]) -> None:
+    """Raise UserError unless a likelihood scores items of a shape, and draws images."""
     what = f"The likelihood {name!r}"
     outputs, takes = chosen.outputs, getattr(chosen, "takes", None)
     if type(outputs) is not int or outputs < 1:
@@ -72,6 +87,9 @@ def check_likelihood(name: str, chosen: Likelihood, shape: tuple[int, int, int])
     if takes not in TAKES:
         raise UserError(f"{what} has takes = {takes!r:.40}; it must be one of {', '.join(TAKES)}.")
     random = generator(0, "admission")
+    if takes == "tokens":
+        _check_tokens(what, chosen, shape)
+        return
     pixels = torch.randint(chosen.levels, (2, *shape), generator=random).to(torch.uint8)
     x = observe(takes, pixels, chosen.levels, random)
     output = torch.randn(3, 2, outputs * shape[0], *shape[1:], generator=random)
@@ -87,6 +105,14 @@ def check_likelihood(name: str, chosen: Likelihood, shape: tuple[int, int, int])
         _check_tensor(f"{what} returns as {part}", found, (3, 2, *shape))
     if not (pictures["mean"].detach() - 0.5).abs().max() < 0.5 + 1e-5:
         raise UserError(f"{what} returns as mean what is not in [0, 1]; return grey values.")
+
+
+def _check_tokens(what: str, chosen: Likelihood, shape: tuple[int, ...]) -> None:
+    output = torch.randn(3, 2, *shape, generator=generator(0, "admission"))
+    x = torch.arange(2 * shape[0]).reshape(2, -1) % shape[1]
+    with explained(what):
+        log_px = chosen.log_prob(output, x)
+    _check_tensor(f"{what} returns as log_prob", log_px, (3, 2))
 
 
 def _check_tensor(what: str, found: object, shape: tuple[int, ...]) -> None:

@@ -22,12 +22,14 @@ class Wanted:
         effort: The settings that it depends on.
         code: Digest of the plugin that measures it, empty for vaebench's own.
         group: What its time is counted under.
+        kind: Of what items it is, empty for all.
     """
 
     column: str
     effort: Mapping[str, Any]
     code: str = ""
     group: str = ""
+    kind: str = ""
 
 
 def lacking(
@@ -43,7 +45,14 @@ def lacking(
         again: Whether a number of as much effort shall be replaced.
         failed: Whether what failed, or lacked a file, shall be measured again.
     """
-    return [one.column for one in wanted if again or _lacks(record, one, failed)]
+    kinds = ("", kind_of(record))
+    fitting = (one for one in wanted if one.kind in kinds)
+    return [one.column for one in fitting if again or _lacks(record, one, failed)]
+
+
+def kind_of(record: Record) -> str:
+    """What items a trained cell is of."""
+    return "tokens" if len(record["data"].get("shape", ())) == 2 else "pictures"
 
 
 def _lacks(record: Record, wanted: Wanted, failed: bool) -> bool:

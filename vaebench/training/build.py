@@ -14,11 +14,14 @@ from vaebench.config.resources import Place
 from vaebench.data.conditions import shown
 from vaebench.data.dataset import Dataset
 from vaebench.data.images import Request
+from vaebench.data.text import Text
 from vaebench.errors import UserError
 from vaebench.models import critic as critics
-from vaebench.models.observation import Pixels
+from vaebench.models.likelihoods import Likelihood
+from vaebench.models.observation import Observation, Pixels
 from vaebench.models.rival import Rival
 from vaebench.models.shared import Shared
+from vaebench.models.tokens import Tokens
 from vaebench.models.vae import VAE
 from vaebench.models.variant import Variant, informed
 from vaebench.registry.catalogue import catalogue
@@ -117,11 +120,21 @@ def build(cell: Cell, variant: Variant, images: Dataset, device: torch.device = 
         critic = critics.build(cell.critic, images.shape, min(2 * cell.width, _CRITIC))
     with seeded(cell.seed, "rival"):
         rival = variant.rival and variant.rival(cell.latent)
-    model = VAE(encoder, posterior, Pixels(decoder, observed_as), conditioner)
+    observation = _observation(cell, images, decoder, observed_as)
+    model = VAE(encoder, posterior, observation, conditioner)
     labels = None
     if images.labelled is not None and images.train.labels is not None:
         labels = shown(images.train.labels, images.labelled, cell.seed)
     return Resolved(cell, variant, images, device, model, critic, rival, labels)
+
+
+def _observation(
+    cell: Cell, images: Dataset, decoder: nn.Module, likelihood: Likelihood
+) -> Observation:
+    """What sees both z and the items of a data set's kind."""
+    if isinstance(images, Text):
+        return Tokens(decoder, likelihood, images.shape.length, images.end, cell.word_dropout)
+    return Pixels(decoder, likelihood)
 
 
 def _condition(cell: Cell, images: Dataset) -> tuple[nn.Module | None, int]:
@@ -138,6 +151,6 @@ def _condition(cell: Cell, images: Dataset) -> tuple[nn.Module | None, int]:
 
 
 def set_threads(cell: Cell, images: Dataset, available: int) -> None:
-    """Let torch compute with the threads that there are, or with one where images are small."""
+    """Let torch compute with the threads that there are, or with one where items are small."""
     small = cell.batch_size * math.prod(images.shape[1:]) < _SMALL
     torch.set_num_threads(1 if small else available)

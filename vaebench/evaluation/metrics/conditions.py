@@ -137,6 +137,7 @@ METRICS = (
     ),
     Metric(
         name="label_fidelity",
+        kind="pictures",
         group="labels",
         title="Fidelity to labels",
         unit="share",

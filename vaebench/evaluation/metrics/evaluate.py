@@ -136,7 +136,7 @@ def _record(subject: Subject, metric: Metric, found: Measurement | _Lack) -> Met
         "extractor": subject.extractor_name if metric.takes("extractor") else "",
         "k": subject.iw_samples if metric.takes("k") else None,
         "title": metric.title,
-        "unit": metric.unit,
+        "unit": metric.unit.replace("/image", f"/{subject.images.noun}"),
         "better": metric.better,
         "description": metric.description,
         "head": metric.head,

@@ -156,6 +156,7 @@ def _of(side: Side) -> Iterator[Metric]:
 
     yield Metric(
         name=name("fid"),
+        kind="pictures",
         group="fid",
         title=f"FID of {side.words}",
         unit="squared feature distance",
@@ -169,6 +170,7 @@ def _of(side: Side) -> Iterator[Metric]:
     )
     yield Metric(
         name=name("kid"),
+        kind="pictures",
         group="kid",
         title=f"KID of {side.words}",
         unit="squared kernel distance",
@@ -184,6 +186,7 @@ def _of(side: Side) -> Iterator[Metric]:
     for kind, sentence in _SENTENCES.items():
         yield Metric(
             name=name(kind),
+            kind="pictures",
             group="neighbours",
             title=f"{kind.capitalize()} of {side.words}",
             unit="ratio" if kind == "density" else "share",
@@ -200,6 +203,7 @@ METRICS = (
     *(metric for side in SIDES for metric in _of(side)),
     Metric(
         name="fid_{extractor}_noise",
+        kind="pictures",
         group="fid",
         title="FID of noise",
         unit="squared feature distance",
@@ -211,6 +215,7 @@ METRICS = (
     ),
     Metric(
         name="fid_{extractor}_infinity",
+        kind="pictures",
         group="fid",
         title="FID∞ of samples",
         symbol=r"\mathrm{FID}_\infty",

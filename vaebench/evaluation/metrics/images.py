@@ -44,6 +44,7 @@ def _distance(
 METRICS = (
     Metric(
         name="sharpness",
+        kind="pictures",
         group="sharpness",
         title="Sharpness of samples",
         unit="variance of Laplacian",
@@ -60,6 +61,7 @@ METRICS = (
     ),
     Metric(
         name="sharpness_rec",
+        kind="pictures",
         group="sharpness",
         title="Sharpness of reconstructions",
         unit="variance of Laplacian",
@@ -69,6 +71,7 @@ METRICS = (
     ),
     Metric(
         name="sharpness_real",
+        kind="pictures",
         group="sharpness",
         title="Sharpness of real images",
         unit="variance of Laplacian",
@@ -77,6 +80,7 @@ METRICS = (
     ),
     Metric(
         name="mse",
+        kind="pictures",
         group="mse",
         title="Reconstruction error",
         unit="squared error/pixel",
@@ -89,6 +93,7 @@ METRICS = (
     ),
     Metric(
         name="psnr",
+        kind="pictures",
         group="reconstruction",
         title="PSNR of reconstructions",
         unit="dB",
@@ -100,6 +105,7 @@ METRICS = (
     ),
     Metric(
         name="ssim",
+        kind="pictures",
         group="reconstruction",
         title="SSIM of reconstructions",
         unit="similarity",

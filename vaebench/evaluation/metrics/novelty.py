@@ -7,7 +7,6 @@ from typing import NamedTuple
 from torch import Tensor
 
 from vaebench.data.dataset import subset
-from vaebench.data.images import Split
 from vaebench.evaluation.functional import novelty
 from vaebench.evaluation.functional.summaries import quantiles
 from vaebench.evaluation.metrics.features import MOST_DIMENSIONS
@@ -102,16 +101,17 @@ def missed_classes(subject: Subject) -> Measurement:
 
 
 def _held_out(subject: Subject, count: int) -> Tensor:
-    """Stored pixels of the class that no split holds."""
+    """What is stored of the class that no split holds."""
     if subject.images.outside is None:
         raise Unavailable("no class is held out: ask for one with --dataset digits[without=9]")
-    return subject.images.outside.pixels[:count]
+    outside: Tensor = subject.images.outside.stored[:count]
+    return outside
 
 
 def _detection(foreign: Callable[[Subject, int], Tensor]) -> Callable[[Subject], Measurement]:
     def compute(subject: Subject) -> Measurement:
         count = min(len(subject.x), MOST_QUERIES)
-        x = subject.observe(Split(foreign(subject, count)), "foreign")
+        x = subject.observe(type(subject.images.test)(foreign(subject, count)), "foreign")
         known = subject.items[:count]
         # Under the conditions of test images, since they have none of their own.
         strange = Items(x, known[: len(x)].seen)
@@ -143,6 +143,7 @@ METRICS = (
     ),
     Metric(
         name="copies_{extractor}",
+        kind="pictures",
         group="overfitting",
         title="Nearness to training images",
         unit="probability",
@@ -157,6 +158,7 @@ METRICS = (
     ),
     Metric(
         name="missed_classes_{extractor}",
+        kind="pictures",
         group="modes",
         title="Missed classes",
         unit="classes",
@@ -170,6 +172,7 @@ METRICS = (
     ),
     Metric(
         name="ood_photographs",
+        kind="pictures",
         group="ood",
         title="Photographs told apart",
         unit="AUROC",
@@ -180,13 +183,14 @@ METRICS = (
         needs=ELBO,
         compute=_detection(
             lambda subject, count: novelty.photographs(
-                count, subject.images.shape, subject.images.levels
+                count, subject.pictured.shape, subject.images.levels
             )
         ),
         costly=True,
     ),
     Metric(
         name="ood_shuffled",
+        kind="pictures",
         group="ood",
         title="Shuffled images told apart",
         unit="AUROC",
@@ -197,7 +201,7 @@ METRICS = (
         ),
         needs=ELBO,
         compute=_detection(
-            lambda subject, count: novelty.shuffled(subject.images.test.pixels[:count])
+            lambda subject, count: novelty.shuffled(subject.pictured.test.pixels[:count])
         ),
         costly=True,
     ),

@@ -69,7 +69,7 @@ def _compute(probe: Probe, budget: int | None, repeats: int) -> Callable[[Subjec
 
 def _of_pixels(probe: Probe, budget: int) -> Callable[[Subject], Measurement]:
     def compute(subject: Subject) -> Measurement:
-        train, test = subject.images.train, subject.images.test
+        train, test = subject.pictured.train, subject.pictured.test
         parts = _pixels(train), _labels(train), _pixels(test), _labels(test)
         if len(train) < budget:
             raise Unavailable(f"there are {len(train)} training images")
@@ -96,6 +96,7 @@ def _metrics() -> Iterator[Metric]:
             )
         yield Metric(
             name=f"probe_{name}_1000_real",
+            kind="pictures",
             group="probe",
             title=f"{title} on pixels, 1000 labels",
             unit="accuracy",

@@ -11,6 +11,7 @@ from vaebench.evaluation.metrics import (
     gaps,
     gradients,
     images,
+    language,
     latents,
     likelihood,
     novelty,
@@ -25,6 +26,7 @@ from vaebench.runs.effort import Wanted
 
 METRICS: tuple[Metric, ...] = (
     *likelihood.METRICS,
+    *language.METRICS,
     *gaps.METRICS,
     *latents.METRICS,
     *features.METRICS,
@@ -79,7 +81,7 @@ def wanted(evaluation: Evaluation, steps: int | None = None) -> dict[str, tuple[
     for metric in select(evaluation.metrics, evaluation.sampler):
         column = metric.column(evaluation.extractor, evaluation.iw_samples)
         effort = {name: getattr(evaluation, name, steps) for name in metric.effort}
-        found[column] = metric, Wanted(column, effort, metric.code, metric.group)
+        found[column] = metric, Wanted(column, effort, metric.code, metric.group, metric.kind or "")
     return found
 
 

@@ -14,8 +14,9 @@ from vaebench.compute.random import generator, seeded
 from vaebench.data.batches import EVALUATION_SEED, condition, items_of, observed
 from vaebench.data.conditions import whole
 from vaebench.data.dataset import Dataset, subset
-from vaebench.data.images import Split
+from vaebench.data.images import Images, Split
 from vaebench.data.observation import grey
+from vaebench.data.text import Text
 from vaebench.evaluation.features.cache import Real, real
 from vaebench.evaluation.features.extractor import Extractor, chosen, extractor
 from vaebench.evaluation.functional.posteriors import posterior_means
@@ -76,7 +77,7 @@ class Subject:
     Attributes:
         model: In evaluation mode, on the device to compute on.
         variant: Its deviations say which numbers mean nothing.
-        images: The data set; only its test split is used.
+        images: The data set; its test split is what is measured.
         seed: Of the cell; evaluation noise is derived from it, the same for every variant.
         observation: Observation model and binarisation in words.
         extractor_name: Feature extractor for Fréchet distances.
@@ -165,7 +166,7 @@ class Subject:
     @property
     def rows(self) -> int:
         """Decoder passes at once, fewer where a pixel takes several outputs."""
-        return max(1, self.chunk // self.model.likelihood.outputs)
+        return max(1, self.chunk // self.model.observation.rows)
 
     @cached_property
     def device(self) -> torch.device:
@@ -182,10 +183,17 @@ class Subject:
         """All test images as observed, (N, C, H, W)."""
         return self.items.x
 
+    @property
+    def pictured(self) -> Images:
+        """The data set; Unavailable where it has no pictures."""
+        if not isinstance(self.images, Images):
+            raise Unavailable(f"it is of pictures, and the data set holds {self.images.noun}s")
+        return self.images
+
     @cached_property
     def pictures(self) -> Tensor:
         """All test images in [0, 1], (N, C, H, W)."""
-        return grey(self.images.test.pixels, self.images.levels).to(self.device)
+        return grey(self.pictured.test.pixels, self.images.levels).to(self.device)
 
     @cached_property
     def h(self) -> Tensor:
@@ -239,7 +247,11 @@ class Subject:
         """Decoder means (N, C, H, W) in [0, 1] for latents (N, D), under the items' conditions.
 
         They are by default those of the test images in turn.
+
+        Raises:
+            Unavailable: The model is not one of pictures.
         """
+        _ = self.pictured
         if items is None:
             items = self.items[torch.arange(len(z), device=self.device) % len(self.x)]
         parts = zip(z.split(self.rows), items.split(self.rows), strict=True)
@@ -307,7 +319,7 @@ class Subject:
 
     def training_features(self, count: int) -> Real:
         """Features of the first `count` training images."""
-        some = subset(self.images.train, slice(count))
+        some = subset(self.pictured.train, slice(count))
 
         def read() -> Tensor:
             return self.completed(grey(some.pixels, self.images.levels).to(self.device), some)
@@ -321,7 +333,7 @@ class Subject:
 
         def draw() -> Tensor:
             random = generator(EVALUATION_SEED, "uniform pixels")
-            noise = torch.rand((count, *self.images.shape), generator=random)
+            noise = torch.rand((count, *self.pictured.shape), generator=random)
             return self.completed(noise.to(self.device))
 
         return self._real(f"noise[:{count}]", draw)
@@ -358,5 +370,7 @@ class Subject:
 
     def depends(self, **more: Any) -> dict[str, Any]:
         """What every likelihood depends on, and more."""
-        given = {"given": self.images.given} if self.images.given else {}
+        given: dict[str, Any] = {"given": self.images.given} if self.images.given else {}
+        if isinstance(self.images, Text):
+            given |= {"vocabulary": len(self.images.vocabulary)}
         return {"observation": self.observation, **given, **more}

@@ -3,21 +3,29 @@
 A backbone's `build(shape, latent, width)` returns an encoder, which maps images (B, C, H, W) to
 features (B, F) and knows F as `features`, and a decoder, which maps latents (N, D) to outputs
 (N, C, H, W): what the observation model takes for each pixel. Where that takes M numbers for each
-value, the decoder is one of pictures (M·C, H, W). Plugins add more of them.
+value, the decoder is one of pictures (M·C, H, W).
+
+Of sequences the shape is (T, V): T tokens at most, of V symbols. The encoder maps tokens (B, T), -1
+behind the end, to features; the decoder maps latents (N, D) and the tokens (N, T) before each
+place, V being the start and V + 1 one that is not told, to logits (N, T, V), or (N, 1, V) where
+they are the same at all places. Plugins add more of both kinds.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
-from vaebench.models.backbones import mlp, resnetv2
+from vaebench.models.backbones import bow, mlp, recurrent, resnetv2, transformer
+from vaebench.models.items import Kind
 
-Shape = tuple[int, int, int]
+#: (C, H, W) of images, (T, V) of sequences.
+Shape = tuple[int, ...]
 
 
 def every_shape(shape: Shape) -> None:
-    """Accept images of any shape (C, H, W)."""
+    """Accept items of any shape."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,7 @@ class Backbone:
             takes several outputs for each value: of this pair only the decoder is used.
         width: From the shape to the width that is taken where ``--width`` is not given.
         check: Raises UserError for a shape that the networks cannot take.
+        kind: ``pictures`` or ``tokens``, what they are networks of.
 
     Example:
         >>> import torch
@@ -41,19 +50,21 @@ class Backbone:
     """
 
     title: str
-    build: Callable[[Shape, int, int], tuple[nn.Module, nn.Module]]
-    width: Callable[[Shape], int]
-    check: Callable[[Shape], None] = every_shape
+    build: Callable[[Any, int, int], tuple[nn.Module, nn.Module]]
+    width: Callable[[Any], int]
+    check: Callable[[Any], None] = every_shape
+    kind: Kind = "pictures"
 
     def networks(
         self, shape: Shape, latent: int, width: int, outputs: int = 1
     ) -> tuple[nn.Module, nn.Module]:
         """An encoder of images (C, H, W), and a decoder to outputs (N, M·C, H, W), M = `outputs`.
 
-        With M > 1 the decoder is that of a second pair, built for images (M·C, H, W).
+        With M > 1 the decoder is that of a second pair, built for images (M·C, H, W). Networks of
+        sequences are as they are built.
         """
         encoder, decoder = self.build(shape, latent, width)
-        if outputs > 1:
+        if outputs > 1 and self.kind == "pictures":
             channels, *sides = shape
             _, decoder = self.build((outputs * channels, sides[0], sides[1]), latent, width)
         return encoder, decoder
@@ -76,5 +87,29 @@ BACKBONES = {
         "two layers of ReLU units each way, the inner one half as wide (Davidson et al. 2018)",
         mlp.davidson,
         lambda shape: 256,
+    ),
+    "lstm": Backbone(
+        "one layer of long short-term memory each way (Bowman et al. 2016)",
+        recurrent.lstm,
+        recurrent.width,
+        kind="tokens",
+    ),
+    "gru": Backbone(
+        "one layer of gated recurrent units each way",
+        recurrent.gru,
+        recurrent.width,
+        kind="tokens",
+    ),
+    "transformer": Backbone(
+        "two layers of attention each way, the decoder causal (Vaswani et al. 2017)",
+        transformer.build,
+        recurrent.width,
+        kind="tokens",
+    ),
+    "bow": Backbone(
+        "bags of words, each token independent of the others given z (Miao et al. 2016)",
+        bow.build,
+        recurrent.width,
+        kind="tokens",
     ),
 }

@@ -90,6 +90,8 @@ def copies(variant: Variant, report: Report) -> None:
     """A deep copy, taken after a training step, behaves as the original and shares nothing."""
     size = one_small(variant)
     posterior, h = build(variant, size), features(4)
+    if not posterior.state_dict():
+        raise DoesNotApply("the posterior has nothing to save")
     value = _total(variant, posterior, h, LinearGaussian.random(4, size))
     if value.requires_grad:
         value.backward()
@@ -115,6 +117,8 @@ def checkpoints(variant: Variant, report: Report) -> None:
     """State saved and loaded as a run does it makes another instance behave the same."""
     size = one_small(variant)
     posterior, h = build(variant, size), features(4)
+    if not posterior.state_dict():
+        raise DoesNotApply("the posterior has nothing to save")
     value = _total(variant, posterior, h, LinearGaussian.random(4, size))
     if value.requires_grad:
         value.backward()
