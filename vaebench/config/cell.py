@@ -137,7 +137,7 @@ class Training:
     )
     word_dropout: float = setting(
         0.0,
-        "The part of the tokens that a decoder of text is not told in training; 1: never any.",
+        "Part of the tokens that training hides from a decoder of text; 1: always all.",
         axis=True,
         least=0,
         most=1,

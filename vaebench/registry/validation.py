@@ -36,7 +36,7 @@ def check_networks(
                 "an encoder and a decoder, both torch.nn.Module."
             )
         x, told, answers = _trial(chosen, shape, numbers)
-        with explained(f"{what}, asked for a decoder of shape {answers[0]},"):
+        with explained(f"{what}, asked for a decoder of shape {answers[0][1:]},"):
             pair = chosen.networks(shape, latent, width, numbers)
         encoder, decoder = (part.eval() for part in pair)
         features = getattr(encoder, "features", None)

@@ -25,6 +25,7 @@ from vaebench.report.footnotes import folded, footnoted
 from vaebench.report.page.panels import panels
 from vaebench.report.page.references import linked
 from vaebench.report.page.script import script
+from vaebench.report.page.texts import texts
 from vaebench.report.plots import ladder, style
 from vaebench.report.plots.look import Look
 from vaebench.report.plots.section import plots
@@ -211,6 +212,7 @@ def _section(
         "figures": [figure for figure in figures if not figure["curve"]],
         "curves": [figure for figure in figures if figure["curve"]],
         "panels": panels(run, block.rows, budget, records),
+        "texts": texts(run, block.rows),
     }
 
 
