@@ -105,7 +105,7 @@ def _metrics(
             name=f"perplexity_{name}",
             kind="tokens",
             title=f"Perplexity, {words}",
-            unit="",
+            unit="tokens",
             head=f"perplexity, {words}",
             symbol=rf"\mathrm{{PPL}}_{{{symbol}}}",
             description=f"exp of nats a token, from {words}, the end of a sequence counted.",
