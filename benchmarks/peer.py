@@ -61,10 +61,8 @@ def vaebench_side(plan: Cell, data: Images) -> Any:
     from vaebench.training.fit import fit
 
     variant = catalogue().variant(plan.plugin)
-    model, critic = build(plan, variant, data)
-    return lambda: (
-        fit(plan, variant, data, model, critic, torch.device("cpu"), lambda row: None).history
-    )
+    made = build(plan, variant, data)
+    return lambda: fit(made, lambda row, validated: None).history
 
 
 def pythae_model(kind: str, plan: Cell, data: Images) -> Any:

@@ -5,8 +5,10 @@ import math
 import mpmath
 import pytest
 import torch
-from scipy import stats
+from scipy import special, stats
+from torch.autograd import gradcheck, gradgradcheck
 
+from vaebench.compute.random import generator
 from vaebench.models import pixels
 
 NEAR_ZERO = (0.0, 1e-30, 1e-12, 1e-8, 1e-4, 1e-3, 0.02, 0.1, 0.5999, 0.6001, 1.0, 8.0, 90.0, 1e4)
@@ -97,3 +99,103 @@ def test_a_mixture_is_the_weighted_sum_of_its_components():
         for weight, m, s in zip(logits.softmax(0).flatten(), location, raw - 3, strict=True)
     ]
     torch.testing.assert_close(law.log_prob(x).exp(), sum(parts))
+
+
+def wide(*shape, dtype=torch.double):
+    """Numbers from thousandths to hundreds of both signs."""
+    noise = generator(0, "wide")
+    size = torch.randn(shape, generator=noise, dtype=dtype).mul(3).exp().clamp(max=500)
+    return size * torch.randn(shape, generator=noise, dtype=dtype).sign()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("value", [0.0, 0.3, 1.0])
+def test_binary_pixels_are_scipys_whatever_their_logits(dtype, value):
+    logits = torch.cat([wide(200), torch.tensor([0.0, 16.6, -40.0, 90.0, -104.0, 1e30, -1e30])])
+    logits = logits.to(dtype)[:, None, None, None]
+    found = pixels.binary_log_prob(logits, torch.full((1, 1, 1), value, dtype=dtype))
+    exact = logits.double().flatten().numpy()
+    expected = value * special.log_expit(exact) + (1 - value) * special.log_expit(-exact)
+    error = (found.double().numpy() - expected) / (1 + abs(exact))
+    assert abs(error).max() < 2 * torch.finfo(dtype).eps
+
+
+def test_a_picture_is_off_by_rounding_alone():
+    logits = 3 * torch.randn(256, 1, 28, 28, generator=generator(0, "logits"))
+    value = torch.bernoulli(logits.sigmoid(), generator=generator(1, "value"))
+    found = pixels.binary_log_prob(logits, value).double()
+    expected = pixels.binary_log_prob(logits.double(), value.double())
+    assert (found - expected).abs().max() < 3e-4
+
+
+@pytest.mark.parametrize("of_logits", [(3, 2, 1, 2, 2), (2, 1, 2, 2), (1, 2, 2)])
+def test_binary_pixels_have_exact_derivatives_of_two_orders(of_logits):
+    logits = torch.randn(of_logits, dtype=torch.double).requires_grad_()
+    value = torch.rand(2, 1, 2, 2, dtype=torch.double).requires_grad_()
+    assert gradcheck(pixels.binary_log_prob, (logits, value))
+    assert gradgradcheck(pixels.binary_log_prob, (logits, value))
+
+
+def test_half_precision_is_summed_in_float32():
+    logits, value = wide(2, 1, 28, 28).bfloat16(), torch.ones(2, 1, 28, 28)
+    found = pixels.binary_log_prob(logits, value.bfloat16())
+    assert found.dtype == torch.float32
+    assert found.equal(pixels.binary_log_prob(logits.float(), value))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert pixels.binary_log_prob(logits, value.bfloat16()).equal(found)
+
+
+@pytest.mark.parametrize("family", ["binary", "logistic", "mixture"])
+def test_functional_transforms_find_the_same(family):
+    value = (torch.rand(2, 1, 3, 3) * 16).round() / 16
+    parts = torch.randn(4, 2, 1, 3, 3), torch.randn(4, 2, 1, 3, 3)
+
+    def log_prob(location, log_scale):
+        if family == "binary":
+            return pixels.binary_log_prob(location, value)
+        if family == "logistic":
+            return pixels.DiscretisedLogistic(location, log_scale, 17).log_prob(value)
+        mixed = location[..., None, :, :, :].expand(*location.shape[:-3], 2, 1, 3, 3)
+        return pixels.LogisticMixture(mixed, mixed, log_scale[..., None, :, :, :], 17).log_prob(
+            value
+        )
+
+    def total(*parts):
+        return log_prob(*parts).sum()
+
+    torch.testing.assert_close(torch.vmap(log_prob)(*parts), log_prob(*parts))
+    leaves = [part.clone().requires_grad_() for part in parts]
+    total(*leaves).backward()
+    for number in (0,) if family == "binary" else (0, 1):
+        slope = torch.func.grad(total, argnums=number)(*parts)
+        torch.testing.assert_close(slope, leaves[number].grad)
+
+
+@pytest.mark.parametrize("levels", [2, 17, 256])
+def test_the_discretised_logistic_has_exact_derivatives_of_two_orders(levels):
+    value = torch.tensor([0.0, 0.2, 0.5, 1.0], dtype=torch.double).reshape(1, 2, 2)
+    value = (value * (levels - 1)).round() / (levels - 1)
+    location = torch.rand(3, 1, 2, 2, dtype=torch.double).requires_grad_()
+    for shape in ((), (3, 1, 2, 2)):
+        log_scale = (torch.randn(shape, dtype=torch.double) - 2).requires_grad_()
+
+        def log_prob(location, log_scale):
+            return pixels.DiscretisedLogistic(location, log_scale, levels).log_prob(value)
+
+        assert gradcheck(log_prob, (location, log_scale))
+        assert gradgradcheck(log_prob, (location, log_scale))
+
+
+@pytest.mark.parametrize("log_scale", [math.log(1e-6), -7.0, -2.0, 3.0, math.log(1e6)])
+def test_the_discretised_logistic_in_float32_is_that_in_float64(log_scale):
+    value = torch.arange(256)[:, None, None, None] / 255
+    location = torch.rand(64, 1, 1, 1, 1, generator=generator(0, "location")) * 1.4 - 0.2
+    one, other = (
+        pixels.DiscretisedLogistic(location.to(dtype), torch.tensor(log_scale, dtype=dtype), 256)
+        .log_prob(value.to(dtype))
+        .double()
+        for dtype in (torch.float32, torch.float64)
+    )
+    # Grey values and locations are known to 1.2e-7, which counts in scales.
+    rounding = 1.2e-7 / math.exp(log_scale)
+    torch.testing.assert_close(one, other, atol=1e-5 + rounding, rtol=1e-5)

@@ -5,7 +5,7 @@ real numbers; log-densities are per unit of that scale, in nats, summed over the
 """
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Size, Tensor
@@ -14,9 +14,77 @@ from torch.distributions import Distribution, Gamma
 from torch.distributions import Laplace as LaplaceNoise
 from torch.nn.functional import softplus
 
+#: Where a logistic distribution of any scale has ended.
+_FAR = 1e9
+
 
 def _sum(values: Tensor) -> Tensor:
     return values.sum((-3, -2, -1))
+
+
+def binary_log_prob(logits: Tensor, value: Tensor) -> Tensor:
+    """Σ x η - log(1 + exp(η)) over pixels (...), nats, for logits η and any x (..., C, H, W).
+
+    In float32, or in float64 where an argument has it: sums of a thousand nats do not survive less.
+    Derivatives of every order are exact.
+    """
+    number = torch.promote_types(torch.promote_types(logits.dtype, value.dtype), torch.float32)
+    logits, value = logits.to(number), value.to(number)
+    if _traced():
+        return _sum(value * logits - softplus(logits))
+    shape = torch.broadcast_shapes(logits.shape, value.shape)
+    found: Tensor = _BinaryLogProb.apply(logits.expand(shape), value)
+    return found
+
+
+class _BinaryLogProb(torch.autograd.Function):
+    """`binary_log_prob` in few passes over memory, with its derivative x - sigmoid(η).
+
+    log(1 + exp(η)) is max(η, 0) - log sigmoid(|η|). The last logarithm is of a number between 1/2
+    and 1, where `log` is as exact as `log1p` beside sums of nats, and on many processors ten times
+    as fast.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, value: Tensor) -> Tensor:
+        ctx.save_for_backward(logits, value)
+        terms = logits.abs().sigmoid_().log_().sub_(logits.relu())
+        return _sum(torch.addcmul(terms, value, logits, out=terms))
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        logits, value = ctx.saved_tensors
+        slope = slope[..., None, None, None]
+        of_logits, of_value = ctx.needs_input_grad
+        return (
+            slope * (value - logits.sigmoid()) if of_logits else None,
+            (slope * logits).sum_to_size(value.shape) if of_value else None,
+        )
+
+
+class _Softplus(torch.autograd.Function):
+    """log(1 + exp(x)) of each number, computed as in `_BinaryLogProb`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x.relu().sub_(x.abs().sigmoid_().log_())
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        found: Tensor = slope * x.sigmoid()
+        return found
+
+
+def _softplus(x: Tensor) -> Tensor:
+    found: Tensor = softplus(x) if _traced() else _Softplus.apply(x)
+    return found
+
+
+def _traced() -> bool:
+    """Whether torch transforms what is computed, and so needs its own functions."""
+    return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
 
 
 class Pixels(Distribution):
@@ -53,7 +121,7 @@ class Bernoulli(Pixels):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log p(x) (...)."""
-        return _sum(value * self.logits - softplus(self.logits))
+        return binary_log_prob(self.logits, value)
 
     @property
     def mean(self) -> Tensor:
@@ -134,13 +202,14 @@ class DiscretisedLogistic(_LocationScale):
 
     def each(self, value: Tensor) -> Tensor:
         """log p(x) (..., C, H, W) of each pixel."""
-        half = 0.5 / (self.levels - 1)
-        upper = (value - self.location + half) / self.scale
-        lower = (value - self.location - half) / self.scale
-        # log(sigmoid(upper) - sigmoid(lower)) without a difference of nearly equal numbers.
-        inside = (-(lower - upper).expm1()).log() - softplus(-upper) - softplus(lower)
-        darkest = torch.where(value <= half, -softplus(-upper), inside)
-        return torch.where(value >= 1 - half, -softplus(lower), darkest)
+        half, rate = 0.5 / (self.levels - 1), (-self.log_scale).exp()
+        darkest, lightest = value <= half, value >= 1 - half
+        upper = (value + half).masked_fill(lightest, _FAR)
+        lower = (value - half).masked_fill(darkest, -_FAR)
+        # log(sigmoid(b) - sigmoid(a)) without a difference of nearly equal numbers.
+        width = (-(-2 * half * rate).expm1()).log() * ~(darkest | lightest)
+        ends = (self.location - upper) * rate, (lower - self.location) * rate
+        return width - _softplus(ends[0]) - _softplus(ends[1])
 
     @property
     def mean(self) -> Tensor:
