@@ -8,6 +8,7 @@ import os
 import tempfile
 from contextlib import suppress
 
+from vaebench.compute.memory import keep_freed
 from vaebench.compute.processes import end_with_parent
 from vaebench.execution.engines import DRIVER, SAFE_PATH
 
@@ -28,6 +29,7 @@ with suppress(Exception):
 # other processes want the cores. OpenMP reads this once, when torch loads it.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+keep_freed()
 
 with suppress(Exception):
     import vaebench.execution.plan
