@@ -1,6 +1,6 @@
 """The data sets that come with vaebench, with documented defaults.
 
-All but `digits`, `sprites` and `folder:` are read through torchvision, in its own folder layout.
+Photographs and handwriting are read through torchvision, in its own folder layout.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaebench.data import grammar, hmm, sprites, topics
+from vaebench.data import grammar, hmm, sprites, text_file, topics, wordnet
 from vaebench.data.dataset import subset
 from vaebench.data.folder import read_folder
 from vaebench.data.images import Images, Request, Source, Split, holdout, stratified
@@ -209,5 +209,30 @@ SOURCES = {
         likelihood="gaussian",
         binarise="none",
         latent=64,
+        path="PATH",
+    ),
+    "wordnet": Source(
+        "WordNet 3.0's definitions, of the folder wordnet or of Debian's package wordnet-base; "
+        "classes are the 45 files of its lexicographers",
+        "5000 different definitions for validation, 5000 for testing, all others for training",
+        wordnet.read,
+        likelihood="tokens",
+        binarise="none",
+        backbone="lstm",
+        extractor="thumbnail",
+        latent=32,
+        shuffled=True,
+    ),
+    "text": Source(
+        "text:FILE, anyone's sentences, one a line, or a folder with train.txt",
+        "train.txt, valid.txt and test.txt where they exist, else a tenth of the lines for "
+        "testing, for validation",
+        text_file.read,
+        likelihood="tokens",
+        binarise="none",
+        backbone="lstm",
+        extractor="thumbnail",
+        latent=32,
+        path="FILE",
     ),
 }

@@ -87,6 +87,8 @@ class Source:
         shuffled: Whether the images of each split are in random order as they are read; otherwise
             they are permuted, so that the first N are a random N.
         inverted: Whether pictures are dark on white, to be stored as their negatives.
+        path: What is read where a path has to stand behind the name, ``PATH`` in ``folder:PATH``;
+            empty where none has to.
 
     Example:
         >>> def read(request):
@@ -111,6 +113,7 @@ class Source:
     latent: int = 32
     shuffled: bool = False
     inverted: bool = False
+    path: str = ""
 
 
 def negative(split: Split, levels: int) -> Split:

@@ -109,8 +109,8 @@ class Text(Dataset):
 def padded(sequences: list[list[int]], length: int | None = None) -> Tensor:
     """Sequences as tokens (N, T), int32, each cut at T = `length`, by default the longest one's."""
     most = max(map(len, sequences), default=0) if length is None else length
+    lengths = torch.tensor([min(most, len(sequence)) for sequence in sequences], dtype=torch.long)
     found = torch.full((len(sequences), most), PAD, dtype=torch.int32)
-    for row, sequence in zip(found, sequences, strict=True):
-        kept = sequence[:most]
-        row[: len(kept)] = torch.tensor(kept, dtype=torch.int32)
+    kept = [token for sequence in sequences for token in sequence[:most]]
+    found[torch.arange(most) < lengths[:, None]] = torch.tensor(kept, dtype=torch.int32)
     return found

@@ -223,7 +223,7 @@ def _source(thing: Any) -> Source:
         inverted=_SWITCH,
         shuffled=_SWITCH,
         **dict.fromkeys(
-            ("title", "split", "likelihood", "binarise", "backbone", "extractor"), _TEXT
+            ("title", "split", "likelihood", "binarise", "backbone", "extractor", "path"), _TEXT
         ),
     )
     _takes("reader", thing.read, "request")

@@ -115,11 +115,14 @@ def sampler(spelled: str) -> Sampler:
 
 
 def source(name: str) -> Source:
-    """The source of a data set: ``mnist``, ``mnist[without=9]``, ``folder:PATH`` and the like."""
+    """The source of a data set: ``mnist``, ``mnist[without=9]``, ``folder:PATH`` and the like.
+
+    UserError where there is none, or it needs a path and none stands there.
+    """
     key, path = parts(name)
-    if key == "folder" and not path:
-        raise UserError("Say which folder: --dataset folder:PATH.")
     found: Source = catalogue().thing("datasets", key)
+    if found.path and not path:
+        raise UserError(f"{key} does not say which one: write --dataset {key}:{found.path}.")
     return found
 
 
