@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.special import gammaln, logsumexp, xlogy
 from torch import Tensor
 
 from vaebench.data.images import Request
@@ -32,7 +31,7 @@ class Topics:
     """K equally probable topics, each with its distribution over V symbols.
 
     Args:
-        emission: From a topic to a symbol (K, V), rows that sum to 1.
+        emission: From a topic to a symbol (K, V), positive, rows that sum to 1.
     """
 
     def __init__(self, emission: np.ndarray) -> None:
@@ -54,7 +53,7 @@ class Topics:
 
     def entropy(self) -> float:
         """The nats of a symbol whose topic is known; long sequences need as many a symbol."""
-        return float(-xlogy(self.emission, self.emission).sum() / len(self.emission))
+        return float(-(self.emission * np.log(self.emission)).sum() / len(self.emission))
 
     def information(self, length: int) -> Information:
         """What a sequence of a length says of its topic.
@@ -63,28 +62,31 @@ class Topics:
         seeded draws.
         """
         topics, symbols = self.emission.shape
+        emission = torch.from_numpy(self.emission).log().T
         if comb(length + symbols - 1, length) <= _SUMMED:
             sets = np.array([*combinations_with_replacement(range(symbols), length)])
             counts = _counts(sets, symbols)
-            given = counts @ np.log(self.emission).T + gammaln(length + 1)
-            given -= gammaln(counts + 1).sum(1, keepdims=True)
             # Of sets, which say as much as their sequences.
-            ratio = given - (logsumexp(given, 1, keepdims=True) - log(topics))
-            return Information(float((np.exp(given) * ratio).sum() / topics), 0.0)
+            orders = torch.lgamma(torch.tensor(length + 1.0).double()) - (counts + 1).lgamma().sum(
+                1
+            )
+            given = counts @ emission + orders[:, None]
+            ratio = given - given.logsumexp(1, keepdim=True) + log(topics)
+            return Information(float((given.exp() * ratio).sum()) / topics, 0.0)
         random = np.random.default_rng([topics, symbols, length])
         counts = _counts(self.sample(random, _DRAWN, length)[1], symbols)
-        joint = counts @ np.log(self.emission).T
-        posterior = joint - logsumexp(joint, 1, keepdims=True)
-        uncertain = -(np.exp(posterior) * posterior).sum(1)
-        error = float(uncertain.std(ddof=1) / _DRAWN**0.5)
-        return Information(float(log(topics) - uncertain.mean()), error)
+        posterior = (counts @ emission).log_softmax(1)
+        uncertain = -(posterior.exp() * posterior).sum(1)
+        error = float(uncertain.std()) / _DRAWN**0.5
+        return Information(log(topics) - float(uncertain.mean()), error)
 
 
-def _counts(sequences: np.ndarray, symbols: int) -> np.ndarray:
-    """How often each symbol (N, V) is in sequences (N, T)."""
+def _counts(sequences: np.ndarray, symbols: int) -> Tensor:
+    """How often each symbol (N, V) is in sequences (N, T), float64."""
     rows = len(sequences)
     places = (np.arange(rows)[:, None] * symbols + sequences).ravel()
-    return np.bincount(places, minlength=rows * symbols).reshape(rows, symbols).astype(float)
+    found = np.bincount(places, minlength=rows * symbols).reshape(rows, symbols)
+    return torch.from_numpy(found.astype(float))
 
 
 def mixture(topics: int, symbols: int) -> Topics:
