@@ -1,11 +1,16 @@
 """The device to compute on."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
 from vaebench.errors import UserError
+
+#: By this Lightning has torch load NVIDIA's library whenever it asks for a GPU.
+_BY_LIBRARY = "PYTORCH_NVML_BASED_CUDA_CHECK"
 
 
 def find(name: str) -> torch.device:
@@ -40,6 +45,17 @@ def count(device: torch.device) -> int:
 def of_rank(name: str, rank: int) -> torch.device:
     """The device of one of several ranks, where rank 0 has the device of that name."""
     return torch.device(name) if name == "cpu" else torch.device(name, rank)
+
+
+@contextmanager
+def known_absent() -> Iterator[None]:
+    """Where there is no GPU, let torch find that out fast: its optimisers ask in every step."""
+    asked = None if torch.cuda.is_available() else os.environ.pop(_BY_LIBRARY, None)
+    try:
+        yield
+    finally:
+        if asked is not None:
+            os.environ[_BY_LIBRARY] = asked
 
 
 def has_room(device: torch.device, size: int) -> bool:

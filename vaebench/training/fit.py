@@ -14,6 +14,7 @@ from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import DDPStrategy, Strategy
 from torch.utils.data import DataLoader
 
+from vaebench.compute import devices
 from vaebench.compute.random import seeded
 from vaebench.compute.ranks import ALONE, Ranks
 from vaebench.data.batches import Batches, Groups, items_of
@@ -157,13 +158,14 @@ def fit(
             plugins=plugins,
             use_distributed_sampler=False,
         )
-        trainer.fit(
-            harness,
-            Groups(batches, group),
-            DataLoader(held_out, batch_size=None),
-            ckpt_path=resume,
-            weights_only=True,
-        )
+        with devices.known_absent():
+            trainer.fit(
+                harness,
+                Groups(batches, group),
+                DataLoader(held_out, batch_size=None),
+                ckpt_path=resume,
+                weights_only=True,
+            )
     if trainer.interrupted:
         raise KeyboardInterrupt
     model.to(device)
