@@ -96,7 +96,7 @@ def test_a_cut_off_training_ends_bit_for_bit_as_an_uninterrupted_one(tmp_path, s
         {"optimiser": "rmsprop[momentum=0.5]", "clip_norm": 4.0, "free_bits": 0.2},
         {"optimiser": "sgd[momentum=0.9]", "ema": 0.9, "evaluate": "last", "critic": "patchgan"},
         {"optimiser": "adamw", "weight_decay": 0.1, "kl_schedule": "sigmoid", "kl_warmup": 1},
-        {"optimiser": "adamax"},
+        {"optimiser": "adamax", "precision": "bf16-mixed"},
     ],
     ids=lambda changes: ",".join(map(str, changes.values())),
 )

@@ -1,10 +1,19 @@
-"""Full float32: log-likelihoods of a thousand nats do not survive TF32 or bfloat16."""
+"""Precision: full float32, and networks that train with less.
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+Log-likelihoods of a thousand nats do not survive TF32 or bfloat16.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+
+from vaebench.errors import UserError
+
+#: The numbers that networks multiply in training, by the name of a precision.
+_REDUCED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
 def _switches() -> list[Any]:
@@ -54,3 +63,50 @@ def full_precision(device: torch.device) -> Iterator[None]:
     """
     with _float32_as_written(), torch.autocast(device.type, enabled=False):
         yield
+
+
+def verify(precision: str, device: torch.device) -> None:
+    """UserError where a device cannot train with a precision."""
+    kind = device.type
+    able = {
+        "32": True,
+        "bf16-mixed": kind == "cpu" or (kind == "cuda" and torch.cuda.is_bf16_supported(False)),
+        "16-mixed": kind == "cuda",
+    }
+    if not able[precision]:
+        others = " or ".join(name for name in able if able[name])
+        raise UserError(f"--precision {precision} cannot be had on {device}; take {others}.")
+
+
+@contextmanager
+def reduced(networks: Iterable[nn.Module], precision: str, device: torch.device) -> Iterator[None]:
+    """Have networks compute in a smaller type while they train; what they return is float32.
+
+    Weights, and everything outside the networks, stay float32, and so do networks in evaluation.
+
+    Args:
+        networks: Each is called with tensors, and returns one.
+        precision: ``32``, ``bf16-mixed`` or ``16-mixed``.
+        device: Where they compute.
+    """
+    entered: list[Any] = []
+
+    def enter(network: nn.Module, given: tuple[Any, ...]) -> None:
+        smaller = torch.autocast(device.type, _REDUCED[precision], cache_enabled=False)
+        entered.append(smaller if network.training else nullcontext())
+        entered[-1].__enter__()
+
+    def leave(network: nn.Module, given: tuple[Any, ...], made: Any) -> Any:
+        entered.pop().__exit__(None, None, None)
+        return made.float() if isinstance(made, Tensor) else made
+
+    hooks = []
+    if precision in _REDUCED:
+        for network in networks:
+            hooks.append(network.register_forward_pre_hook(enter))
+            hooks.append(network.register_forward_hook(leave, always_call=True))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()

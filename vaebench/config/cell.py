@@ -143,6 +143,15 @@ class Training:
         most=1,
         absent=0.0,
     )
+    precision: str = setting(
+        "32",
+        "What networks train in: 32, bf16-mixed or 16-mixed (GPU); all else is float32.",
+        axis=True,
+        choices=("32", "bf16-mixed", "16-mixed"),
+        noun="precision",
+        pace=True,
+        absent="32",
+    )
     evaluate: str = setting(
         "best",
         "Evaluate the best validation epoch's weights, or the last ones.",

@@ -31,7 +31,7 @@ class Plan:
 
 def plan(settings: Settings, place: Place) -> Plan:
     """Resolve and check everything that is asked for; UserError if it cannot be had."""
-    from vaebench.compute import devices
+    from vaebench.compute import devices, precision
     from vaebench.execution.plan import resolve
     from vaebench.registry.catalogue import catalogue
 
@@ -44,6 +44,7 @@ def plan(settings: Settings, place: Place) -> Plan:
         )
     resolved, tasks, notes = resolve(settings, place)
     for cell, *_ in tasks:
+        precision.verify(cell.precision, device)
         if cell.batch_size % place.devices:
             raise UserError(
                 f"--batch-size {cell.batch_size} cannot be divided among {place.devices} devices; "

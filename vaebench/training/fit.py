@@ -14,7 +14,7 @@ from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import DDPStrategy, Strategy
 from torch.utils.data import DataLoader
 
-from vaebench.compute import devices
+from vaebench.compute import devices, precision
 from vaebench.compute.random import seeded
 from vaebench.compute.ranks import ALONE, Ranks
 from vaebench.data.batches import Batches, Groups, items_of
@@ -109,12 +109,14 @@ def fit(
         ranks: The processes that share the training; each of them calls this function.
 
     Raises:
-        UserError: The batches cannot be divided among the ranks, or the weights not be saved.
+        UserError: The batches cannot be divided among the ranks, the weights not be saved, or the
+            device not compute with the cell's precision.
         Diverged: The loss, or every validation value, is not a finite number.
     """
     cell, images, model = resolved.cell, resolved.images, resolved.model
     device, keeper = resolved.device, keeper or Keeper()
     weights.verify(model)
+    precision.verify(cell.precision, device)
     fixed = cell.binarise == "fixed"
     batches = Batches(
         images.train,
@@ -158,7 +160,10 @@ def fit(
             plugins=plugins,
             use_distributed_sampler=False,
         )
-        with devices.known_absent():
+        networks = [
+            one for one in (model.encoder, model.decoder, resolved.critic) if one is not None
+        ]
+        with devices.known_absent(), precision.reduced(networks, cell.precision, device):
             trainer.fit(
                 harness,
                 Groups(batches, group),

@@ -50,7 +50,7 @@ class Harness(pl.LightningModule):
         critic: Maps pictures to logits of being real, or None.
         cell: Its settings of training: epochs and budget, optimiser, learning rate and schedule,
             gradient clipping, average of weights, KL schedule and free bits, weight of the critic's
-            term, seed.
+            term, precision, seed.
         ranks: The processes that share each batch, this one among them.
         rival: The variant's second player on codes, or None.
 
@@ -83,6 +83,7 @@ class Harness(pl.LightningModule):
         self.seconds = 0.0
         self.warming = False
         self.average: AveragedModel | None = average(model, cell.ema) if cell.ema else None
+        self._scaler = torch.amp.GradScaler(enabled=cell.precision == "16-mixed")
         self._kl_weight = kl_schedule(cell.kl_schedule, cell.kl_warmup, cell.epochs)
         self._sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.device))
         self._counts: dict[str, int] = defaultdict(int)
@@ -164,14 +165,17 @@ class Harness(pl.LightningModule):
 
     def _step_of(self, optimiser: Any, loss: Tensor, clip: float = 0.0) -> None:
         optimiser.zero_grad()
+        scaled = self._scaler.scale(loss)
         if self.ranks.size == 1:
-            loss.backward()
+            scaled.backward()
         else:
-            self.manual_backward(loss)
+            self.manual_backward(scaled)
         if clip:
+            self._scaler.unscale_(optimiser)
             norm = clip_grad_norm_(optimiser.param_groups[0]["params"], clip)
             self._note(train_clipped=(norm > clip).float())
-        optimiser.step()
+        self._scaler.step(optimiser)
+        self._scaler.update()
 
     def _step(self, pixels: Tensor, x: Items, index: int) -> None:
         plan = self.cell
@@ -273,6 +277,7 @@ class Harness(pl.LightningModule):
             "seconds": self.seconds,
             "sums": dict(self._sums),
             "counts": dict(self._counts),
+            "scaler": self._scaler.state_dict(),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -282,3 +287,4 @@ class Harness(pl.LightningModule):
         self.decoder_passes, self.seconds = saved["decoder_passes"], saved["seconds"]
         self._sums.update({k: v.to(self.device) for k, v in saved["sums"].items()})
         self._counts.update(saved["counts"])
+        self._scaler.load_state_dict(saved["scaler"])
