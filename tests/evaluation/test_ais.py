@@ -19,7 +19,7 @@ from torch.distributions.transforms import ExpTransform
 from tests.evaluation.models import LinearGaussian, LogLikelihood, normal_log_density, standard
 from vaebench.evaluation import ais
 from vaebench.evaluation.annealing import kernels
-from vaebench.evaluation.annealing.ais import Estimate
+from vaebench.evaluation.annealing.estimate import Estimate
 
 F64 = torch.float64
 

@@ -21,7 +21,7 @@ from torch.distributions import (
 from tests.evaluation.models import LinearGaussian, LogLikelihood, normal_log_density, standard
 from vaebench.evaluation import ais
 from vaebench.evaluation.annealing import modes
-from vaebench.evaluation.annealing.ais import Estimate
+from vaebench.evaluation.annealing.estimate import Estimate
 
 F32 = torch.float32
 GRID = np.linspace(-12, 12, 200_001)

@@ -151,7 +151,9 @@ class Batches:
             return None
 
         def drawn() -> Items:
-            order = torch.randperm(len(shown), generator=generator(self.seed, "examples", *position))
+            order = torch.randperm(
+                len(shown), generator=generator(self.seed, "examples", *position)
+            )
             _, x, seen = self._met(shown[order[: self.size]], "observe examples", *position)
             return Items(x, seen).to(self.device)
 

@@ -8,18 +8,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vaebench.evaluation.annealing.ais import Estimate as Estimate
     from vaebench.evaluation.annealing.ais import ais as ais
     from vaebench.evaluation.annealing.bdmc import Bracket as Bracket
     from vaebench.evaluation.annealing.bdmc import bdmc as bdmc
     from vaebench.evaluation.annealing.bdmc import certified as certified
+    from vaebench.evaluation.annealing.estimate import Estimate as Estimate
     from vaebench.evaluation.annealing.kernels import Kernel as Kernel
     from vaebench.evaluation.functional.importance import importance_bound as importance_bound
     from vaebench.evaluation.functional.importance import importance_curve as importance_curve
 
 _HOME = {
     "Bracket": "annealing.bdmc",
-    "Estimate": "annealing.ais",
+    "Estimate": "annealing.estimate",
     "Kernel": "annealing.kernels",
     "ais": "annealing.ais",
     "bdmc": "annealing.bdmc",

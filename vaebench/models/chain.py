@@ -1,6 +1,7 @@
 """A chain of conditionals over named blocks of one vector: levels, or a set and its elements."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -80,6 +81,27 @@ class Chain(Distribution):
         before = list(self.parts(z.expand(*lead, -1)).values())
         return {name: self._law(name, before[:i]) for i, name in enumerate(self.sizes)}
 
+    def after(self, first: Tensor) -> "Chain":
+        """The chain of the blocks behind the first one, given values (..., size) of it.
+
+        Its batch shape is that of the values.
+
+        Raises:
+            ValueError: There is no block behind the first one.
+        """
+
+        def told(law: Law, *before: Tensor) -> Distribution:
+            return law(first.expand(*before[0].shape[:-1], -1) if before else first, *before)
+
+        _, *others = self.sizes
+        laws = {name: (self.sizes[name], partial(told, self._laws[name])) for name in others}
+        return Chain(laws, first.shape[:-1])
+
+    @property
+    def first(self) -> Distribution:
+        """The distribution of the first block."""
+        return self._law(next(iter(self.sizes)), [])
+
     def rsample(self, sample_shape: list[int] | tuple[int, ...] = ()) -> Tensor:
         """Draws z (*sample_shape, *batch, D), one block after the other."""
         lead = torch.Size(sample_shape) + self.batch_shape
@@ -129,7 +151,7 @@ class Chain(Distribution):
     def _only(self) -> Distribution:
         if len(self.sizes) > 1:
             raise NotImplementedError("The moments of a chain of conditionals are not known.")
-        return self._law(next(iter(self.sizes)), [])
+        return self.first
 
     @property
     def support(self) -> constraints.Constraint:

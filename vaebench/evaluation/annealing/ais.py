@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -10,98 +9,20 @@ from torch.distributions import Distribution
 
 from vaebench.compute.precision import full_precision
 from vaebench.evaluation.annealing.chains import first_state, path_of, run
+from vaebench.evaluation.annealing.estimate import Estimate, side_by_side
 from vaebench.evaluation.annealing.joint import Joint, LogLikelihood
 from vaebench.evaluation.annealing.kernels import Kernel
 from vaebench.evaluation.annealing.latent_space import LatentSpace, latent_space
+from vaebench.evaluation.annealing.mixture import Mixture, mixture
 from vaebench.evaluation.annealing.plan import Plan, prepare
 from vaebench.evaluation.annealing.proposal import Proposal, proposed
 from vaebench.evaluation.annealing.settings import Settings
-from vaebench.evaluation.annealing.signs import Signs
 from vaebench.evaluation.annealing.streams import Random, seeds_of
 from vaebench.evaluation.annealing.weights import (
     effective,
     log_mean_exp,
-    mean_weight_error,
     standard_error,
 )
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """The log-likelihood of B images, with what is needed to believe it.
-
-    Attributes:
-        log_likelihood: Estimates of log p(x) (B,), nats, float64; exp of them is unbiased, so
-            that they are low rather than high.
-        se: Standard errors over the chains (B,), nats, as wide as Student's t for so few.
-        log_weights: Of each chain (C, B), nats.
-        ess: Effective number of chains (B,), at most C.
-        acceptance: Mean probability of acceptance (B,).
-        steps: Steps from the start to the posterior (B,).
-        evaluations: Gradients of the decoder spent on each image (B,), all of them.
-        pilot_evaluations: Of these, the ones spent on fitting the start and on the pilots (B,).
-        uncovered: The share of the posterior, as the chains tell it, that lies where the Gaussians
-            at which they start have holes (B,); 0 where they start otherwise.
-        signs: What the search for the posterior told of its shape.
-    """
-
-    log_likelihood: Tensor
-    se: Tensor
-    log_weights: Tensor
-    ess: Tensor
-    acceptance: Tensor
-    steps: Tensor
-    evaluations: Tensor
-    pilot_evaluations: Tensor
-    uncovered: Tensor
-    signs: Signs
-
-    def _reasons(self) -> dict[str, Tensor]:
-        chains = len(self.log_weights)
-        many, bent = self.signs.many, self.signs.bent
-        alone = ~self.signs.agree(self.log_likelihood)
-        many = many & ~self.signs.complete(self.log_likelihood)
-        return {
-            f"fewer than a quarter of the {chains} chains are effective": self.ess < chains / 4,
-            "fewer than a fifth of the moves are accepted": self.acceptance < 0.2,
-            "the standard error is above .25 nats": self.se > 0.25,
-            "three or more modes were found, and there may be others": many & alone,
-            "the posterior is bent, unlike the Gaussians where the chains start": bent & alone,
-            "a quarter of the posterior is where hardly any chain starts": self.uncovered > 0.25,
-            "a search from the prior leads to a mode that was not found": self.signs.strange,
-        }
-
-    @property
-    def mean_se(self) -> float:
-        """Standard error of the mean over images that is due to the sampler, nats."""
-        return mean_weight_error(self.log_weights).square().sum().sqrt().item() / len(self.se)
-
-    @property
-    def trusted(self) -> Tensor:
-        """Whether nothing speaks against the estimate (B,).
-
-        That is its effective number, acceptance and standard error; that the start covers the
-        places where chains end, and those to which a search from the prior leads; and the shape of
-        the posterior: where it has three or more modes, or is bent as rings and funnels are, such
-        a search has to confirm the estimate.
-        """
-        return ~torch.stack(list(self._reasons().values())).any(0)
-
-    @property
-    def warnings(self) -> list[str]:
-        """A sentence for each reason not to trust some of the estimates."""
-        return [
-            f"{int(which.sum())} of {len(which)} log-likelihoods are not to be trusted: {reason}; "
-            "ask for more steps or a larger budget."
-            for reason, which in self._reasons().items()
-            if which.any()
-        ]
-
-    def take(self, images: Tensor) -> "Estimate":
-        """The estimates of some of the images."""
-        signs, values = self.signs.take(images), dict(vars(self))
-        del values["signs"]
-        return Estimate(**{k: v[..., images] for k, v in values.items()}, signs=signs)
 
 
 class Task:
@@ -197,13 +118,6 @@ class Task:
         )
 
 
-def side_by_side(parts: Sequence[Estimate]) -> Estimate:
-    """The estimates of all images after one another."""
-    names = [name for name in vars(parts[0]) if name != "signs"]
-    values = {name: torch.cat([vars(part)[name] for part in parts], -1) for name in names}
-    return Estimate(**values, signs=Signs.together([part.signs for part in parts]))
-
-
 def ais(
     log_likelihood: LogLikelihood,
     prior: Distribution,
@@ -281,9 +195,37 @@ def ais(
     )
     if chunk is not None and chunk < 1:
         raise ValueError(f"chunk is at least 1, not {chunk}.")
-    space = latent_space(prior, batch)
+    mixed = mixture(prior)
+    space = latent_space(prior, batch) if mixed is None else mixed.space
     with torch.inference_mode(False), torch.no_grad(), full_precision(space.device):
+        if mixed is not None:
+            pairs = mixed.pairs(log_likelihood, batch)
+            offered = mixed.proposed(proposal, batch, seed)
+            task = Task(pairs, space, len(mixed.values) * batch, settings, seed, memory)
+            return _summed(mixed, task.split(chunk), offered, batch)
         task = Task(log_likelihood, space, batch, settings, seed, memory)
         q = proposed(proposal, space, batch, seed) if isinstance(proposal, Distribution) else None
         parts = [part.estimate(part.plan(q)) for part in task.split(chunk)]
     return side_by_side(parts)
+
+
+def _summed(
+    mixed: Mixture, tasks: Sequence[Task], proposal: Proposal | None, batch: int
+) -> Estimate:
+    """log p(x) = log Σ_s p(s) p(x|s), of B images, from tasks for the pairs of value and image.
+
+    Pairs that a pilot finds to be too small to count are left out of the sum.
+    """
+    plans = [task.plan(proposal) for task in tasks]
+    near = mixed.near(torch.cat([plan.signs.evidence for plan in plans]), batch).cpu()
+    found, kept = [], []
+    for task, plan in zip(tasks, plans, strict=True):
+        places = near[task.joint.images].nonzero()[:, 0]
+        some = task.take(places) if len(places) else None
+        if some is not None:
+            task, plan = some, plan.take(places)
+        if some is not None or len(places):
+            found.append(task.estimate(plan))
+            kept.append(task.joint.images)
+    spent = torch.cat([plan.evaluations for plan in plans])
+    return mixed.summed(side_by_side(found), torch.cat(kept), spent, batch)

@@ -11,10 +11,12 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vaebench.compute.precision import full_precision
-from vaebench.evaluation.annealing.ais import Estimate, Task
+from vaebench.evaluation.annealing.ais import Task
 from vaebench.evaluation.annealing.chains import path_of, run
+from vaebench.evaluation.annealing.estimate import Estimate
 from vaebench.evaluation.annealing.joint import LogLikelihood
 from vaebench.evaluation.annealing.latent_space import latent_space
+from vaebench.evaluation.annealing.mixture import mixture
 from vaebench.evaluation.annealing.plan import Plan
 from vaebench.evaluation.annealing.proposal import proposed
 from vaebench.evaluation.annealing.settings import Settings
@@ -111,13 +113,18 @@ def bdmc(
             budget, schedule, resample, compile.
 
     Raises:
-        ValueError: As in `ais`.
+        ValueError: As in `ais`, or the first block of the prior is discrete.
 
     References:
         Grosse, Ghahramani & Adams 2015, Sandwiching the marginal likelihood using bidirectional
         Monte Carlo, arXiv 1511.02543, sec. 4; Wu et al. 2017, arXiv 1611.04273, sec. 3.1.
     """
     chosen = Settings(**settings)
+    if mixture(prior) is not None:
+        raise ValueError(
+            "Annealing back from a draw of class and rest bounds log p(x|class) from above, not "
+            "log p(x): there is no bracket where the prior has classes."
+        )
     space = latent_space(prior, batch)
     with torch.inference_mode(False), torch.no_grad(), full_precision(space.device):
         exact = space.draw(Random(seeds_of(seed, batch), space.device)("exact"), 1)[0]

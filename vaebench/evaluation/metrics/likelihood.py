@@ -10,8 +10,10 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vaebench.compute.random import derive
-from vaebench.evaluation.annealing.ais import Estimate, ais
+from vaebench.evaluation.annealing.ais import ais
 from vaebench.evaluation.annealing.bdmc import Bracket, bdmc, certified
+from vaebench.evaluation.annealing.estimate import Estimate
+from vaebench.evaluation.annealing.mixture import mixture
 from vaebench.evaluation.functional.importance import importance_curve
 from vaebench.evaluation.metrics.subject import Subject
 from vaebench.models.items import Items
@@ -160,13 +162,15 @@ def bdmc_estimate(subject: Subject) -> Measurement:
     )
 
 
-def _missed(subject: Subject, bracket: Bracket, found: Estimate) -> str | None:
-    """That the gap or the standard errors of an estimate are above the target, None if not."""
+def _missed(subject: Subject, bracket: Bracket | None, found: Estimate) -> str | None:
+    """That the gap, or the errors of an estimate, are above the target or unknown; else None."""
     target = subject.ais_target
     if target is None:
         return None
     error = found.se.square().mean().sqrt().item()
-    parts = {"the BDMC gap": bracket.mean_gap, "the sampler's error of an image": error}
+    parts = {"the sampler's error of an image": error}
+    if bracket is not None:
+        parts = {"the BDMC gap": bracket.mean_gap, **parts}
     above = [f"{name} is {value:.3g}" for name, value in parts.items() if not value <= target]
     if not above:
         return None
@@ -191,7 +195,9 @@ def ais_estimate(subject: Subject) -> Measurement:
     wish = _effort(subject)
     bracket: dict[str, Any] = {}
     simulated = None
-    if subject.ais_target is not None:
+    if subject.ais_target is not None and mixture(subject.prior(x)) is not None:
+        wish["target"] = subject.ais_target
+    elif subject.ais_target is not None:
         aim, simulated = subject.once(_bracket)
         wish["target"] = aim
         bracket["bdmc_gap"] = round(simulated.mean_gap, 4)
@@ -211,7 +217,7 @@ def ais_estimate(subject: Subject) -> Measurement:
         raise Unavailable(str(error)) from error
     values = found.log_likelihood.where(found.trusted, torch.nan)
     warnings = list(found.warnings)
-    if simulated is not None and (missed := _missed(subject, simulated, found)):
+    if missed := _missed(subject, simulated, found):
         warnings.append(missed)
     if not found.trusted.any():
         raise Unavailable(" ".join(warnings))
