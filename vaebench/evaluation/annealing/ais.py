@@ -149,7 +149,9 @@ def ais(
             for some of the images, these can be treated apart and in chunks.
         prior: p(z), event shape (D,), batch shape () or (B,): normal, or with a method
             `from_normal(u)` that makes z of u ~ N(0, I), or with a density on R^D, or factorised
-            with an inverse distribution function.
+            with an inverse distribution function. Of a `Chain` whose first block takes few values,
+            each value is annealed by itself, with an image's budget, and the sum taken over those
+            that a pilot finds within 9 nats of the best.
         batch: B.
         proposal: q(z|x), batch shape (B,), event shape (D,): where to look for the posterior.
             "prior" is short for `start="prior"`; "laplace" and None look everywhere.
