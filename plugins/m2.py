@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, OneHotCategorical
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import cross_entropy, linear, one_hot
 
 from vaebench import Chain, Draw, Gaussian, Posterior, Seen, Variant, hookimpl
 
@@ -16,11 +16,21 @@ from vaebench import Chain, Draw, Gaussian, Posterior, Seen, Variant, hookimpl
 _EXCLUDED = -1e4
 
 
-def _level(size: int, given: int, width: int) -> nn.Module:
-    """A diagonal Gaussian of `size` dimensions, given vectors of `given` dimensions together."""
-    from vaebench_plugins.ladder import Level
+class Level(nn.Module):
+    """A diagonal Gaussian of `size` dimensions, given vectors of the sizes `given` together."""
 
-    return Level(size, given, width)
+    def __init__(self, size: int, given: tuple[int, ...], width: int) -> None:
+        super().__init__()
+        self.given = given
+        self.hidden = nn.Linear(sum(given), width)
+        self.head = Gaussian(size, width)
+
+    def forward(self, *given: Tensor) -> Distribution:
+        """Vectors (..., G), whose leading axes are broadcast, to N(loc, diag scale²)."""
+        # What many classes share is multiplied once.
+        weights = self.hidden.weight.split(self.given, 1)
+        each = [linear(*pair) for pair in zip(given, weights, strict=True)]
+        return self.head(torch.tanh(sum(each, self.hidden.bias)))
 
 
 class Class(OneHotCategorical):
@@ -106,7 +116,7 @@ class M2(Posterior):
 
     def _build(self, width: int) -> None:
         """The networks of what is beside the class."""
-        self.style = _level(self.features - self.classes, self.context + self.classes, width)
+        self.style = Level(self.features - self.classes, (self.context, self.classes), width)
 
     def _inferred(self, h: Tensor) -> dict[str, tuple[int, Any]]:
         """The laws of q beside the class."""
@@ -179,9 +189,9 @@ class M1M2(M2):
                 f"more must be left: choose --latent {self.classes + 2} or more."
             )
         self.low, self.high = (rest + 1) // 2, rest // 2
-        self.style = _level(self.high, self.context + self.classes, width)
+        self.style = Level(self.high, (self.context, self.classes), width)
         self.code = Gaussian(self.low, self.context)
-        self.down = _level(self.low, self.classes + self.high, width)
+        self.down = Level(self.low, (self.classes, self.high), width)
 
     def _inferred(self, h: Tensor) -> dict[str, tuple[int, Any]]:
         code = self.code(h)

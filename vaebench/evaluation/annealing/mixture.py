@@ -1,8 +1,9 @@
 """Priors whose first block takes few values, such as classes: log p(x) = log Σ_s p(s) p(x|s)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -14,11 +15,24 @@ from vaebench.evaluation.annealing.latent_space import LatentSpace
 from vaebench.evaluation.annealing.proposal import Proposal
 from vaebench.evaluation.annealing.streams import seeded
 from vaebench.evaluation.annealing.weights import effective, log_mean_exp, standard_error
-from vaebench.models.chain import Chain
 
 _MOST = 64  # values
 _REACH = 9.0  # nats below an image's largest part under which a part is left out
 _COUNTS = 0.01  # share of a part whose doubts are those of the sum
+
+
+@runtime_checkable
+class Blocks(Protocol):
+    """A distribution of blocks of one vector, as `vaebench.Chain` is."""
+
+    sizes: Mapping[str, int]
+
+    @property
+    def first(self) -> Distribution:
+        """The distribution of the first block."""
+
+    def after(self, first: Tensor) -> Any:
+        """That of the others, given values (..., size) of the first, with a `from_normal`."""
 
 
 class Pairs:
@@ -30,7 +44,7 @@ class Pairs:
         log_likelihood: Of the images of the pairs, at all of z.
     """
 
-    def __init__(self, chain: Chain, first: Tensor, log_likelihood: LogLikelihood) -> None:
+    def __init__(self, chain: Blocks, first: Tensor, log_likelihood: LogLikelihood) -> None:
         self.chain, self.first, self.log_likelihood = chain, first, log_likelihood
 
     def __call__(self, u: Tensor) -> Tensor:
@@ -59,7 +73,7 @@ class Mixture:
         space: The coordinates of the rest: N(0, I), of which the chain makes it.
     """
 
-    chain: Chain
+    chain: Blocks
     values: Tensor
     log_share: Tensor
     space: LatentSpace
@@ -79,7 +93,7 @@ class Mixture:
 
     def proposed(self, q: Distribution | str | None, batch: int, seed: int) -> Proposal | None:
         """What q(rest|x, s) offers for all pairs, where it is a chain in the same coordinates."""
-        if not isinstance(q, Chain) or q.sizes != self.chain.sizes:
+        if not isinstance(q, Blocks) or q.sizes != self.chain.sizes:
             return None
         first = self.values[:, None].expand(-1, batch, -1)
         with seeded(seed):
@@ -141,7 +155,7 @@ def mixture(prior: Distribution) -> Mixture | None:
 
     The rest has to name a map from a standard normal.
     """
-    if not isinstance(prior, Chain) or prior.batch_shape or len(prior.sizes) < 2:
+    if not isinstance(prior, Blocks) or prior.batch_shape or len(prior.sizes) < 2:
         return None
     first = prior.first
     if not first.has_enumerate_support:
