@@ -24,7 +24,7 @@ def batches(name="digits[labels=20]", size=16, ranks=ALONE):
 def test_examples_are_of_images_whose_labels_are_seen_with_equal_chances():
     made = batches()
     known = (made.labels >= 0).nonzero()[:, 0]
-    counts, before = torch.zeros(len(made.pixels)), None
+    counts, before = torch.zeros(len(made.stored)), None
     for _, items in made:
         found = items.seen.examples()
         assert len(found) == 16 and len(found.seen.index.unique()) == 16
