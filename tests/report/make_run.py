@@ -2,6 +2,7 @@
 
 import io
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,7 @@ def metric(name: str, value: float | None, se: float | None, reason: str | None 
     }
 
 
+@cache
 def per_image(name: str, seed: int) -> dict[str, np.ndarray]:
     """Values whose spread over images dwarfs the difference between variants."""
     log_px, kl, *_ = TRUTH[name]
@@ -174,6 +176,17 @@ def write_cell(run: Path, found: dict) -> Path:
     folder = run / "cells" / cell_name(found)
     name, seed = found["config"]["plugin"], found["config"]["seed"]
     files.write_json(folder / "result.json", found | {"cell": folder.name})
+    files.write_text(folder / "per_image.csv", table(name, seed))
+    files.write_text(folder / "history.csv", history(name, seed))
+    files.write_bytes(folder / "reconstructions.png", grids(seed)[0])
+    if TRUTH[name][0] is not None:
+        files.write_bytes(folder / "samples.png", grids(seed)[1])
+    return folder
+
+
+@cache
+def table(name: str, seed: int) -> str:
+    """The content of ``per_image.csv``."""
     values = per_image(name, seed)
     lines = [",".join(["index", *values])]
     for i in range(400):
@@ -181,16 +194,17 @@ def write_cell(run: Path, found: dict) -> Path:
             "" if np.isnan(column[i]) else repr(float(column[i])) for column in values.values()
         )
         lines.append(",".join([str(i), *texts]))
-    files.write_text(folder / "per_image.csv", "\n".join(lines) + "\n")
-    files.write_text(folder / "history.csv", history(name, seed))
+    return "\n".join(lines) + "\n"
+
+
+@cache
+def grids(seed: int) -> tuple[bytes, bytes]:
+    """Pictures of reconstructions and of samples."""
     shapes = digits(seed)
-    copies = np.sqrt(shapes[:32])
-    files.write_bytes(folder / "reconstructions.png", png(shapes[:32], copies))
-    if TRUTH[name][0] is not None:
-        files.write_bytes(folder / "samples.png", png(shapes[::-1]))
-    return folder
+    return png(shapes[:32], np.sqrt(shapes[:32])), png(shapes[::-1])
 
 
+@cache
 def history(name: str, seed: int) -> str:
     log_px, kl, *_ = TRUTH[name]
     best, rate = (log_px - 1.1, kl) if log_px is not None else (-18.0, 0.0)
@@ -207,6 +221,7 @@ def history(name: str, seed: int) -> str:
     return "\n".join(lines) + "\n"
 
 
+@cache
 def digits(seed: int) -> np.ndarray:
     from sklearn.datasets import load_digits
 

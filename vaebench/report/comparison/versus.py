@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 from rich import box
 from rich.table import Table
@@ -14,9 +13,9 @@ from vaebench.report.comparison.differences import Comparison, Line
 from vaebench.report.comparison.overview import Overview, Ranks, overview
 from vaebench.report.comparison.standings import TEXT, standing_rows
 from vaebench.report.summary import digits
+from vaebench.report.template import ASSETS, template
 from vaebench.runs import files
 
-_HERE = Path(__file__).parents[1] / "assets"
 _STYLE = {"better": "bold green", "worse": "red"}
 EXPLANATION = (
     "Differences are second less first with 95 % intervals: paired by seed and, where the metric "
@@ -108,15 +107,8 @@ def _methods(one: Comparison) -> list[str]:
 
 def page(found: list[Comparison], path: Path) -> Path:
     """Write the comparisons as one self-contained page."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     view = overview(found)
-    text = environment.get_template("versus.html").render(
+    text = template("versus.html").render(
         found=[
             (one, [[texts(line) for line in part] for part in one.parts], _methods(one))
             for one in found
@@ -127,7 +119,7 @@ def page(found: list[Comparison], path: Path) -> Path:
         standing_text=TEXT if view.standings else view.lacking,
         ranks=[_ranked(each) for each in view.ranks],
         version=__version__,
-        style=Markup((_HERE / "style.css").read_text("utf-8")),
+        style=Markup((ASSETS / "style.css").read_text("utf-8")),
     )
     files.write_text(path, text)
     return path

@@ -6,16 +6,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-import jinja2
 from markupsafe import Markup
 
 from vaebench._version import __version__
 from vaebench.errors import printable
 from vaebench.report.index.entry import Entry, entry
 from vaebench.report.index.find import find
+from vaebench.report.template import ASSETS, template
 from vaebench.runs import files
-
-_ASSETS = Path(__file__).parents[1] / "assets"
 
 
 def entries(
@@ -46,15 +44,8 @@ def render(folder: Path, found: Sequence[Entry], path: Path) -> str:
     """The page of runs of a folder as HTML that stands at `path`."""
     inside = path.resolve().parent == folder.resolve()
     base = "" if inside else f"{folder.resolve().as_uri()}/"
-    script = (_ASSETS / "index.js").read_text("utf-8")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_ASSETS),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("index.html").render(
+    script = (ASSETS / "index.js").read_text("utf-8")
+    return template("index.html").render(
         name=printable(folder.resolve().name),
         rows=[(each, f"{base}{quote(each.path)}/report.html") for each in found],
         facts=_facts(found),
@@ -66,7 +57,7 @@ def render(folder: Path, found: Sequence[Entry], path: Path) -> str:
 
 
 def _markup(name: str) -> Markup:
-    return Markup((_ASSETS / name).read_text("utf-8"))
+    return Markup((ASSETS / name).read_text("utf-8"))
 
 
 def _facts(found: Sequence[Entry]) -> list[str]:

@@ -9,7 +9,6 @@ from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 from markupsafe import Markup
 
@@ -31,13 +30,13 @@ from vaebench.report.plots.look import Look
 from vaebench.report.plots.section import plots
 from vaebench.report.sheet import Block, Sheet
 from vaebench.report.summary import caption, leader, sentence, signs, spent, told, undecided
+from vaebench.report.template import ASSETS, template
 from vaebench.runs import files
 from vaebench.runs.about import About
 from vaebench.runs.run import Run
 from vaebench.runs.schema import Record
 from vaebench.statistics.comparisons import Verdict
 
-_HERE = Path(__file__).parents[1] / "assets"
 #: Bytes that all pictures, and all details of cells, may take.
 _PICTURES = 1_500_000
 _DETAILS = 800_000
@@ -76,17 +75,8 @@ def render(run: Run, sheets: list[Sheet], about: About) -> str:
         ]
         ranks = ranking(pairs, look)
         together = overall.section(pairs, by_cell, look)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["words"] = lambda status: _STATUS.get(status, status)
-    environment.filters["minus"] = _minus
-    environment.filters["breakable"] = _breakable
-    return environment.get_template("page.html").render(
+    drawn = template("page.html", words=_words, minus=_minus, breakable=_breakable)
+    return drawn.render(
         name=folder.resolve().name,
         about=about,
         home=_home(),
@@ -104,7 +94,7 @@ def render(run: Run, sheets: list[Sheet], about: About) -> str:
         details=list(_details(folder, records)),
         installation=_installation(records),
         version=__version__,
-        style=Markup((_HERE / "style.css").read_text("utf-8")),
+        style=Markup((ASSETS / "style.css").read_text("utf-8")),
         script=script(),
     )
 
@@ -115,6 +105,11 @@ def _home() -> str:
     urls = [url.partition(",")[2].strip() for url in found.get_all("Project-URL") or []]
     urls += found.get_all("Home-page") or []
     return next((url for url in urls if url.startswith("https://")), "")
+
+
+def _words(status: str) -> str:
+    """A state of a cell in words."""
+    return _STATUS.get(status, status)
 
 
 def _minus(text: object) -> str:
