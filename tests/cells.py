@@ -1,6 +1,7 @@
 """A small cell, and a task of it, for the tests of what trains and evaluates."""
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from vaebench.config.cell import MEASURED, Cell, Evaluation, Task
@@ -28,9 +29,14 @@ def cell(**changes) -> Cell:
         lr_schedule="constant",
         kl_warmup=0,
         evaluate="best",
-        data=digits().hash(),
+        data=_hash(),
     )
     return replace(small, **changes)
+
+
+@cache
+def _hash() -> str:
+    return digits().hash()
 
 
 def task(**changes) -> Task:
@@ -40,6 +46,7 @@ def task(**changes) -> Task:
     return Task(cell(**changes), replace(small, **asked))
 
 
+@cache
 def digits():
-    """The embedded data set."""
+    """The embedded data set, read once: no test changes it."""
     return load("digits", Request(Path("nowhere")))

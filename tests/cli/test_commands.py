@@ -1,15 +1,19 @@
-"""The commands as a user runs them: in a process of their own, in an empty folder."""
+"""The commands as a user runs them, in an empty folder."""
 
 import json
 import os
 import subprocess
 import sys
+from typing import NamedTuple
 
 import pandas as pd
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from tests.registry.test_catalogue import package
+from vaebench.cli.app import main
+from vaebench.registry.catalogue import catalogue
 
 SMALL = [
     *("--epochs", "2", "--backbone", "mlp", "--width", "16", "--latent", "3"),
@@ -44,32 +48,55 @@ def vaebench_variants():
 """
 
 
-@pytest.fixture(scope="module")
-def vaebench(tmp_path_factory):
-    """Runs the command in a folder of its own, with strangers' plugins installed."""
-    home = tmp_path_factory.mktemp("home")
-    site = tmp_path_factory.mktemp("site")
-    package(site, "strangers", STRANGERS)
-    package(site, "broken", "import nothing_like_this")
-    path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
+class Done(NamedTuple):
+    """How a command ended."""
 
-    def run(*arguments):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Home:
+    """An empty folder to run commands in, with strangers' plugins installed."""
+
+    def __init__(self, home, site):
+        self.home, self.site = home, site
+
+    def alone(self, *arguments):
+        """Run a command in a process of its own, as a user does."""
+        path = os.pathsep.join(filter(None, [str(self.site), os.environ.get("PYTHONPATH")]))
         return subprocess.run(
             [sys.executable, "-m", "vaebench", *arguments],
-            cwd=home,
+            cwd=self.home,
             env={**os.environ, "PYTHONPATH": path, "COLUMNS": "200"},
             capture_output=True,
             text=True,
             check=False,
         )
 
-    run.home = home
-    return run
+    def __call__(self, *arguments):
+        """Run a command in this process, which has the heavy imports loaded."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(self.home)
+            patch.setenv("COLUMNS", "200")
+            patch.syspath_prepend(self.site)
+            catalogue.cache_clear()
+            done = CliRunner().invoke(main, arguments)
+            catalogue.cache_clear()
+        return Done(done.exit_code, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="module")
+def vaebench(tmp_path_factory):
+    site = tmp_path_factory.mktemp("site")
+    package(site, "strangers", STRANGERS)
+    package(site, "broken", "import nothing_like_this")
+    return Home(tmp_path_factory.mktemp("home"), site)
 
 
 @pytest.fixture(scope="module")
 def finished(vaebench):
-    done = vaebench("run", "--plugins", "gaussian,gmm[components=2]", *SMALL, "--out", "run")
+    done = vaebench.alone("run", "--plugins", "gaussian,gmm[components=2]", *SMALL, "--out", "run")
     assert done.returncode == 0, done.stderr
     return done
 
@@ -161,7 +188,7 @@ def test_the_report_is_rebuilt_from_the_cells(vaebench, finished):
 
 
 def test_broken_variants_cost_their_own_cells_alone(vaebench):
-    done = vaebench(
+    done = vaebench.alone(
         *("run", "--plugins", "mine,raises,exits,quits,diverges,broken", *SMALL),
         *("--out", "strange", "--metrics", "elbo,mse"),
     )
@@ -191,7 +218,7 @@ def test_a_dry_run_says_what_must_fail(vaebench):
     assert "broken cannot be loaded: ModuleNotFoundError" in done.stdout
     assert "quits on digits fails in its first steps: SystemExit: gone." in done.stdout
     assert "gmm[components=-3] on digits fails in its first steps: ValueError" in done.stdout
-    assert "a few steps of 1 of 3 kinds" in done.stdout
+    assert "a few steps and images of 1 of 3 kinds" in done.stdout
     assert not (vaebench.home / "dry").exists()
 
 
@@ -224,8 +251,14 @@ def test_bad_requests_get_one_sentence_and_exit_code_two(vaebench, arguments, me
     assert not (vaebench.home / "results").exists()
 
 
+def test_a_bad_request_is_one_sentence_in_a_process_of_its_own(vaebench):
+    done = vaebench.alone("run", "--dataset", "mnits")
+    assert done.returncode == 2 and done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1 and "Did you mean 'mnist'" in done.stderr
+
+
 def test_debug_shows_the_traceback(vaebench):
-    done = vaebench("--debug", "run", "--seeds", "zero")
+    done = vaebench.alone("--debug", "run", "--seeds", "zero")
     assert "Traceback" in done.stderr
 
 
