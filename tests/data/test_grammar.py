@@ -96,7 +96,7 @@ def test_trees_of_one_word_are_counted_by_catalan():
 def test_only_whole_sentences_that_are_short_enough_are_possible():
     grammar = Grammar(TOY)
     a, b = (grammar.vocabulary.index(word) for word in "ab")
-    rows = [[a, 0, -1, -1], [a, -1, -1, -1], [a, b, 0, -1], [a, 0, b, 0], [0, -1, -1, -1]]
+    rows = [[a, 0, -1, -1], [a, b, -1, -1], [a, b, 0, -1], [a, 0, b, 0], [0, -1, -1, -1]]
     log_p = grammar.log_prob(torch.tensor(rows), 3)
     assert log_p.isfinite().tolist() == [True, False, True, False, False]
     assert grammar.log_prob(torch.tensor(rows), 1).isfinite().tolist() == [True, *[False] * 4]
