@@ -106,6 +106,7 @@ def test_a_seed_far_from_its_siblings_is_named_and_counts(tmp_path):
 def test_a_learning_rate_that_decays_hides_no_rise(tmp_path, objective, hurried):
     """Both are level at the end, but one still rose when its learning rate fell below half."""
     write(tmp_path, "gaussian", objective=LEVEL)
+    write(tmp_path, "gmm", objective=LEVEL)
     folder = write_cell(tmp_path, result("iaf", 0))
     rates = 1 + np.cos(np.pi * np.arange(20) / 20)
     rows = [
@@ -113,8 +114,13 @@ def test_a_learning_rate_that_decays_hides_no_rise(tmp_path, objective, hurried)
     ]
     files.write_text(folder / "history.csv", "\n".join(["epoch,lr,valid_objective", *rows]))
     sheet, block = block_of(tmp_path)
-    assert any("rose fast" in text and "iaf" in text for text in summary(sheet, block)) == hurried
-    assert "iaf" in (block.verdicts["elbo"].best, *block.verdicts["elbo"].differences)
+    said = [text for text in summary(sheet, block) if "learning rate was lowered" in text]
+    assert any("iaf" in text for text in said) == hurried
+    assert not any("gmm" in text for text in said)
+    for found in block.verdicts.values():
+        assert ("iaf" in (found.best, *found.differences)) != hurried
+    (row,) = (row for row in block.rows if row.label == "iaf")
+    assert not (hurried and any(entry.mark for entry in row.entries.values()))
 
 
 def test_a_code_that_says_nothing_is_named(tmp_path):

@@ -93,9 +93,8 @@ def _unfinished(label: str, run: str, cells: Sequence[Record]) -> Iterator[Cauti
         nats, share, epochs, total = max(hurried, key=lambda rise: rise.share)
         yield Caution(
             label,
-            "Perhaps not converged: the objective rose fast until the learning rate was lowered",
+            "Not converged when the learning rate was lowered, and left out of verdicts",
             f"+{nats:.2g} nats in {epochs} of {total} epochs, {share:.0%} of all it gained",
-            (),
         )
     if rises:
         nats, share, epochs, total = max(rises, key=lambda rise: rise.share)
