@@ -23,6 +23,10 @@ class Observation(nn.Module):
         """What the decoder says (..., B, …) for latents (..., B, D), of x where it reads it."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it decodes to.")
 
+    def alone(self, z: Tensor) -> Tensor:
+        """What the decoder says (N, …) for latents (N, D) alone."""
+        return self.outputs(z)
+
     def score(self, outputs: Tensor, x: Tensor) -> Tensor:
         """log p(x|z) (..., B) in nats of items x (B, …), from the outputs for z."""
         raise NotImplementedError(f"{type(self).__name__} does not say what p(x|z) is.")

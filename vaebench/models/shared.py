@@ -1,6 +1,6 @@
 """Networks of the model that a variant's functions may call without owning them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ class Shared:
 
     Args:
         network: The network.
+        call: What is called in its place, where the network takes more than a variant knows.
 
     Example:
         >>> holder = nn.Module()
@@ -20,12 +21,13 @@ class Shared:
         (torch.Size([4, 3]), [])
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, call: Callable[[Tensor], Tensor] | None = None) -> None:
         self.network = network
+        self.call = call or network
 
     def __call__(self, x: Tensor) -> Tensor:
         """The network's output in its present mode, with a gradient to its parameters."""
-        found: Tensor = self.network(x)
+        found: Tensor = self.call(x)
         return found
 
     def evaluated(self, x: Tensor) -> Tensor:

@@ -90,6 +90,14 @@ class Tokens(Observation):
             told = told.masked_fill(torch.rand(told.shape, device=x.device) < self.dropout, hidden)
         return torch.cat([torch.full_like(x[:, :1], start), told], 1)
 
+    def alone(self, z: Tensor) -> Tensor:
+        """Logits (N, T, V) for latents (N, D), of a sequence of which no token is told."""
+        start, hidden = self.likelihood.levels, self.likelihood.levels + 1
+        before = torch.full((len(z), self.length), hidden, device=z.device)
+        before[:, 0] = start
+        logits: Tensor = self.decoder(z, before)
+        return logits
+
     def sample(self, z: Tensor) -> Tensor:
         """A draw of x (..., T) for latents (..., D), token by token."""
         return self._continued(z, lambda logits: torch.distributions.Categorical(logits=logits))

@@ -101,6 +101,7 @@ def build(cell: Cell, variant: Variant, images: Dataset, device: torch.device = 
         encoder, decoder = backbone(cell.backbone).networks(
             images.shape, cell.latent + told, cell.width, observed_as.outputs
         )
+    observation = _observation(cell, images, decoder, observed_as)
     features: Any = encoder.features
     context = features + told
     variant = informed(
@@ -112,7 +113,7 @@ def build(cell: Cell, variant: Variant, images: Dataset, device: torch.device = 
         classes=len(images.classes),
         labelled=images.labelled or 0,
         encoder=Shared(encoder),
-        decoder=Shared(decoder),
+        decoder=Shared(decoder, observation.alone),
     )
     with seeded(cell.seed, "posterior"):
         posterior = variant.posterior(cell.latent, context)
@@ -120,7 +121,6 @@ def build(cell: Cell, variant: Variant, images: Dataset, device: torch.device = 
         critic = critics.build(cell.critic, images.shape, min(2 * cell.width, _CRITIC))
     with seeded(cell.seed, "rival"):
         rival = variant.rival and variant.rival(cell.latent)
-    observation = _observation(cell, images, decoder, observed_as)
     model = VAE(encoder, posterior, observation, conditioner)
     labels = None
     if images.labelled is not None and images.train.labels is not None:
