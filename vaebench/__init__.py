@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from vaebench.data.images import Request as Request
     from vaebench.data.images import Source as Source
     from vaebench.data.images import Split as Split
+    from vaebench.data.text import Sentences as Sentences
+    from vaebench.data.text import Text as Text
     from vaebench.evaluation.metrics.subject import Subject as Subject
     from vaebench.hookspecs import hookimpl as hookimpl
     from vaebench.models.backbones import Backbone as Backbone
@@ -48,10 +50,12 @@ _HOME = {
     "Rival": "models.rival",
     "Run": "notebook",
     "Seen": "models.items",
+    "Sentences": "data.text",
     "Shared": "models.shared",
     "Source": "data.images",
     "Split": "data.images",
     "Subject": "evaluation.metrics.subject",
+    "Text": "data.text",
     "Unavailable": "models.metric",
     "Variant": "models.variant",
     "elbo": "models.objectives",
