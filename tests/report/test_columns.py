@@ -98,6 +98,16 @@ def test_only_footnotes_that_are_referred_to_are_printed(run):
         assert "nobody asked" not in text and "fewer images" in text
 
 
+def test_what_no_cell_has_leaves_the_main_table_unless_it_is_a_likelihood(tmp_path):
+    for name in ("gaussian", "iwae"):
+        found = result(name, 0)
+        for one in ("mse", "log_likelihood_ais"):
+            found["metrics"][one] |= {"value": None, "se": None, "reason": "no file"}
+        write_cell(tmp_path, found)
+    found = {column.name: column.key for column in columns(tmp_path).columns}
+    assert found["log_likelihood_ais"] and found["sharpness"] and not found["mse"]
+
+
 def test_costs_are_columns(run):
     found = Run(run).cells.iloc[0]
     assert found["seconds_per_epoch"] == 0.5 and found["peak_memory"] == 512.5

@@ -216,7 +216,8 @@ def _metric(
             f"{what}: {' or '.join(values)}" for what, values in depends.items() if len(values) < 4
         ),
         digits=_digits(name, done),
-        place=metric["place"],
+        # What no cell has is not of the main table, unless its absence is news.
+        place=metric["place"] if metric["role"] or done[name].notna().any() else None,
         keep=metric["keep"],
         error=metric["error"],
         role=metric["role"],
