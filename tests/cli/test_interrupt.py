@@ -113,3 +113,4 @@ def test_a_run_does_without_home_colours_and_clean_surroundings(tmp_path):
     code, _, error = finish(process)
     assert code == 0, error
     assert (tmp_path / "run" / "report.html").exists() and "Traceback" not in error
+    assert "atplotlib" not in error

@@ -20,8 +20,13 @@ from torch.distributions import (
 
 from tests.evaluation.models import LinearGaussian, LogLikelihood, normal_log_density, standard
 from vaebench.evaluation import ais
-from vaebench.evaluation.annealing import modes
+from vaebench.evaluation.annealing import confirmation, modes
 from vaebench.evaluation.annealing.estimate import Estimate
+from vaebench.evaluation.annealing.joint import Joint
+from vaebench.evaluation.annealing.latent_space import latent_space
+from vaebench.evaluation.annealing.settings import Settings
+from vaebench.evaluation.annealing.starts import gaussian_start
+from vaebench.evaluation.annealing.streams import Random
 
 F32 = torch.float32
 GRID = np.linspace(-12, 12, 200_001)
@@ -186,6 +191,20 @@ def test_places_where_no_chain_starts_are_told() -> None:
     assert (found.uncovered[wrong] > 0.25).any()
 
 
+class Ridge:
+    """log p(x|z) of which p(x, z) is exp(-|z / scales|² / 2), under N(0, I)."""
+
+    def __init__(self, batch: int, scales: Tensor) -> None:
+        self.batch, self.scales = batch, scales
+
+    def __call__(self, z: Tensor) -> Tensor:
+        prior = -0.5 * z.square().sum(-1) - math.log(2 * math.pi)
+        return (-0.5 * (z / self.scales).square().sum(-1) - prior).expand(-1, self.batch)
+
+    def subset(self, images: Tensor) -> "Ridge":
+        return Ridge(len(images), self.scales)
+
+
 class Flat:
     """log p(x|z) = -100, whatever z is."""
 
@@ -238,3 +257,34 @@ def test_easy_images_are_trusted_at_little_cost(latents: int) -> None:
     assert found.trusted.all() and not found.signs.odd.any()
     assert (found.log_likelihood - model.log_evidence(x)).abs().max() < 0.05
     assert found.evaluations.max() < 1300
+
+
+def test_a_wider_start_clears_what_a_gaussian_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thick tails alone, which tanh makes of a posterior, cost no trust."""
+    case = factorised(torch.tanh, 20, 0.3, seed=27, batch=1)._replace(proposal=None)
+    off, found = case.errors()
+    assert found.uncovered > 0.25 and found.signs.confirmed and found.trusted
+    assert off.abs() < 0.25
+    monkeypatch.setattr(confirmation, "_WIDER", 8.0)
+    _, alone = case.errors()
+    assert not alone.trusted and alone.log_likelihood == found.log_likelihood
+    assert 0 < found.evaluations - found.pilot_evaluations - 16 * found.steps < 2500
+
+
+@pytest.mark.parametrize(("width", "same"), [(0.8, True), (0.2, False)])
+def test_chains_from_a_wider_start_tell_a_narrow_one(width: float, same: bool) -> None:
+    """Of a ridge that is 30 times as long as it is wide the narrow start knows the middle."""
+    scales = torch.tensor([1.0, 0.03], dtype=torch.float64)
+    truth = scales.log().sum() + math.log(2 * math.pi)
+    joint = Joint(Ridge(4, scales), latent_space(standard(2), 4), 4, None)
+    loc = torch.zeros(4, 2, dtype=torch.float64)
+    scale = torch.diag(scales * torch.tensor([width, 0.8])).expand(4, 2, 2)
+    low = truth if same else truth - 1.0
+    found = confirmation.confirmed(
+        joint,
+        gaussian_start(joint.space, loc, scale),
+        low.expand(4),
+        Random(range(4), loc.device),
+        Settings(),
+    )
+    assert found.tolist() == [same] * 4

@@ -175,8 +175,9 @@ def hit(run, begin, process, kind, wait):
         found = victims(process.pid, kind)
         if process.poll() is None and found:
             before = whole_cells(run)
-            os.kill(found[-1], signal.SIGKILL)
-            return process, before
+            with suppress(ProcessLookupError):  # it has just ended by itself
+                os.kill(found[-1], signal.SIGKILL)
+                return process, before
 
 
 def test_killed_at_random_moments(start):
@@ -195,6 +196,7 @@ def test_killed_at_random_moments(start):
             VICTIMS[k % len(VICTIMS)],
             lambda: dice.uniform(0.1, 0.9) * length,
         )
+        print(k + 1, VICTIMS[k % len(VICTIMS)], len(finished), "finished", flush=True)
         if VICTIMS[k % len(VICTIMS)] == "driver":
             finish(process)
         for path, text in finished.items():

@@ -1,6 +1,9 @@
 import json
 import math
 import os
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -239,3 +242,30 @@ def test_what_cannot_be_written_is_named_by_its_own_name(tmp_path):
         files.write_text(tmp_path / "table.csv", "1,2")
     assert error.value.filename == str(tmp_path / "table.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+
+
+@contextmanager
+def another():
+    """Somebody who owns nothing, where the tests run as root; else whoever runs them."""
+    me = os.geteuid()
+    os.seteuid(me or 65534)
+    try:
+        yield
+    finally:
+        os.seteuid(me)
+
+
+def test_what_may_not_be_read_is_not_missing_and_not_damaged():
+    # Beside the folder of the tests, whose parents are closed to others.
+    with TemporaryDirectory() as folder:
+        run = Path(folder)
+        for name in ("file", "folder"):
+            files.write_json(run / "cells" / name / "result.json", {})
+        (run / "cells/file/result.json").chmod(0)
+        (run / "cells/folder").chmod(0)
+        run.chmod(0o755)
+        with another():
+            found = records.cells(run)
+        assert [record["status"] for record in found] == ["failed"] * 2
+        for record in found:
+            assert "cannot be read (Permission denied)" in record["reason"]

@@ -1,6 +1,7 @@
 """The command line."""
 
 import errno
+import logging
 import os
 import sys
 from contextlib import suppress
@@ -12,6 +13,8 @@ from vaebench.cli import interrupt
 _UNWRITABLE = {
     getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO", "EPIPE", "EBADF", "EROFS")
 }
+#: Of files that belong to somebody else.
+_DENIED = {errno.EACCES, errno.EPERM}
 
 
 def main(arguments: list[str] | None = None, prog_name: str | None = None) -> Any:
@@ -19,6 +22,8 @@ def main(arguments: list[str] | None = None, prog_name: str | None = None) -> An
     interrupt.watch()
     # A notebook hands on a backend that draws in its own process only.
     os.environ["MPLBACKEND"] = "agg"
+    # Without a home it would say at length where it keeps its fonts instead.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     # A shell may start it without outputs, as by `>&-`.
     sys.stdout, sys.stderr = (s or open(os.devnull, "w") for s in (sys.stdout, sys.stderr))
     for stream in (sys.stdout, sys.stderr):
@@ -49,6 +54,9 @@ def _run(arguments: list[str] | None, prog_name: str | None) -> Any:
     except SystemExit as error:
         code = error.code
     except OSError as error:
+        if error.errno in _DENIED and error.filename:
+            print(f"Error: {error.filename} cannot be used ({error.strerror}).", file=sys.stderr)
+            return 2
         if error.errno not in _UNWRITABLE:
             raise
         return _unwritable(error)

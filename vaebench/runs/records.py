@@ -125,10 +125,15 @@ def _other(record: Record, planned: list[dict[str, Any]]) -> str:
 
 
 def _folders(run: Path | str) -> list[str]:
-    folder = Path(run) / "cells"
-    if not folder.is_dir():
-        raise UserError(f"No run in {run}: it holds no folder 'cells'; give the --out of a run.")
-    return sorted(path.name for path in folder.iterdir() if path.is_dir())
+    try:
+        with os.scandir(Path(run) / "cells") as found:
+            return sorted(entry.name for entry in found if entry.is_dir())
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UserError(
+            f"No run in {run}: it holds no folder 'cells'; give the --out of a run."
+        ) from error
+    except OSError as error:
+        raise UserError(f"{error.filename} cannot be read ({error.strerror}).") from error
 
 
 def completed(run: Path | str) -> list[Record]:
@@ -160,10 +165,15 @@ def _planned(run: Path | str) -> dict[str, Any] | None:
 def one(run: Path, cell: str) -> Record:
     """The record of a cell of a run, of which nothing needs to be there."""
     path = run / "cells" / cell / "result.json"
-    if not os.path.lexists(path):
+    try:
+        os.lstat(path)
+        if files.file(run, f"cells/{cell}/result.json") is None:
+            return blank(cell, "failed", "result.json is not a readable file inside the run")
+        path.open("rb").close()
+    except (FileNotFoundError, NotADirectoryError):
         return blank(cell, "unfinished", _WAITING)
-    if files.file(run, f"cells/{cell}/result.json") is None:
-        return blank(cell, "failed", "result.json is not a readable file inside the run")
+    except OSError as error:
+        return blank(cell, "failed", f"result.json cannot be read ({error.strerror})")
     try:
         found = files.read_json(path)
         if "checksum" in found and found["checksum"] != files.checksum(found):

@@ -41,19 +41,36 @@ class Estimate:
     signs: Signs
 
     def _reasons(self) -> dict[str, Tensor]:
+        return {**self._others(), **self._shape()}
+
+    def _shape(self) -> dict[str, Tensor]:
+        """Reasons that a wider start can do away with."""
+        doubt, alone = ~self.signs.confirmed, ~self.signs.agree(self.log_likelihood)
+        bent, hole = self.signs.bent & alone & doubt, (self.uncovered > 0.25) & doubt
+        return {
+            "the posterior is bent, unlike the Gaussians where the chains start": bent,
+            "a quarter of the posterior is where hardly any chain starts": hole,
+        }
+
+    def _others(self) -> dict[str, Tensor]:
         chains = len(self.log_weights)
-        many, bent = self.signs.many, self.signs.bent
         alone = ~self.signs.agree(self.log_likelihood)
-        many = many & ~self.signs.complete(self.log_likelihood)
+        many = self.signs.many & ~self.signs.complete(self.log_likelihood)
         return {
             f"fewer than a quarter of the {chains} chains are effective": self.ess < chains / 4,
             "fewer than a fifth of the moves are accepted": self.acceptance < 0.2,
             "the standard error is above .25 nats": self.se > 0.25,
             "three or more modes were found, and there may be others": many & alone,
-            "the posterior is bent, unlike the Gaussians where the chains start": bent & alone,
-            "a quarter of the posterior is where hardly any chain starts": self.uncovered > 0.25,
             "a search from the prior leads to a mode that was not found": self.signs.strange,
         }
+
+    @property
+    def open(self) -> Tensor:
+        """Whether nothing but its shape speaks against it, which a search from the prior knows."""
+        shape, others = (
+            torch.stack(list(r.values())).any(0) for r in (self._shape(), self._others())
+        )
+        return shape & ~others & self.signs.known
 
     @property
     def mean_se(self) -> float:

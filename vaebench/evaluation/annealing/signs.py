@@ -9,6 +9,7 @@ from torch import Tensor
 MOST_MODES = 8  # that a search keeps
 _MANY = 3  # modes from which on there may be others
 _BENT = 0.0  # curvature under which the posterior is not log-concave where it counts
+_HARDLY = 0.15  # under which it is so little that parts of it may be where it is not
 _BENT_LENGTH = 1.2  # thermodynamic length above which that is more than a kink, as two modes are
 _STRONGLY_BENT = -3.0  # curvature under which it is in any case
 _LONG = 1.3  # thermodynamic length above which no Gaussian fits well
@@ -38,6 +39,7 @@ class Signs:
         known: Whether a search from the prior leads to modes that the start covers, and nowhere
             else that counts (B,).
         strange: Whether it leads to a mode that the start does not cover (B,).
+        confirmed: Whether chains from a wider start say what the others said (B,).
     """
 
     modes: Tensor
@@ -48,13 +50,14 @@ class Signs:
     rival_error: Tensor
     known: Tensor
     strange: Tensor
+    confirmed: Tensor
 
     @classmethod
     def none(cls, like: Tensor) -> "Signs":
         """Nothing that is known, for B images."""
         one, never = torch.ones_like(like), torch.full_like(like, -torch.inf)
         no = torch.zeros_like(like, dtype=torch.bool)
-        return cls(one.long(), one, 0 * one, never, never, -never, no, no)
+        return cls(one.long(), one, 0 * one, never, never, -never, no, no, no)
 
     @classmethod
     def together(cls, parts: "Sequence[Signs]") -> "Signs":
@@ -80,15 +83,18 @@ class Signs:
 
     @property
     def bent(self) -> Tensor:
-        """Whether the posterior is unlike any Gaussian (B,)."""
+        """Whether the posterior is unlike any Gaussian, or may be (B,)."""
+        return self._bent(_HARDLY)
+
+    def _bent(self, least: float) -> Tensor:
         more = (self.length > _BENT_LENGTH) | (self.modes > 1)
-        bent = (self.curvature < _BENT) & more | (self.curvature < _STRONGLY_BENT)
+        bent = (self.curvature < least) & more | (self.curvature < _STRONGLY_BENT)
         return bent | (self.length > _TOO_LONG)
 
     @property
     def odd(self) -> Tensor:
         """Whether a pilot from the prior is called for (B,)."""
-        return self.many | self.bent | (self.length > _LONG)
+        return self.many | self._bent(_BENT) | (self.length > _LONG)
 
     def agree(self, log_likelihood: Tensor) -> Tensor:
         """Whether the pilot from the prior is sure of an estimate, or both pilots agree (B,).

@@ -107,6 +107,11 @@ class Start:
         """log-density (K, B) at u (K, B, D)."""
         return self(self.whitening.back(u))[0] - self.log_volume
 
+    def wider(self, factor: float) -> "Start":
+        """This start with Gaussians of as many times the width, in coordinates of the first one."""
+        gaussians = [Whitening(g.center, factor * g.scale) for g in self.gaussians]
+        return Start(self.space, gaussians, self.share)
+
     @property
     def _of_first_gaussian(self) -> bool:
         return self.whitening is self.gaussians[0]

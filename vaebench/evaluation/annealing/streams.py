@@ -18,6 +18,8 @@ _PURPOSES = (
     "spread",
     *(f"mode {k}" for k in range(16)),
     "search",
+    "wider pilot",
+    "wider run",
 )
 _MASK = (1 << 64) - 1
 

@@ -4,6 +4,7 @@ A failure is left for the worker to meet again, where it becomes a message.
 """
 
 import getpass
+import logging
 import os
 import tempfile
 from contextlib import suppress
@@ -30,6 +31,7 @@ with suppress(Exception):
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 keep_freed()
+logging.getLogger("matplotlib").setLevel(logging.ERROR)  # see vaebench.cli
 
 with suppress(Exception):
     import vaebench.execution.plan
