@@ -19,8 +19,7 @@ import torch
 from ais_models import Bernoulli, standard, training_data
 from torch import Tensor, nn
 
-from vaebench.evaluation import ais
-from vaebench.evaluation import Estimate
+from vaebench.evaluation import Estimate, ais
 
 _LONG = 3000  # steps of the runs that judge a flag
 
