@@ -47,6 +47,7 @@ class Images(Dataset):
     `given` may also be ``left``: the left half of the pictures, whose right halves are the pixels.
 
     Example:
+        >>> import torch
         >>> grey = torch.zeros(10, 1, 8, 8, dtype=torch.uint8)
         >>> Images(Split(grey), Split(grey[:2]), Split(grey[:3]), levels=17).shape
         (1, 8, 8)
@@ -91,6 +92,7 @@ class Source:
             empty where none has to.
 
     Example:
+        >>> import torch
         >>> def read(request):
         ...     random = torch.Generator().manual_seed(0)
         ...     parts = (
