@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, OneHotCategorical
-from torch.nn.functional import cross_entropy, linear, one_hot
+from torch.nn.functional import linear, one_hot
 
 from vaebench import Chain, Draw, Gaussian, Posterior, Seen, Variant, hookimpl
 
@@ -48,18 +48,11 @@ class Strata(Chain):
         laws: The chain; its first block is the class.
         logits: Of the classifier, (B, C).
         labels: Classes (B,) that are known, -1 elsewhere.
-        examples: The classifier's logits (B', C) of labelled images, and their classes (B',).
     """
 
-    def __init__(
-        self,
-        laws: Any,
-        logits: Tensor,
-        labels: Tensor | None = None,
-        examples: tuple[Tensor, Tensor] | None = None,
-    ) -> None:
+    def __init__(self, laws: Any, logits: Tensor, labels: Tensor | None = None) -> None:
         super().__init__(laws, logits.shape[:-1])
-        self.logits, self.labels, self.examples = logits, labels, examples
+        self.logits, self.labels = logits, labels
 
     def rstratified(self, samples: int) -> tuple[Tensor, Tensor]:
         """Draws (samples C, B, D) with every class in turn, and their log-weights log q(y|x).
@@ -131,19 +124,13 @@ class M2(Posterior):
         law = Independent(Normal(zeros, torch.ones_like(zeros), validate_args=False), 1)
         return size, lambda *before: law
 
-    def _chain(
-        self,
-        h: Tensor,
-        labels: Tensor | None = None,
-        examples: tuple[Tensor, Tensor] | None = None,
-    ) -> Strata:
+    def _chain(self, h: Tensor, labels: Tensor | None = None) -> Strata:
         logits = seen = self.classifier(h)
         if labels is not None:
             known = (1 - one_hot(labels.clamp_min(0), self.classes)) * _EXCLUDED
             seen = torch.where((labels >= 0)[:, None], known.to(logits), logits)
         law = Class(logits=seen, validate_args=False)
-        laws = {"class": (self.classes, lambda: law), **self._inferred(h)}
-        return Strata(laws, logits, labels, examples)
+        return Strata({"class": (self.classes, lambda: law), **self._inferred(h)}, logits, labels)
 
     def forward(self, h: Tensor) -> Distribution:
         """Features h (B, F) to q, whose class is not known."""
@@ -157,12 +144,7 @@ class M2(Posterior):
 
     def pair(self, h: Tensor, seen: Seen) -> tuple[Distribution, Distribution]:
         """q, with the class of images whose label training sees, and p."""
-        examples = None
-        if seen.examples is not None:
-            shown = seen.examples()
-            assert shown.seen.labels is not None
-            examples = self.classifier(shown.x), shown.seen.labels
-        return self._chain(h, seen.labels, examples), self.prior()
+        return self._chain(h, seen.labels), self.prior()
 
     def classify(self, h: Tensor) -> Tensor:
         """log q(y|x) (B, C) of features h (B, F)."""
@@ -202,21 +184,20 @@ class M1M2(M2):
         return {"style": self._normal(self.high), "code": (self.low, self.down)}
 
 
-def classified(draw: Draw, alpha: float = 0.1) -> Tensor:
-    """α times the mean of -log q(y|x) (B,) in nats over labelled images (eq. 9).
-
-    As a sum over training images it is α N times that mean. Each step estimates it without bias
-    from labelled images of its own: few batches would have one where few labels are seen, and the
-    classes would have been taken for something else before they are learned.
+def classified(draw: Draw, alpha: float = 0.1, *, items: int, labelled: int) -> Tensor:
+    """α N / N_l times -log q(y|x) (B,) nats where the label is known, 0 elsewhere (eq. 9).
 
     Args:
         draw: Draws from `Strata`.
-        alpha: α.
+        alpha: α; as a sum over training images it is α N times the mean over those with a label.
+        items: N, the number of training images.
+        labelled: N_l, the number of those whose label is seen.
     """
-    q = draw.q
-    if not isinstance(q, Strata) or q.examples is None:
+    q, labels = draw.q, None if draw.seen is None else draw.seen.labels
+    if labels is None or not isinstance(q, Strata):
         return torch.zeros_like(draw.log_px[0])
-    return (alpha * cross_entropy(*q.examples)).expand(draw.log_px.shape[1])
+    cost = -q.logits.log_softmax(-1).gather(1, labels.clamp_min(0)[:, None])[:, 0]
+    return alpha * items / max(1, labelled) * cost * (labels >= 0)
 
 
 #: What both variants share.

@@ -120,22 +120,6 @@ def test_only_training_asks_for_the_pair():
     torch.testing.assert_close(plain.fixed.log_qz(z), plain.q.log_prob(z))
 
 
-def test_examples_reach_the_pair_as_features():
-    posterior = Paired(2, 6)
-    decoder = nn.Sequential(nn.Linear(3, 4), nn.Unflatten(-1, (1, 2, 2)))
-    encoder = nn.Sequential(nn.Flatten(), nn.Linear(4, 5))
-    model = VAE(encoder, posterior, Pixels(decoder, Normals(2, scale="1")))
-    labels, given = torch.tensor([2, 0]), torch.rand(2, 1)
-    shown = Items(torch.rand(2, 1, 2, 2), Seen(given, labels))
-    items = Items(torch.rand(3, 1, 2, 2), Seen(torch.rand(3, 1), examples=lambda: shown))
-    model.draw(items, 1, paired=True)
-    found = posterior.seen.examples()
-    assert torch.equal(found.x, torch.cat([encoder(shown.x), given], -1))
-    assert torch.equal(found.seen.labels, labels)
-    found.x.sum().backward()
-    assert encoder[1].weight.grad.abs().sum() > 0
-
-
 class Plain(nn.Module):
     """A posterior that is no `Posterior`: the two methods, and no more."""
 

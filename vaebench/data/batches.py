@@ -1,7 +1,6 @@
 """Batches of observed images, from memory, in an order that depends on seed and epoch alone."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -63,10 +62,9 @@ class Batches:
         seed: The cell's seed.
         fixed: Observe once and for all instead of anew in every epoch.
         device: Where batches come to, and all images are kept if they fit.
-        ranks: Who shares each batch; this rank's part of it is given out, but for labels, places
-            and examples, which are those of the whole batch.
-        labels: Classes (N,) that training may see, -1 where they are hidden. With some that are
-            seen, a batch has as many examples as images, or all that there are.
+        ranks: Who shares each batch; this rank's part of it is given out, but for labels and
+            places, which are those of the whole batch.
+        labels: Classes (N,) that training may see, -1 where they are hidden.
 
     Raises:
         UserError: The batches cannot be divided among the ranks.
@@ -104,7 +102,6 @@ class Batches:
         self.once = observed(split, likelihood, "train").to(home) if fixed else None
         self.given = None if split.given is None else split.given.to(home)
         self.labels = labels
-        self.shown = None if labels is None else (labels >= 0).nonzero()[:, 0]
 
     def __len__(self) -> int:
         return len(self.stored) // self.size
@@ -123,41 +120,20 @@ class Batches:
         for number, chosen in list(enumerate(parts))[start:]:
             # What comes after the last batch is the next epoch.
             self.epoch, self._position = divmod(epoch * len(self) + number + 1, len(self))
-            stored, x, seen = self._met(chosen, "observe", epoch, number)
-            given = None if seen.given is None else ranks.mine(seen.given)
-            seen = replace(seen, given=given, examples=self._examples(epoch, number))
-            met = Items(ranks.mine(x), seen)
+            index, chosen = chosen, chosen.to(self.stored.device)
+            stored = self.stored.index_select(0, chosen)
+            if self.once is None:
+                noise = generator(self.seed, "observe", epoch, number)
+                x = observe(self.likelihood.takes, stored, self.likelihood.levels, noise)
+            else:
+                x = self.once.index_select(0, chosen)
+            given = None
+            if self.given is not None:
+                picked = self.given.index_select(0, chosen)
+                given = ranks.mine(condition(picked, self.likelihood.levels))
+            labels = None if self.labels is None else self.labels[index]
+            met = Items(ranks.mine(x), Seen(given, labels, index))
             yield ranks.mine(stored).to(self.device, non_blocking=True), met.to(self.device)
-
-    def _met(self, index: Tensor, *purpose: str | int) -> tuple[Tensor, Tensor, Seen]:
-        """Images by their places (B,): as stored, as observed, and what is known of them."""
-        chosen = index.to(self.stored.device)
-        stored = self.stored.index_select(0, chosen)
-        if self.once is None:
-            noise = generator(self.seed, *purpose)
-            x = observe(self.likelihood.takes, stored, self.likelihood.levels, noise)
-        else:
-            x = self.once.index_select(0, chosen)
-        given = None
-        if self.given is not None:
-            given = condition(self.given.index_select(0, chosen), self.likelihood.levels)
-        labels = None if self.labels is None else self.labels[index]
-        return stored, x, Seen(given, labels, index)
-
-    def _examples(self, *position: int) -> Callable[[], Items] | None:
-        """What draws images whose labels are seen, beside the batch at (epoch, number)."""
-        shown = self.shown
-        if shown is None or not len(shown):
-            return None
-
-        def drawn() -> Items:
-            order = torch.randperm(
-                len(shown), generator=generator(self.seed, "examples", *position)
-            )
-            _, x, seen = self._met(shown[order[: self.size]], "observe examples", *position)
-            return Items(x, seen).to(self.device)
-
-        return drawn
 
     def state_dict(self) -> dict[str, int]:
         """The epoch and how many of its batches are given out; Lightning puts it in checkpoints."""

@@ -23,20 +23,16 @@ class Seen:
         given: The condition y of p(x|y), (B, G) as posterior, prior and decoder take it.
         labels: Classes (B,) that training may see, -1 where they are hidden.
         index: Places (B,) in the training split, -1 for other items.
-        examples: Draws further items whose labels training may see, all with the same chance; x of
-            them is what they are observed as, and where a model draws codes, their features.
     """
 
     given: Tensor | None = None
     labels: Tensor | None = None
     index: Tensor | None = None
-    examples: Callable[[], "Items"] | None = None
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Seen":
         """What is known, with each tensor of it changed."""
-        known = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
-        changed = {name: change(value) for name, value in known.items()}
-        return Seen(**changed, examples=self.examples)
+        known = {name: value for name, value in vars(self).items() if value is not None}
+        return Seen(**{name: change(value) for name, value in known.items()})
 
 
 #: What is known of items where nothing is.

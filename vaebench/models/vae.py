@@ -1,8 +1,6 @@
 """The model that every variant shares: encoder, posterior, decoder and observation model."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -127,8 +125,6 @@ class VAE(nn.Module):
         seen = mine.seen
         if seen.given is not None:
             seen = replace(seen, given=ranks.whole(seen.given))
-        if seen.examples is not None:
-            seen = replace(seen, examples=partial(self._shown, seen.examples))
         h = ranks.whole(self.features(mine))
         first: list[Tensor] = []
 
@@ -158,11 +154,6 @@ class VAE(nn.Module):
             fixed=fixed(posterior, h, held, log_px, law),
         )
         return found._replace(h=h, seen=seen, outputs=first[0])
-
-    def _shown(self, examples: Callable[[], Items]) -> Items:
-        """The features of examples, with what is known of them."""
-        found = self.see(examples())
-        return Items(self.features(found), found.seen)
 
 
 def beside(z: Tensor, given: Tensor | None) -> Tensor:
