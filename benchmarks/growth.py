@@ -85,7 +85,7 @@ def _step(side: int, latent: int, draws: int, backbone: str, batch: int) -> Call
     """A gradient of the K-sample bound."""
     data = images(None, batch, side)
     chosen = catalogue().variant("iwae" if draws > 1 else "gaussian")
-    model, _ = build(cell(backbone, latent=latent), chosen, data)
+    model = build(cell(backbone, latent=latent), chosen, data).model
     x = torch.bernoulli(grey(data.train.pixels, data.levels))
 
     def step() -> None:
@@ -98,7 +98,7 @@ def _step(side: int, latent: int, draws: int, backbone: str, batch: int) -> Call
 def _bound(draws: int) -> Callable[[], Any]:
     """The importance bound of 16 images."""
     data = images(None, 16)
-    model, _ = build(cell("mlp"), catalogue().variant("gaussian"), data)
+    model = build(cell("mlp"), catalogue().variant("gaussian"), data).model
     model.eval().requires_grad_(False)
     x = torch.bernoulli(grey(data.train.pixels, data.levels))
 

@@ -29,6 +29,7 @@ import torch
 from bare import cell, images, train
 from page import Page, median_of, paired
 
+from vaebench.compute.precision import reduced
 from vaebench.data.observation import grey
 from vaebench.evaluation import importance_bound
 from vaebench.registry.catalogue import catalogue
@@ -36,8 +37,8 @@ from vaebench.training.build import build
 from vaebench.training.fit import fit
 
 KINDS = ("VAE", "IWAE", "IAF", "IAF of equal size", "SVAE")
-DRAWS, IMAGES, EPOCH = 100, 1000, 50_000
-COLUMNS = ("what", "ours", "theirs", "ratio (middle half)", "asked", "met")
+DRAWS, IMAGES = 100, 1000
+COLUMNS = ("what", "ours", "theirs", "ratio (middle half)", "asked", "met", "torch")
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ class Row:
     def cells(self) -> tuple[str, ...]:
         """The row of the table."""
         sides = (f"{np.median(side):.{self.digits}f}" for side in (self.ours, self.theirs))
-        return self.what, *sides, median_of(self.ratios), self.asked, "yes" if self.met else "no"
+        met = "yes" if self.met else "no"
+        return self.what, *sides, median_of(self.ratios), self.asked, met, torch.__version__
 
 
 def at_most(what: str, ours: np.ndarray, theirs: np.ndarray, limit: float, digits: int = 2) -> Row:
@@ -73,7 +75,7 @@ def at_least(what: str, ours: np.ndarray, theirs: np.ndarray, limit: float) -> R
 
 def harness(arguments: argparse.Namespace) -> Iterator[Row]:
     """Whole trainings of two epochs, set-up and validation included."""
-    gaussian, device = catalogue().variant("gaussian"), torch.device("cpu")
+    gaussian = catalogue().variant("gaussian")
     for backbone, critic, count, limit in (
         ("mlp", "none", 12_800, 1.25),
         ("resnetv2", "none", 384, 1.05),
@@ -85,12 +87,13 @@ def harness(arguments: argparse.Namespace) -> Iterator[Row]:
         )
 
         def ours(plan: Any = plan, data: Any = data) -> Any:
-            return fit(plan, gaussian, data, *build(plan, gaussian, data), device, lambda row: None)
+            return fit(build(plan, gaussian, data), lambda row, validated: None)
 
         def theirs(
             plan: Any = plan, data: Any = data, x: Any = pictures, held: Any = validation
         ) -> Any:
-            return train(*build(plan, gaussian, data), x, held, plan)
+            made = build(plan, gaussian, data)
+            return train(made.model, made.critic, x, held, plan)
 
         if backbone == "mlp":
             ours(), theirs()
@@ -99,34 +102,39 @@ def harness(arguments: argparse.Namespace) -> Iterator[Row]:
         yield at_most(f"{name}: harness / bare loop", *paired(ours, theirs, arguments.pairs), limit)
 
 
-def _side(side: str, folder: str | None) -> dict[str, dict[str, float]]:
+def _side(side: str, count: int, folder: str | None) -> dict[str, dict[str, float]]:
     script = str(Path(__file__).with_name("peer.py"))
-    command = [sys.executable, script, side, "mlp", str(EPOCH), *([folder] if folder else [])]
+    command = [sys.executable, script, side, "mlp", str(count), *([folder] if folder else [])]
     found = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(found.stdout)
 
 
 def pythae(arguments: argparse.Namespace) -> Iterator[Row]:
     """One epoch of each model at MLP size, each side in a process of its own."""
-    rows = []
+    rows, count = [], arguments.epoch
     for pair in range(max(2, arguments.pairs // 2)):
         order = ("vaebench", "pythae")[:: 1 if pair % 2 == 0 else -1]
-        rows.append({side: _side(side, arguments.data_dir) for side in order})
+        rows.append({side: _side(side, count, arguments.data_dir) for side in order})
     for kind in KINDS:
         seconds, peak = (
             [np.array([row[s][kind][key] for row in rows]) for s in ("vaebench", "pythae")]
             for key in ("seconds", "peak")
         )
-        yield at_least(f"{kind}, mlp, epoch of {EPOCH} images, s: Pythae / vaebench", *seconds, 1.2)
+        limit = 1.2 if kind == "IAF" else 1.3
+        yield at_least(
+            f"{kind}, mlp, epoch of {count} images, s: Pythae / vaebench", *seconds, limit
+        )
         yield at_most(f"{kind}, peak memory, MiB: vaebench / Pythae", *peak, 1.0, 0)
 
 
-def _bound(backbone: str, data: Any) -> tuple[Any, torch.Tensor, Callable[[], Any]]:
+def _bound(
+    backbone: str, data: Any, count: int = IMAGES
+) -> tuple[Any, torch.Tensor, Callable[[], Any]]:
     """A model, observed test images, and its importance bound for all of them."""
     plan, gaussian = cell(backbone), catalogue().variant("gaussian")
-    model, _ = build(plan, gaussian, data)
+    model = build(plan, gaussian, data).model
     model.eval().requires_grad_(False)
-    x = torch.bernoulli(grey(data.test.pixels, data.levels))
+    x = torch.bernoulli(grey(data.test.pixels, data.levels))[:count]
 
     def ours() -> Any:
         q, p = model.encode(x), model.posterior.prior()
@@ -154,7 +162,7 @@ def likelihood(arguments: argparse.Namespace) -> Iterator[Row]:
         with torch.no_grad():
             name = f"importance bound, K = {DRAWS}, {count} images, {backbone}, s"
             sides = paired(ours, bare, arguments.pairs)
-            yield at_most(f"{name}: ours / bare decoder passes with likelihood", *sides, 1.3)
+            yield at_most(f"{name}: ours / bare decoder passes with likelihood", *sides, 1.05)
     if find_spec("pythae") is not None:
         from peer import pythae_model
 
@@ -167,7 +175,79 @@ def likelihood(arguments: argparse.Namespace) -> Iterator[Row]:
                 max(2, arguments.pairs // 2),
             )
         name = f"importance bound, K = {DRAWS}, {IMAGES} images, mlp, s"
-        yield at_least(f"{name}: Pythae's get_nll / ours", *sides, 10)
+        yield at_least(f"{name}: Pythae's get_nll / ours", *sides, 3.5)
+
+
+def precision(arguments: argparse.Namespace) -> Iterator[Row]:
+    """Gradients of ResNetV2 with bfloat16 in the networks and without."""
+    data, gaussian = images(arguments.data_dir, 64), catalogue().variant("gaussian")
+    for width in (16, 32):
+        model = build(cell("resnetv2", width=width), gaussian, data).model
+        x = torch.bernoulli(grey(data.train.pixels, data.levels))
+
+        def step(kind: str, model: Any = model, x: Any = x) -> None:
+            with reduced([model.encoder, model.decoder], kind, torch.device("cpu")):
+                model.zero_grad()
+                (-gaussian.objective(model.draw(x, 1)).mean()).backward()
+
+        step("32"), step("bf16-mixed")
+        sides = paired(lambda: step("bf16-mixed"), lambda: step("32"), 3 * arguments.pairs)
+        name = f"step of {len(x)} images, resnetv2 of width {width}, s: float32 / bf16-mixed"
+        yield at_least(name, *sides, 1.4)
+
+
+#: A process that prints seconds of a step and of a bound, after one each, and its peak in MiB.
+MEMORY = """
+import json, sys
+import torch
+from page import timed
+from peer import peak
+from speed import _bound, cell, catalogue, build, images, grey
+from vaebench.compute.memory import keep_freed
+
+if sys.argv[1] == "kept":
+    keep_freed()
+torch.set_num_threads(1)
+data, gaussian = images(None, 64), catalogue().variant("gaussian")
+model = build(cell("resnetv2"), gaussian, data).model
+x = torch.bernoulli(grey(data.train.pixels, data.levels))
+
+def step():
+    model.zero_grad()
+    (-gaussian.objective(model.draw(x, 1)).mean()).backward()
+
+bound = _bound("resnetv2", data, 10)[2]
+step()
+seconds = [timed(step)[1] for _ in range(5)]
+with torch.no_grad():
+    bound()
+    more = [timed(bound)[1] for _ in range(2)]
+print(json.dumps({"step": sorted(seconds)[2], "bound": min(more), "peak": peak()}))
+"""
+
+
+def memory(arguments: argparse.Namespace) -> Iterator[Row]:
+    """Workers that keep what is freed, against glibc's defaults, each in a process of its own."""
+    rows = []
+    for pair in range(arguments.pairs):
+        order = ("kept", "default")[:: 1 if pair % 2 == 0 else -1]
+        rows.append({})
+        for side in order:
+            command = [sys.executable, "-c", MEMORY, side]
+            folder = {"PYTHONPATH": str(Path(__file__).parent)}
+            found = subprocess.run(
+                command, env=os.environ | folder, capture_output=True, text=True, check=True
+            )
+            rows[-1][side] = json.loads(found.stdout)
+    kept, default = (
+        {key: np.array([row[side][key] for row in rows]) for key in ("step", "bound", "peak")}
+        for side in ("kept", "default")
+    )
+    for key, what in (("step", "step of 64 images"), ("bound", f"bound, K = {DRAWS}, 10 images")):
+        name = f"{what}, resnetv2, s: glibc's default / freed memory kept"
+        yield at_least(name, kept[key], default[key], 1)
+    name = "peak memory of the two, MiB: freed memory kept / glibc's default"
+    yield at_most(name, kept["peak"], default["peak"], 1.25, 0)
 
 
 STOPWATCH = """
@@ -233,7 +313,7 @@ def _spent_by(session: int) -> float:
     return total / os.sysconf("SC_CLK_TCK")
 
 
-PARTS = {f.__name__: f for f in (harness, pythae, likelihood, startup)}
+PARTS = {part.__name__: part for part in (harness, pythae, likelihood, precision, memory, startup)}
 
 
 def main() -> None:
@@ -242,6 +322,7 @@ def main() -> None:
     )
     parser.add_argument("--data-dir", help="folder with MNIST in torchvision's layout")
     parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--epoch", type=int, default=50_000, help="images of an epoch")
     parser.add_argument("--only", default=",".join(PARTS), help="parts, comma-separated")
     parser.add_argument("--out", default="results/performance")
     arguments = parser.parse_args()
@@ -257,7 +338,7 @@ def main() -> None:
     rows = []
     for part in arguments.only.split(","):
         if part == "pythae" and find_spec("pythae") is None:
-            page.row("against Pythae", "", "", "not run: pip install pythae", "", "")
+            page.row("against Pythae", "", "", "not run: pip install pythae", "", "", "")
             continue
         for row in PARTS[part](arguments):
             rows.append(row.cells())
