@@ -30,6 +30,8 @@ from vaebench.training.build import Resolved
 
 #: Codes that are decoded together to time it.
 _ROWS = 64
+#: Gradients an image that annealing spends on its search and pilots, however small the budget.
+_PILOTS = 2000
 #: Test items that metrics are tried on first, then four times as many, until that takes a second.
 _FEW, _ENOUGH = 8, 1.0
 
@@ -77,7 +79,7 @@ def _decoding(
         leaf = z.detach().requires_grad_(True)
         torch.autograd.grad(model.log_likelihood(leaf, x).sum(), leaf)
 
-    annealed = min(images, evaluation.ais_images) * evaluation.ais_budget
+    annealed = min(images, evaluation.ais_images) * max(evaluation.ais_budget, _PILOTS)
     passes = min(images, evaluation.iw_images) * evaluation.iw_samples
     # Gaps make use of what "ais" has found, and a bracket anneals in both directions.
     gradients = {"ais": annealed, "bdmc": 2 * annealed}
