@@ -61,7 +61,7 @@ def test_traversals_say_which_factors_their_lines_follow(tmp_path):
     for name, captions in (("gaussian", {"traversals": words, "film": 3}), ("iwae", {})):
         cell = write_cell(run, result(name, 0) | {"captions": captions})
         files.write_bytes(cell / "traversals.png", (cell / "samples.png").read_bytes())
-    page = Page(render(run))
+    page = Page(render(run, drawn=False))
     notes = [text for text in page.text if text.startswith("lines follow")]
     assert len(notes) == 1 and f"x 84 %, {HOSTILE[0]}, no factor, xxx" in notes[0]
     assert len(notes[0]) < 1000
@@ -183,7 +183,7 @@ def test_comparisons_stand_apart_and_are_linked(tmp_path):
                 found = result(name, 0, dataset=dataset, critic=critic)
                 found["data"]["hash"] = dataset
                 write_cell(tmp_path, found)
-    page = Page(render(tmp_path))
+    page = Page(render(tmp_path, drawn=False))
     assert len([a for a in page.all("table") if a.get("class") == "sheet"]) == 4
     titles = [f"{d} · critic {c}" for d in ("digits", "mnist") for c in ("none", "patchgan")]
     assert all(text in page.text for text in titles)
@@ -195,7 +195,7 @@ def test_without_known_errors_nobody_wins(tmp_path):
         for metric in found["metrics"].values():
             metric["se"] = None
         files.write_json(tmp_path / "cells" / cell_name(found) / "result.json", found)
-    page = Page(render(tmp_path))
+    page = Page(render(tmp_path, drawn=False))
     assert "nothing says how sure that is" in " ".join(page.text)
     assert "undecided" in " ".join(page.text)
     assert not re.search(r'<td class="(best|tied)', page.html)
@@ -266,7 +266,7 @@ def test_a_title_and_a_note_head_the_page_as_text(tmp_path):
     assert HOSTILE[0] in page.text and f"{HOSTILE[0]} · vaebench" in page.text
     assert f"two\nlines {HOSTILE[1]}" in page.text
     assert "my run" in page.text
-    assert HOSTILE[0] in Page(report.write(run).page.read_text()).text
+    assert HOSTILE[0] in Page(render(run, drawn=False)).text
 
 
 def test_the_foot_links_to_where_the_package_says(monkeypatch, tmp_path):
@@ -274,7 +274,8 @@ def test_the_foot_links_to_where_the_package_says(monkeypatch, tmp_path):
     found["Project-URL"] = "Source, https://example.org/vaebench"
     for urls, link in ((found, "https://example.org/vaebench"), (Message(), None)):
         monkeypatch.setattr("vaebench.report.page.page.metadata", lambda name, urls=urls: urls)
-        html = render(tmp_path / "run" if link is None else make_run(tmp_path / "run"))
+        run = tmp_path / "run" if link is None else make_run(tmp_path / "run")
+        html = render(run, drawn=False)
         foot = Page(html.partition("<footer>")[2].partition("</footer>")[0])
         assert [a["href"] for a in foot.all("a")] == ([link] if link else [])
         assert "vaebench" in "".join(foot.text)
@@ -293,7 +294,7 @@ def test_samples_under_a_sampler_stand_beside_those_of_the_prior(tmp_path):
     for name in ("gaussian", "iwae"):
         cell = write_cell(tmp_path, result(name, 0))
         files.write_bytes(cell / "samples@gmm.png", (cell / "samples.png").read_bytes())
-    html = render(tmp_path)
+    html = render(tmp_path, drawn=False)
     figure = html.partition('<div class="gallery">')[2].partition("</figure>")[0]
     heads = re.findall(r"<small>([^<]*)</small>", figure)
     assert heads == ["prior", "gmm", "reconstructions"] and figure.count("<img") == 3
@@ -316,12 +317,12 @@ def test_several_data_sets_begin_with_a_table_of_all(tmp_path):
             found = result(name, 0, dataset=dataset)
             found["data"]["hash"] = dataset
             write_cell(tmp_path, found)
-    html = render(tmp_path)
+    html = render(tmp_path, drawn=False)
     table = html.partition('<table class="across">')[2].partition("</table>")[0]
     assert table.index("digits") < table.index("mnist")
     assert table.count("<tr") == 3 and table.count(">\u2212") == 4
     assert html.index('class="across"') < html.index('class="sheet"')
-    assert 'class="across"' not in render(make_run(tmp_path / "one", (0,)))
+    assert 'class="across"' not in render(make_run(tmp_path / "one", (0,)), drawn=False)
 
 
 def test_a_tie_by_a_wide_interval_alone_is_called_one(tmp_path):
@@ -331,7 +332,7 @@ def test_a_tie_by_a_wide_interval_alone_is_called_one(tmp_path):
             found = result(name, seed)
             found["metrics"]["fid_digits"] |= {"value": value, "se": 0.01}
             write_cell(tmp_path, found)
-    text = " ".join(Page(render(tmp_path)).text)
+    text = " ".join(Page(render(tmp_path, drawn=False)).text)
     assert "iaf cannot be told from gaussian" in text
     assert "the others are significantly worse than gaussian" in text
     assert "That iaf is not ruled out is due to a wide interval." in text
