@@ -79,3 +79,9 @@ def test_what_cannot_be_read_is_refused(text):
 def test_whole_numbers_are_shown_without_a_point(value, text):
     assert shown(value) == text
     assert type(value) is not float or float(shown(value)) == value
+
+
+@pytest.mark.parametrize("text", ["iwae[samples=3,samples=5]", "gmm[components=2, components=2]"])
+def test_an_option_is_said_once(text):
+    with pytest.raises(UserError, match="twice; write it once"):
+        parse(text)

@@ -78,7 +78,9 @@ def test_a_class_in_each_folder_alone_leaves_something_to_test(tmp_path):
     assert sizes(folder(tmp_path, 8)) == [21, 2, 2]
 
 
-@pytest.mark.parametrize("names", [("train", "val", "test"), ("Train", "VALID", "Testing")])
+@pytest.mark.parametrize(
+    "names", [("train", "val", "test"), ("Train", "VALID", "Testing"), ("TRAIN", "dev", "test")]
+)
 def test_the_splits_of_a_folder_are_used_in_any_case(tmp_path, names):
     for name, count, level in zip(names, (30, 7, 9), (10, 20, 30), strict=True):
         flat(tmp_path / name, count, level)

@@ -245,8 +245,11 @@ def test_values_and_gradients_are_finite(name, scale):
         assert model.sample(output).isfinite().all()
 
 
-def annealed(name, **effort):
-    """AIS of four drawn pictures whose outputs are linear in one latent, less the truth, and se."""
+def annealed(name, image=None, copies=1, **effort):
+    """AIS of four drawn pictures whose outputs are linear in one latent, less the truth, and se.
+
+    Or of copies of one of the pictures, each with random numbers of its own.
+    """
     model = likelihood(name, 5).double()
     noise = generator(4, "decoder")
     w, b = torch.randn(2, 4 * model.outputs, generator=noise, dtype=torch.double)
@@ -256,9 +259,12 @@ def annealed(name, **effort):
 
     torch.manual_seed(1)
     x = model.sample(decode(torch.tensor([[-1.0], [0.0], [0.5], [1.5]]).double()))
+    if image is not None:
+        x = x[[image]].expand(copies, -1, -1, -1)
     density = LogLikelihood(x, lambda x, z: model.log_prob(decode(z), x))
-    found = ais(density, standard(1), batch=4, seed=0, **effort)
-    return found.log_likelihood - evidence_on_grid(density, standard(1), 4), found.se
+    found = ais(density, standard(1), batch=len(x), seed=0, **effort)
+    truth = evidence_on_grid(density, standard(1), len(x))
+    return (found.log_likelihood - truth).detach(), found.se.detach()
 
 
 NEW = ("gaussian[scale=pixel]", *list(PICTURES)[4:])
@@ -272,6 +278,16 @@ def test_ais_is_within_its_error_of_quadrature(name):
     effort = {"start": "prior", "steps": 1000} if name.startswith("laplace") else {}
     off, se = annealed(name, **effort)
     assert (off.abs() < 4 * se + 0.01).all(), (off, se)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["laplace", "laplace[scale=pixel]"])
+def test_over_seeds_ais_of_kinked_densities_is_unbiased_and_says_its_error(name):
+    """Of one seed the error may be said too small: rare weights far below the others are missed."""
+    off, se = annealed(name, image=1, copies=128)
+    ratio = off.exp()
+    assert (ratio.mean() - 1).abs() < 4 * ratio.std() / math.sqrt(len(ratio))
+    assert off.square().mean().sqrt() < 1.1 * se.square().mean().sqrt() < 0.12
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,8 @@ def _options(inside: str, spelled: str) -> dict[str, str]:
         key, equals, value = (part.strip() for part in item.partition("="))
         if not (key and equals and value):
             raise UserError(f"Cannot read {item!r} in {spelled!r}; write option=value.")
+        if key in options:
+            raise UserError(f"{spelled!r} says {key} twice; write it once.")
         options[key] = value
     return options
 

@@ -15,7 +15,7 @@ LEAST = 20
 #: The names of folders that hold a split, in lower case.
 SPLITS = {
     "train": ("train", "training"),
-    "validation": ("val", "valid", "validation"),
+    "validation": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
 }
 #: Folders that archives, network drives and desktops add, as hidden as those with a dot.
