@@ -161,7 +161,8 @@ def test_three_in_a_hundred_of_the_wrong_are_trusted_at_most() -> None:
         off, found = case.errors()
         bad = (off.abs() > 0.5) & (off.abs() > 3 * found.se)
         wrong, trusted = wrong + int(bad.sum()), trusted + int((bad & found.trusted).sum())
-        assert found.evaluations.max() < 6000 + 500
+        # A second run, from a wider start, asks about bent posteriors beyond the budget.
+        assert found.evaluations.max() < 6000 + 500 + 2500
     assert wrong > 30 and trusted <= 0.03 * wrong, (wrong, trusted)
 
 

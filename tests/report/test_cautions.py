@@ -74,7 +74,7 @@ def test_numbers_that_are_not_trusted_or_of_few_images_enter_no_verdict(tmp_path
     for column in ("log_likelihood_ais", "elbo"):
         assert block.verdicts[column].best in ("gaussian", "gmm")
     said = " ".join(sentences(block.cautions))
-    assert "20 of 64 images are not to be trusted" in said and "too few images" in said
+    assert "20 of 64 images are not to be trusted" in said and "too few items" in said
 
 
 def test_samples_like_noise_enter_no_verdict(tmp_path):

@@ -55,7 +55,7 @@ def test_each_likelihood_says_over_which_images_it_is(tmp_path):
     (block,) = columns(tmp_path).blocks
     assert block.images["log_likelihood_ais"] == "first 64 images"
     assert block.images["elbo"] == "400 images" and block.images["fid_digits"] == ""
-    assert block.images["kl"] == "various images"
+    assert block.images["kl"] == "32 to 64 images"
     screen = Console(file=io.StringIO(), width=100)
     screen.print(terminal(tmp_path))
     write_tables(tmp_path)

@@ -140,12 +140,12 @@ def _slope(values: np.ndarray) -> tuple[float, float]:
 
 
 def _collapsed(label: str, part: pd.DataFrame) -> Iterator[Caution]:
-    """That the code says nothing of the images."""
+    """That the code says nothing of its input."""
     active = part.get("active_units", pd.Series(dtype=float)).dropna()
     if len(active) and active.max() == 0:
         kl = part.get("kl", pd.Series(dtype=float)).mean()
         text = "no unit is active" + ("" if math.isnan(kl) else f", KL {kl:.2g} nats")
-        yield Caution(label, "The code says next to nothing of the images", text, ())
+        yield Caution(label, "The code says next to nothing of its input", text, ())
 
 
 class _Rise(NamedTuple):
@@ -183,7 +183,7 @@ def _doubted(label: str, columns: Sequence[Column], cells: Sequence[Record]) -> 
             texts = [warning.partition(";")[0].rstrip(".") for warning in warnings]
             yield Caution(label, kind, texts[0] if texts else "see its cell", (column.name,))
         elif column.better and (few := [n for m in measured if (n := m["n"]) and n < _FEW]):
-            kind = f"{column.title} rests on too few images for a verdict"
+            kind = f"{column.title} rests on too few items for a verdict"
             yield Caution(label, kind, f"{min(few):.0f}", (column.name,))
 
 

@@ -19,6 +19,8 @@ from vaebench.runs.schema import MetricRecord, Record
 from vaebench.statistics.comparisons import Verdict, pairwise, verdict
 from vaebench.statistics.intervals import Difference, Score
 
+#: What a mean in nats may be of.
+_ITEMS = ("image", "sequence")
 #: Of so many rows at most each pair is compared.
 _MATRIX = 24
 
@@ -208,21 +210,23 @@ def _block(
 
 
 def _images(column: Column, records: Sequence[Record]) -> str:
-    """Over which test images the means of a column in nats are; empty where that is unknown."""
-    if column.unit != "nats/image":
+    """Over which test items the means of a column in nats are; empty where that is unknown."""
+    unit, _, noun = column.unit.partition("/")
+    if unit != "nats" or noun not in _ITEMS:
         return ""
     found = {
         (metric["n"], record["data"].get("test"))
         for record in records
         if (metric := record["metrics"].get(column.name)) and metric["value"] is not None
     }
-    if len(found) > 1:
-        return "various images"
-    n, total = next(iter(found), (None, None))
-    if not n:
+    counts = sorted({n for n, _ in found if n})
+    if not counts:
         return ""
-    first = "first " if total is not None and n < total else ""
-    return f"{first}{n:.0f} image{'' if n == 1 else 's'}"
+    if len(counts) > 1:
+        return f"{counts[0]:.0f} to {counts[-1]:.0f} {noun}s"
+    (n,) = counts
+    first = "first " if any(total is not None and n < total for _, total in found) else ""
+    return f"{first}{n:.0f} {noun}{'' if n == 1 else 's'}"
 
 
 def _ranks(done: Mapping[str, pd.DataFrame], columns: list[Column]) -> dict[str, tuple[Any, ...]]:

@@ -109,7 +109,7 @@ def _images(block: Block, columns: Sequence[Column]) -> str:
     bounds = [c for c in columns if c.role in ("likelihood", "elbo")]
     over = {column.title: block.images.get(column.name, "") for column in bounds}
     kinds = set(filter(None, over.values()))
-    if len(kinds) < 2 and not any(kind.startswith(("first", "various")) for kind in kinds):
+    if len(kinds) < 2 and not any("first" in kind or " to " in kind for kind in kinds):
         return ""
     (title, images), *rest = ((title, images) for title, images in over.items() if images)
     text = f"{title} is a mean over {_the(images)}"
