@@ -66,7 +66,6 @@ def vaebench_variants() -> list[Variant]:
             "none",
             Alone,
             deviations={
-                "prior_matters": "draws from q and from the prior are the same point",
                 "parameters": "nothing is learnt about x: its features are not used",
                 "seeds": "there is one draw",
             },

@@ -243,6 +243,8 @@ def prior_matters(variant: Variant, report: Report) -> None:
     be felt: the value is then the same for all features, and half of it at half the KL weight.
     """
     posterior, h = build(variant, one_small(variant)), features(6).requires_grad_()
+    if not any(parameter.requires_grad for parameter in posterior.parameters()):
+        raise DoesNotApply("the posterior has no parameters that could be pulled")
     whole, half = (_paid(variant, posterior, h, weight) for weight in (1.0, 0.5))
     slope = torch.zeros_like(h)
     if whole.requires_grad:
