@@ -128,7 +128,8 @@ def test_two_ranks_train_as_one(tmp_path, plugin, changes):
         for name, value in whole["weights"].items():
             torch.testing.assert_close(one["weights"][name], value, rtol=2e-4, atol=2e-5)
         for row, expected in zip(one["history"], whole["history"], strict=True):
-            assert row == pytest.approx(expected, rel=1e-5)
+            # A KL is a small difference of log-densities of several nats, each rounded in float32.
+            assert row == pytest.approx(expected, rel=1e-5, abs=2e-5)
 
 
 def test_ranks_share_the_batches_of_one():
