@@ -287,6 +287,9 @@ let settled = 0;
 addEventListener("scroll", () => {
   clearTimeout(settled);
   settled = setTimeout(() => {
+    // Where a link led stays in the address while it is in view.
+    const aimed = document.querySelector(".aimed:not(main > section)")?.getBoundingClientRect();
+    if (aimed && aimed.bottom > 0 && aimed.top < innerHeight) return;
     const passed = all("main > section[id]").filter((section) => section.getBoundingClientRect().top < innerHeight / 3);
     const first = document.querySelector("main > section[id]");
     const last = passed.at(-1);
