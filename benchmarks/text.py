@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from bare import cell
 from page import Page, median_of, paired
 from torch import Tensor
 from torch.nn.functional import cross_entropy, pad
@@ -31,30 +32,14 @@ from vaebench.training.build import build
 from vaebench.training.fit import fit
 
 VALIDATION, LIMIT = 500, 1.1
-
-
-def cell(dataset: str, backbone: str, width: int) -> Cell:
-    """The cell that both sides train."""
-    return Cell(
-        plugin="gaussian",
-        dataset=dataset,
-        backbone=backbone,
-        width=width,
-        critic="none",
-        critic_weight=0.0,
-        latent=16,
-        likelihood="tokens",
-        binarise="none",
-        image_size=None,
-        seed=0,
-        epochs=2,
-        batch_size=64,
-        lr=1e-3,
-        lr_schedule="constant",
-        kl_warmup=0,
-        evaluate="last",
-        data="",
-    )
+SETTINGS: dict[str, object] = {
+    "latent": 16,
+    "likelihood": "tokens",
+    "binarise": "none",
+    "critic_weight": 0.0,
+    "lr_schedule": "constant",
+    "evaluate": "last",
+}
 
 
 def text(name: str, folder: Path, count: int) -> Text:
@@ -118,7 +103,8 @@ def main() -> None:
     for name, count in names:
         data = text(name, arguments.data_dir or Path("data"), count)
         for backbone in ("lstm", "gru", "transformer"):
-            plan = cell(name, backbone, BACKBONES[backbone].width(data.shape))
+            width = BACKBONES[backbone].width(data.shape)
+            plan = cell(backbone, dataset=name, width=width, **SETTINGS)
 
             def ours(plan: Cell = plan, data: Text = data) -> None:
                 fit(build(plan, gaussian, data), lambda row, model: None)

@@ -443,5 +443,7 @@ def test_an_effort_that_cannot_be_made_is_refused(vaebench, trained):
     assert done.exit_code == 2 and "--ais-target" in done.output
     done = vaebench("evaluate", trained, "--metrics", "elob")
     assert done.exit_code == 2 and "Did you mean 'elbo'" in done.output
+    done = vaebench("evaluate", trained, "--metrics", "elbo,regret")
+    assert done.exit_code == 2 and "--metrics regret is of tokens" in done.output
     done = vaebench("evaluate", trained, "--metrics", "")
     assert done.exit_code == 2 and "--metrics cannot be empty" in done.output

@@ -9,6 +9,7 @@ from vaebench.data.dataset import subset
 from vaebench.data.hmm import Hmm
 from vaebench.data.images import Request
 from vaebench.data.text import Sentences, Text
+from vaebench.evaluation.metrics import likelihood
 from vaebench.evaluation.metrics.evaluate import evaluate
 from vaebench.evaluation.metrics.language import METRICS
 from vaebench.evaluation.metrics.select import select
@@ -110,6 +111,16 @@ def test_the_error_of_nats_a_token_is_that_of_resampled_sentences():
     nats, lengths = -found.terms.elbo.double(), data.test.lengths.double()
     spread = (nats[rows].sum(1) / lengths[rows].sum(1)).std().item()
     assert one["se"] == pytest.approx(spread, rel=0.1)
+
+
+def test_a_bound_is_computed_once_for_all_columns(source, monkeypatch):
+    found, calls = subject(text(source)), []
+    curve = likelihood.importance_curve
+    monkeypatch.setattr(
+        likelihood, "importance_curve", lambda *a, **more: calls.append(1) or curve(*a, **more)
+    )
+    evaluate(found, select(["iwae", "perplexity_iwae_{k}"]), {}, lambda done: None)
+    assert len(calls) == 1
 
 
 def test_numbers_of_pictures_say_why_there_are_none_of_text(source):

@@ -1,5 +1,6 @@
+from tests.cells import cell
 from tests.report.make_run import result
-from vaebench.execution.forecast import Forecast, forecast, table
+from vaebench.execution.forecast import Forecast, forecast, foreseen, table
 from vaebench.runs.effort import Wanted
 
 AIS = {"ais_images": 64, "ais_budget": 6000}
@@ -24,6 +25,13 @@ def test_cells_of_the_same_variant_say_how_long_it_takes():
     found = forecast(record(), asked, ["probe", "fid"], others)
     assert (found.columns, found.seconds, found.untimed) == (("probe", "fid"), 3.0, ("fid",))
     assert found.phases == {"probe": 3.0}
+
+
+def test_what_is_of_other_items_is_not_waited_for():
+    asked = [Wanted("fid", {}, group="fid"), Wanted("regret", {}, group="regret", kind="tokens")]
+    found = foreseen(cell(), asked, [record(fid=9.0)])
+    assert (found.columns, found.phases["fid"]) == (("fid",), 9.0)
+    assert "regret" not in found.untimed
 
 
 def test_nothing_takes_no_time():

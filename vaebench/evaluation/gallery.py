@@ -27,8 +27,6 @@ from vaebench.runs import files
 
 #: Pictures in a grid of samples or of reconstructions.
 SHOWN = 32
-#: What is made last, so that its being there says that all is.
-LAST = ("reconstructions.png", "texts.json")
 #: Test images whose codes say where traversals and maps run.
 CODES = 512
 _PAIRS = 6
@@ -48,11 +46,16 @@ def pictures(subject: Subject, folder: Path) -> Iterator[tuple[str, bytes, list[
     if not (folder / "nearest.png").exists():
         yield from _nearest(subject)
     for sampler, other in subject.others.items():
-        name = f"samples@{re.sub(r'[^A-Za-z0-9.=]+', '_', sampler).strip('_')}"
+        name = samples_under(sampler)
         if not (folder / f"{name}.png").exists():
             yield name, *_samples(other)
     if not (folder / "reconstructions.png").exists():
         yield from _all(subject)
+
+
+def samples_under(sampler: str) -> str:
+    """What samples under a sampler are called in a cell's folder."""
+    return f"samples@{re.sub(r'[^A-Za-z0-9.=]+', '_', sampler).strip('_')}"
 
 
 def _nearest(subject: Subject) -> Iterator[tuple[str, bytes, list[str]]]:

@@ -1,14 +1,12 @@
 """The texts of a cell: what its model draws, copies, and makes of ways through its codes."""
 
-import re
-
 import torch
 from torch import Tensor
 
 from vaebench.compute.random import seeded
 from vaebench.data.text import Text
 from vaebench.evaluation.functional.posteriors import posterior_means
-from vaebench.evaluation.gallery import sphere, way
+from vaebench.evaluation.gallery import samples_under, sphere, way
 from vaebench.evaluation.metrics.subject import Subject
 from vaebench.models.distributions import sampled
 from vaebench.models.tokens import Tokens
@@ -31,8 +29,7 @@ def texts(subject: Subject) -> dict[str, Lines]:
     if "likelihood" not in subject.variant.deviations:
         found["samples"] = [[line] for line in _drawn(subject)]
         for sampler, other in subject.others.items():
-            name = re.sub(r"[^A-Za-z0-9.=]+", "_", sampler).strip("_")
-            found[f"samples@{name}"] = [[line] for line in _drawn(other)]
+            found[samples_under(sampler)] = [[line] for line in _drawn(other)]
     items = subject.items[:SHOWN]
     with seeded(subject.seed, "texts"), torch.no_grad():
         codes = posterior_means(subject.model.posterior(subject.h[:SHOWN]))[0]

@@ -19,10 +19,10 @@ from vaebench.config.resources import Place
 from vaebench.data.batches import items_of
 from vaebench.data.dataset import Dataset, subset
 from vaebench.errors import UserError
-from vaebench.evaluation import gallery
 from vaebench.evaluation.metrics.evaluate import evaluate
-from vaebench.evaluation.metrics.select import wanted
+from vaebench.evaluation.metrics.select import fitting, wanted
 from vaebench.evaluation.metrics.subject import usual_draws
+from vaebench.evaluation.shown import shown
 from vaebench.execution.forecast import PICTURES, REAL
 from vaebench.execution.measure import subject_of
 from vaebench.models.metric import Metric, Unavailable
@@ -47,7 +47,8 @@ def phases(
         place: Where weights of feature extractors are.
         images: The whole data set.
     """
-    metrics = [metric for metric, _ in wanted(evaluation).values()]
+    asked = [metric for metric, _ in wanted(evaluation).values()]
+    metrics = fitting(asked, images.kind)
     rest = [metric for metric in metrics if not _decodes(metric)]
     found = _decoding(resolved, evaluation, metrics, len(images.test))
     # What fails here fails in the evaluation, where it costs its own number.
@@ -147,7 +148,7 @@ def _tried(
         found[REAL] = _time_once(lambda: (subject.real, subject.training, subject.noise))
     evaluate(subject, metrics, found, lambda done: None)
     with tempfile.TemporaryDirectory() as folder:
-        found[PICTURES] = _time_once(lambda: list(gallery.pictures(subject, Path(folder))))
+        found[PICTURES] = _time_once(lambda: list(shown(subject, Path(folder))))
     return found
 
 

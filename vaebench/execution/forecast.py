@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import mean
 
 from vaebench.config.cell import Cell
-from vaebench.runs.effort import Wanted
+from vaebench.runs.effort import Wanted, fitting
 from vaebench.runs.schema import Record, number
 
 #: The phases that are no group of metrics.
@@ -75,14 +75,15 @@ def foreseen(cell: Cell, wanted: Sequence[Wanted], others: Sequence[Record]) -> 
     data = [one for one in others if one["config"].get("dataset") == cell.dataset]
     same = [one for one in data if one["config"].get("plugin") == cell.plugin]
     alike = same or data or list(others)
-    phases, untimed = _groups(wanted, alike)
+    mine = fitting(alike[0], wanted)
+    phases, untimed = _groups(mine, alike)
     if epochs := [each for one in alike if (each := _epoch(one)) is not None]:
         phases = {TRAINING: cell.epochs * mean(epochs), **phases}
     else:
         untimed = (TRAINING, *untimed)
     if drawn := [one["timings"][PICTURES] for one in alike if PICTURES in one["timings"]]:
         phases[PICTURES] = mean(drawn)
-    return Forecast(cell.id, tuple(one.column for one in wanted), phases, untimed)
+    return Forecast(cell.id, tuple(one.column for one in mine), phases, untimed)
 
 
 def table(forecasts: Sequence[Forecast], at_most: Collection[str] = ()) -> list[str]:

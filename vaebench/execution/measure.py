@@ -1,6 +1,5 @@
 """What is measured of a trained cell, now or later: what its record lacks, added to the record."""
 
-import json
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
@@ -15,10 +14,10 @@ from vaebench.compute import devices
 from vaebench.config.cell import MEASURED, Cell, Evaluation, Task
 from vaebench.config.resources import Place, Progress
 from vaebench.errors import UserError
-from vaebench.evaluation import gallery, texts
+from vaebench.evaluation import shown
 from vaebench.evaluation.metrics.evaluate import Evaluated, evaluate, steps
 from vaebench.evaluation.metrics.likelihood import AIS, ais_estimate
-from vaebench.evaluation.metrics.select import METRICS, needing, select, wanted
+from vaebench.evaluation.metrics.select import METRICS, fitting, needing, select, wanted
 from vaebench.evaluation.metrics.subject import Subject
 from vaebench.execution.forecast import PICTURES
 from vaebench.execution.restore import restore
@@ -116,7 +115,7 @@ def complete(
     left = [*metrics, *(name for name in known.record["missing"] if name not in metrics)]
     draft = _Draft(folder, known, {"evaluation": asked, "missing": left, "halted": ""})
     try:
-        if metrics or not any((folder / name).exists() for name in gallery.LAST):
+        if metrics or not shown.whole(folder):
             _measure(draft, known, metrics, task, place, progress, load())
     except KeyboardInterrupt:
         raise
@@ -161,7 +160,7 @@ def _measure(
     for group, seconds in timings.items():
         draft.spent(group, seconds)
     started = time.perf_counter()
-    draft.pictures(subject)
+    draft.show(subject)
     draft.spent(PICTURES, time.perf_counter() - started)
 
 
@@ -201,7 +200,7 @@ def look(folder: Path, task: Task, place: Place) -> dict[str, MetricRecord]:
     more_of = {"ais_steps": task.steps, "ais_compile": task.compiled}
     subject = subject_of(resolved, task.evaluation, place, **more_of)
     asked = select(task.evaluation.metrics, task.evaluation.sampler)
-    metrics = [each for each in asked if each.kind in (None, resolved.images.kind)]
+    metrics = fitting(asked, resolved.images.kind)
     return evaluate(subject, metrics, {}, lambda done: None).records
 
 
@@ -256,16 +255,13 @@ class _Draft:
         timings = self.record["timings"]
         timings[group] = round(timings.get(group, 0.0) + seconds, 2)
 
-    def pictures(self, subject: Subject) -> None:
+    def show(self, subject: Subject) -> None:
         """Take up the pictures that the folder does not hold, or the texts."""
-        if subject.images.kind == "tokens":
-            lines = json.dumps(texts.texts(subject), ensure_ascii=False)
-            self.changed["texts.json"] = lines.encode()
-            return
-        for name, content, words in gallery.pictures(subject, self.folder):
-            self.changed[f"{name}.png"] = content
+        for name, content, words in shown.shown(subject, self.folder):
+            self.changed[name] = content
             if words:
-                self.record["captions"] = self.record.get("captions", {}) | {name: words}
+                captions = self.record.get("captions", {})
+                self.record["captions"] = captions | {Path(name).stem: words}
 
     def now(self) -> None:
         """Write, if the last time is long ago."""

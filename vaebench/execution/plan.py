@@ -18,7 +18,7 @@ from vaebench.data.images import Request
 from vaebench.data.validation import explained
 from vaebench.errors import UserError, unknown
 from vaebench.evaluation.features.extractor import EXTRACTORS, lacking
-from vaebench.evaluation.metrics.select import select
+from vaebench.evaluation.metrics.select import check_kinds, select
 from vaebench.models.backbones import Shape
 from vaebench.models.items import Kind
 from vaebench.models.likelihoods import Takes
@@ -74,7 +74,7 @@ def resolve(
         (name, size): load(name, Request(place.root, place.download, size))
         for name, size in product(settings.dataset, settings.image_size)
     }
-    _check_metrics(settings, {images.kind for images in datasets.values()})
+    check_kinds(settings.metrics, {images.kind for images in datasets.values()})
     hashes = {key: images.hash() for key, images in datasets.items()}
     extractors = {name: _extractor(settings, name, place) for name in settings.dataset}
     resolved = []
@@ -99,20 +99,6 @@ def resolve(
     for name, note in _less_effort(settings, datasets):
         notes |= {name: (*notes.get(name, ()), note)}
     return settings, tuple(dict.fromkeys(resolved)), notes
-
-
-def _check_metrics(settings: Settings, kinds: set[Kind]) -> None:
-    """Raise UserError where a metric that is asked for by its name is of no data set's items."""
-    for name in settings.metrics:
-        found = select([name])
-        if not any(metric.kind in (None, *kinds) for metric in found):
-            held, of = (
-                " and ".join(sorted(kinds)),
-                " and ".join(sorted({str(m.kind) for m in found})),
-            )
-            raise UserError(
-                f"--metrics {name} is of {of}, and the data sets hold {held}: leave it out."
-            )
 
 
 def _lacks(plugin: str, images: Dataset, found: Catalogue) -> str:

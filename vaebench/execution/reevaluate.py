@@ -18,7 +18,7 @@ from vaebench.execution.forecast import Forecast, forecast
 from vaebench.execution.worker import asked
 from vaebench.runs import files, records
 from vaebench.runs.described import described
-from vaebench.runs.effort import lacking, less
+from vaebench.runs.effort import kind_of, lacking, less
 from vaebench.runs.lock import held
 from vaebench.runs.schema import MetricRecord, Record
 
@@ -149,6 +149,7 @@ def plan(
 
     from vaebench.compute import devices
     from vaebench.evaluation.features.extractor import EXTRACTORS
+    from vaebench.evaluation.metrics.select import check_kinds
     from vaebench.registry.catalogue import catalogue
 
     found = catalogue()
@@ -159,6 +160,7 @@ def plan(
         if record["status"] != "done":
             raise UserError(f"{name} has no trained model: {record['reason'] or record['status']}.")
         cell, *_ = described(record)
+        check_kinds(wish.changes.get("metrics", ()), {kind_of(record)})
         evaluation = _evaluation(record, cell.dataset, wish.changes)
         if evaluation.extractor not in known:
             raise unknown("feature extractor", evaluation.extractor, known)

@@ -45,9 +45,13 @@ def lacking(
         again: Whether a number of as much effort shall be replaced.
         failed: Whether what failed, or lacked a file, shall be measured again.
     """
-    kinds = ("", kind_of(record))
-    fitting = (one for one in wanted if one.kind in kinds)
-    return [one.column for one in fitting if again or _lacks(record, one, failed)]
+    mine = fitting(record, wanted)
+    return [one.column for one in mine if again or _lacks(record, one, failed)]
+
+
+def fitting(record: Record, wanted: Iterable[Wanted]) -> list[Wanted]:
+    """What can be measured of a trained cell's kind of items."""
+    return [one for one in wanted if one.kind in ("", kind_of(record))]
 
 
 def kind_of(record: Record) -> str:

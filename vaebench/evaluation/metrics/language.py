@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from vaebench.data.text import UNKNOWN, Text
-from vaebench.evaluation.metrics.likelihood import annealed, elbo, importance_weighted
+from vaebench.evaluation.metrics.likelihood import AIS, annealed, elbo, importance_weighted
 from vaebench.evaluation.metrics.subject import Subject
 from vaebench.models.metric import ELBO, MODEL, Measurement, Metric, Unavailable
 
@@ -69,7 +70,7 @@ def _best(subject: Subject) -> Measurement:
     except Unavailable:
         if "density" in subject.variant.deviations:
             raise
-        return subject.once(importance_weighted)
+        return importance_weighted(subject)
 
 
 def regret(subject: Subject) -> Measurement:
@@ -97,31 +98,37 @@ def regret(subject: Subject) -> Measurement:
 
 
 def _metrics(
-    name: str, estimate: Estimate, words: str, symbol: str, **more: object
+    name: str, estimate: Estimate, words: str, symbol: str, place: int | None = None, **more: Any
 ) -> tuple[Metric, ...]:
-    common: dict[str, object] = {"group": "perplexity", "better": "lower"} | more
-    return (
-        Metric(
-            name=f"perplexity_{name}",
-            kind="tokens",
-            title=f"Perplexity, {words}",
-            unit="tokens",
-            head=f"perplexity, {words}",
-            symbol=rf"\mathrm{{PPL}}_{{{symbol}}}",
-            description=f"exp of nats a token, from {words}, the end of a sequence counted.",
-            compute=_perplexity(estimate),
-            **common,  # type: ignore[arg-type]
-        ),
-        Metric(
-            name=f"nats_per_token_{name}",
-            kind="tokens",
-            title=f"Nats a token, {words}",
-            unit="nats/token",
-            description=f"-log p(x) over tokens, from {words}: a mean over all tokens together.",
-            compute=_nats(estimate),
-            **{k: v for k, v in common.items() if k not in ("place", "keep")},  # type: ignore
-        ),
+    """Perplexity, with its place in the main table if any, and nats a token."""
+    perplexity = Metric(
+        name=f"perplexity_{name}",
+        kind="tokens",
+        group="perplexity",
+        title=f"Perplexity, {words}",
+        unit="tokens",
+        better="lower",
+        head=f"perplexity, {words}",
+        symbol=rf"\mathrm{{PPL}}_{{{symbol}}}",
+        description=f"exp of nats a token, from {words}, the end of a sequence counted.",
+        place=place,
+        keep=7,
+        error=True,
+        compute=_perplexity(estimate),
+        **more,
     )
+    nats = Metric(
+        name=f"nats_per_token_{name}",
+        kind="tokens",
+        group="perplexity",
+        title=f"Nats a token, {words}",
+        unit="nats/token",
+        better="lower",
+        description=f"-log p(x) over tokens, from {words}: a mean over all tokens together.",
+        compute=_nats(estimate),
+        **more,
+    )
+    return perplexity, nats
 
 
 METRICS = (
@@ -141,27 +148,10 @@ METRICS = (
         place=12,
         keep=8,
         error=True,
-        effort=("ais_images", "ais_target", "ais_budget", "ais_steps"),
+        effort=AIS,
         compute=regret,
     ),
-    *_metrics(
-        "ais",
-        annealed,
-        "AIS",
-        "AIS",
-        needs=MODEL,
-        effort=("ais_images", "ais_target", "ais_budget", "ais_steps"),
-        place=14,
-        keep=7,
-        error=True,
-    ),
-    *_metrics(
-        "iwae_{k}",
-        lambda subject: subject.once(importance_weighted),
-        "L_K",
-        "k",
-        needs=ELBO,
-        effort=("iw_images",),
-    ),
+    *_metrics("ais", annealed, "AIS", "AIS", place=14, needs=MODEL, effort=AIS),
+    *_metrics("iwae_{k}", importance_weighted, "L_K", "k", needs=ELBO, effort=("iw_images",)),
     *_metrics("elbo", elbo, "ELBO", "ELBO", needs=ELBO),
 )

@@ -1,6 +1,6 @@
 """All metrics, and how they are chosen by name."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from vaebench.config.cell import Evaluation
 from vaebench.errors import UserError, unknown
@@ -65,6 +65,23 @@ def select(names: Iterable[str], samplers: Iterable[str] = (PRIOR,)) -> tuple[Me
     plain = (metric for metric in found if PRIOR in spelled or not metric.sampled)
     others = (name for name in spelled if name != PRIOR)
     return (*plain, *(under(m, name) for name in others for m in found if m.sampled))
+
+
+def fitting(metrics: Iterable[Metric], kind: str) -> list[Metric]:
+    """Those of the metrics that can be had of items of a kind."""
+    return [metric for metric in metrics if metric.kind in (None, kind)]
+
+
+def check_kinds(names: Iterable[str], kinds: Collection[str]) -> None:
+    """Raise UserError where a name stands for metrics of other items than there are."""
+    for name in names:
+        found = select([name])
+        if not any(fitting(found, kind) for kind in kinds):
+            of = {str(metric.kind) for metric in found}
+            raise UserError(
+                f"--metrics {name} is of {' and '.join(sorted(of))}, and the data are "
+                f"{' and '.join(sorted(kinds))}: leave it out."
+            )
 
 
 def wanted(evaluation: Evaluation, steps: int | None = None) -> dict[str, tuple[Metric, Wanted]]:
