@@ -5,11 +5,11 @@ import math
 import mpmath
 import pytest
 import torch
-from scipy import special, stats
+from scipy import stats
 from torch.autograd import gradcheck, gradgradcheck
 
 from vaebench.compute.random import generator
-from vaebench.models import pixels
+from vaebench.models import logistic, pixels
 
 NEAR_ZERO = (0.0, 1e-30, 1e-12, 1e-8, 1e-4, 1e-3, 0.02, 0.1, 0.5999, 0.6001, 1.0, 8.0, 90.0, 1e4)
 ETAS = [sign * eta for eta in NEAR_ZERO for sign in (1, -1)]
@@ -101,50 +101,6 @@ def test_a_mixture_is_the_weighted_sum_of_its_components():
     torch.testing.assert_close(law.log_prob(x).exp(), sum(parts))
 
 
-def wide(*shape, dtype=torch.double):
-    """Numbers from thousandths to hundreds of both signs."""
-    noise = generator(0, "wide")
-    size = torch.randn(shape, generator=noise, dtype=dtype).mul(3).exp().clamp(max=500)
-    return size * torch.randn(shape, generator=noise, dtype=dtype).sign()
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("value", [0.0, 0.3, 1.0])
-def test_binary_pixels_are_scipys_whatever_their_logits(dtype, value):
-    logits = torch.cat([wide(200), torch.tensor([0.0, 16.6, -40.0, 90.0, -104.0, 1e30, -1e30])])
-    logits = logits.to(dtype)[:, None, None, None]
-    found = pixels.binary_log_prob(logits, torch.full((1, 1, 1), value, dtype=dtype))
-    exact = logits.double().flatten().numpy()
-    expected = value * special.log_expit(exact) + (1 - value) * special.log_expit(-exact)
-    error = (found.double().numpy() - expected) / (1 + abs(exact))
-    assert abs(error).max() < 2 * torch.finfo(dtype).eps
-
-
-def test_a_picture_is_off_by_rounding_alone():
-    logits = 3 * torch.randn(256, 1, 28, 28, generator=generator(0, "logits"))
-    value = torch.bernoulli(logits.sigmoid(), generator=generator(1, "value"))
-    found = pixels.binary_log_prob(logits, value).double()
-    expected = pixels.binary_log_prob(logits.double(), value.double())
-    assert (found - expected).abs().max() < 3e-4
-
-
-@pytest.mark.parametrize("of_logits", [(3, 2, 1, 2, 2), (2, 1, 2, 2), (1, 2, 2)])
-def test_binary_pixels_have_exact_derivatives_of_two_orders(of_logits):
-    logits = torch.randn(of_logits, dtype=torch.double).requires_grad_()
-    value = torch.rand(2, 1, 2, 2, dtype=torch.double).requires_grad_()
-    assert gradcheck(pixels.binary_log_prob, (logits, value))
-    assert gradgradcheck(pixels.binary_log_prob, (logits, value))
-
-
-def test_half_precision_is_summed_in_float32():
-    logits, value = wide(2, 1, 28, 28).bfloat16(), torch.ones(2, 1, 28, 28)
-    found = pixels.binary_log_prob(logits, value.bfloat16())
-    assert found.dtype == torch.float32
-    assert found.equal(pixels.binary_log_prob(logits.float(), value))
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert pixels.binary_log_prob(logits, value.bfloat16()).equal(found)
-
-
 @pytest.mark.parametrize("family", ["binary", "logistic", "mixture"])
 def test_functional_transforms_find_the_same(family):
     value = (torch.rand(2, 1, 3, 3) * 16).round() / 16
@@ -152,7 +108,7 @@ def test_functional_transforms_find_the_same(family):
 
     def log_prob(location, log_scale):
         if family == "binary":
-            return pixels.binary_log_prob(location, value)
+            return logistic.binary_log_prob(location, value)
         if family == "logistic":
             return pixels.DiscretisedLogistic(location, log_scale, 17).log_prob(value)
         mixed = location[..., None, :, :, :].expand(*location.shape[:-3], 2, 1, 3, 3)

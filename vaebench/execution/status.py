@@ -13,9 +13,7 @@ from vaebench.config.effort import filled
 from vaebench.config.settings import from_dict
 from vaebench.config.yaml_files import read
 from vaebench.errors import UserError, printable, short
-from vaebench.execution.forecast import (
-    clock,
-)
+from vaebench.execution.forecast import clock
 from vaebench.registry import code
 from vaebench.runs import files
 from vaebench.runs.effort import covers

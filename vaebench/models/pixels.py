@@ -5,7 +5,7 @@ real numbers; log-densities are per unit of that scale, in nats, summed over the
 """
 
 import math
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Size, Tensor
@@ -14,77 +14,10 @@ from torch.distributions import Distribution, Gamma
 from torch.distributions import Laplace as LaplaceNoise
 from torch.nn.functional import softplus
 
+from vaebench.models.logistic import binary_log_prob, fast_softplus, over_pixels
+
 #: Where a logistic distribution of any scale has ended.
 _FAR = 1e9
-
-
-def _sum(values: Tensor) -> Tensor:
-    return values.sum((-3, -2, -1))
-
-
-def binary_log_prob(logits: Tensor, value: Tensor) -> Tensor:
-    """Σ x η - log(1 + exp(η)) over pixels (...), nats, for logits η and any x (..., C, H, W).
-
-    In float32, or in float64 where an argument has it: sums of a thousand nats do not survive less.
-    Derivatives of every order are exact.
-    """
-    number = torch.promote_types(torch.promote_types(logits.dtype, value.dtype), torch.float32)
-    logits, value = logits.to(number), value.to(number)
-    if _traced():
-        return _sum(value * logits - softplus(logits))
-    shape = torch.broadcast_shapes(logits.shape, value.shape)
-    found: Tensor = _BinaryLogProb.apply(logits.expand(shape), value)
-    return found
-
-
-class _BinaryLogProb(torch.autograd.Function):
-    """`binary_log_prob` in few passes over memory, with its derivative x - sigmoid(η).
-
-    log(1 + exp(η)) is max(η, 0) - log sigmoid(|η|). The last logarithm is of a number between 1/2
-    and 1, where `log` is as exact as `log1p` beside sums of nats, and on many processors ten times
-    as fast.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, value: Tensor) -> Tensor:
-        ctx.save_for_backward(logits, value)
-        terms = logits.abs().sigmoid_().log_().sub_(logits.relu())
-        return _sum(torch.addcmul(terms, value, logits, out=terms))
-
-    @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        logits, value = ctx.saved_tensors
-        slope = slope[..., None, None, None]
-        of_logits, of_value = ctx.needs_input_grad
-        return (
-            slope * (value - logits.sigmoid()) if of_logits else None,
-            (slope * logits).sum_to_size(value.shape) if of_value else None,
-        )
-
-
-class _Softplus(torch.autograd.Function):
-    """log(1 + exp(x)) of each number, computed as in `_BinaryLogProb`."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return x.relu().sub_(x.abs().sigmoid_().log_())
-
-    @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        found: Tensor = slope * x.sigmoid()
-        return found
-
-
-def _softplus(x: Tensor) -> Tensor:
-    found: Tensor = softplus(x) if _traced() else _Softplus.apply(x)
-    return found
-
-
-def _traced() -> bool:
-    """Whether torch transforms what is computed, and so needs its own functions."""
-    return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
 
 
 class Pixels(Distribution):
@@ -156,7 +89,7 @@ class _LocationScale(Pixels):
 
     def _total(self, value: Tensor) -> Tensor:
         """A value of shape () or (..., C, H, W), summed over the pixels."""
-        return _sum(value) if value.dim() else math.prod(self.event_shape) * value
+        return over_pixels(value) if value.dim() else math.prod(self.event_shape) * value
 
 
 class Gaussian(_LocationScale):
@@ -165,7 +98,7 @@ class Gaussian(_LocationScale):
     def log_prob(self, value: Tensor) -> Tensor:
         """log p(x) (...)."""
         scaled = (value - self.location) / self.scale
-        density = _sum(-0.5 * scaled.square() - 0.5 * math.log(2 * math.pi))
+        density = over_pixels(-0.5 * scaled.square() - 0.5 * math.log(2 * math.pi))
         return density - self._total(self.scale.log())
 
     def _draw(self, sample_shape: Size) -> Tensor:
@@ -178,7 +111,7 @@ class Laplace(_LocationScale):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log p(x) (...)."""
-        density = -_sum((value - self.location).abs() / self.scale)
+        density = -over_pixels((value - self.location).abs() / self.scale)
         return density - self._total((2 * self.scale).log())
 
     def _draw(self, sample_shape: Size) -> Tensor:
@@ -198,7 +131,7 @@ class DiscretisedLogistic(_LocationScale):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log p(x) (...) of x on the levels."""
-        return _sum(self.each(value))
+        return over_pixels(self.each(value))
 
     def each(self, value: Tensor) -> Tensor:
         """log p(x) (..., C, H, W) of each pixel."""
@@ -209,7 +142,7 @@ class DiscretisedLogistic(_LocationScale):
         # log(sigmoid(b) - sigmoid(a)) without a difference of nearly equal numbers.
         width = (-(-2 * half * rate).expm1()).log() * ~(darkest | lightest)
         ends = (self.location - upper) * rate, (lower - self.location) * rate
-        return width - _softplus(ends[0]) - _softplus(ends[1])
+        return width - fast_softplus(ends[0]) - fast_softplus(ends[1])
 
     @property
     def mean(self) -> Tensor:
@@ -252,7 +185,7 @@ class LogisticMixture(Pixels):
     def log_prob(self, value: Tensor) -> Tensor:
         """log p(x) (...) of x on the levels."""
         joint = self.logits + self.components.each(value.unsqueeze(-4))
-        return _sum(joint.logsumexp(-4) - self.logits.logsumexp(-4))
+        return over_pixels(joint.logsumexp(-4) - self.logits.logsumexp(-4))
 
     @property
     def mean(self) -> Tensor:
@@ -282,7 +215,7 @@ class Categorical(Pixels):
         batch = torch.broadcast_shapes(self.batch_shape, value.shape[:-3])
         logits = self.logits.expand(batch + self.logits.shape[-4:])
         chosen = logits.gather(-4, level.expand(batch + level.shape[-4:])).squeeze(-4)
-        return _sum(chosen - self.logits.logsumexp(-4))
+        return over_pixels(chosen - self.logits.logsumexp(-4))
 
     @property
     def mean(self) -> Tensor:
@@ -328,7 +261,7 @@ class ContinuousBernoulli(Pixels):
         series = series + square**5 / 467775
         near = self.logits * (value - 0.5) - series
         far = self.logits * value - self.logits.relu() + size.log() - (-(-size).expm1()).log()
-        return _sum(torch.where(small, near, far))
+        return over_pixels(torch.where(small, near, far))
 
     @property
     def mean(self) -> Tensor:
@@ -374,7 +307,7 @@ class BetaBinomial(Pixels):
         rising = _log_rising(alpha, lit) + _log_rising(beta, dark)
         all_trials = torch.full_like(lit, self.trials)
         each = ways + rising - _log_rising(torch.logaddexp(alpha, beta), all_trials)
-        return _sum(each).to(self.log_alpha.dtype)
+        return over_pixels(each).to(self.log_alpha.dtype)
 
     @property
     def mean(self) -> Tensor:

@@ -287,4 +287,6 @@ class Harness(pl.LightningModule):
         self.decoder_passes, self.seconds = saved["decoder_passes"], saved["seconds"]
         self._sums.update({k: v.to(self.device) for k, v in saved["sums"].items()})
         self._counts.update(saved["counts"])
-        self._scaler.load_state_dict(saved["scaler"])
+        # Checkpoints of before have none, and need none.
+        if self._scaler.is_enabled():
+            self._scaler.load_state_dict(saved["scaler"])
