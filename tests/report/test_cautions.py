@@ -39,6 +39,9 @@ def test_no_verdict_rests_on_a_model_that_still_learns(tmp_path, objective):
         assert "iaf" not in (found.best, *found.differences)
     said = " ".join(summary(sheet, block))
     assert "Not converged" in said and "iaf (" in said and "gmm (" not in said
+    noted = {row.label: [sheet.notes[n - 1] for n in row.notes] for row in block.rows}
+    assert [text.split(",")[0] for text in noted["iaf"]] == ["Not converged"]
+    assert noted["gmm"] == noted["gaussian"] == []
 
 
 def test_the_rise_is_told_with_its_share(tmp_path):

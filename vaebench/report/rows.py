@@ -1,7 +1,7 @@
 """The rows of a table: numbers with their errors, marks and footnotes."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -78,8 +78,12 @@ def make_row(
     verdicts: Mapping[str, Verdict],
     notes: Notes,
     records: Mapping[str, Record],
+    against: Iterable[str] = (),
 ) -> Row:
-    """The row of the cells in `part`, which differ by nothing but their seed."""
+    """The row of the cells in `part`, which differ by nothing but their seed.
+
+    `against` says what keeps it out of all verdicts.
+    """
     done, failed, unfinished = (
         part[part["status"] == status] for status in ("done", "failed", "unfinished")
     )
@@ -88,6 +92,7 @@ def make_row(
     for record in cells:
         for law, why in record["variant"].get("deviations", {}).items():
             own[notes(f"{label} is known to break the law “{law}”: {why}")] = None
+    own |= {notes(text): None for text in against}
     reason = next(iter(failed["reason"]), "")
     if len(failed):
         many = f"{len(failed)} of {len(part)} seeds " if len(part) > 1 else ""

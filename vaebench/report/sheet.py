@@ -199,10 +199,11 @@ def _block(
             verdicts[column.name] = found
             if column.name in chosen and len(rows) > 2:
                 pairs[column.name] = pairwise(rows)
-    made = [
-        make_row(str(s["plugin"]), part, columns, verdicts, notes, records)
-        for s, part in sorted(groups, key=lambda group: rank[str(group[0]["plugin"])])
-    ]
+    made = []
+    for s, part in sorted(groups, key=lambda group: rank[str(group[0]["plugin"])]):
+        label = str(s["plugin"])
+        against = [each.kind for each in doubts if each.label == label and each.columns is None]
+        made.append(make_row(label, part, columns, verdicts, notes, records, against))
     cells = [records[cell] for part in done.values() for cell in part["cell"]]
     images_of = {column.name: _images(column, cells) for column in columns}
     references = _references(columns, cells)
