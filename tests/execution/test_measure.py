@@ -136,6 +136,28 @@ def test_a_kill_while_numbers_are_added_leaves_a_sound_cell(cell, monkeypatch, w
     assert again(cell, metrics=("kl",))["metrics"]["kl"]["value"] is not None
 
 
+def test_no_checkpoint_outlives_its_training(tmp_path, cell, no_training, monkeypatch):
+    (cell / "checkpoint").write_bytes(b"left by a kill right after the training was kept")
+    again(cell, metrics=("kl",))
+    assert not (cell / "checkpoint").exists()
+    monkeypatch.undo()
+    train, seen = run_cell._train, []
+
+    def interrupted(record, cell, place, folder, *arguments):
+        files.write_bytes(folder / "checkpoint", b"")
+        return train(record, cell, place, folder, *arguments)
+
+    def killed(folder, *arguments):
+        seen.append((folder / "checkpoint").exists())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run_cell, "_train", interrupted)
+    monkeypatch.setattr(run_cell, "complete", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "new", metrics=("kl",))
+    assert seen == [False]
+
+
 def test_a_process_that_ends_takes_nothing_from_a_trained_cell(cell, trained):
     one = task().cell
     record = files.broken_off(cell, one, "killed")

@@ -49,11 +49,13 @@ def run(task: Task, place: Place, folder: Path, progress: Progress) -> Record:
         The content of ``result.json``.
     """
     progress(("starting", 0, 1))
+    checkpoint = folder / "checkpoint"
     if files.trained(folder):
+        checkpoint.unlink(missing_ok=True)
         return complete(folder, task, place, progress, lambda: restored(folder, task.cell, place))
     started = time.perf_counter()
     files.clear(folder)
-    if not (folder / "checkpoint").exists():
+    if not checkpoint.exists():
         shutil.rmtree(folder / "logs", ignore_errors=True)
     record = files.failure(task.cell, None)
     trackers = Trackers(place.loggers, task.cell, record["config"], folder)
@@ -62,10 +64,10 @@ def run(task: Task, place: Place, folder: Path, progress: Progress) -> Record:
     record["date"] = datetime.now(UTC).isoformat(timespec="seconds")
     record["timings"]["total"] = round(time.perf_counter() - started, 2)
     record = files.write_result(folder, record)
+    checkpoint.unlink(missing_ok=True)
     if resolved is not None:
         record = complete(folder, task, place, progress, lambda: resolved)
     trackers.end(record)
-    (folder / "checkpoint").unlink(missing_ok=True)
     return record
 
 
