@@ -12,7 +12,7 @@ from tests.cells import digits
 from tests.finished import train
 from vaebench.errors import UserError
 from vaebench.evaluation.grid import grid
-from vaebench.execution.restore import codec
+from vaebench.execution.codec import codec
 from vaebench.runs import files
 
 

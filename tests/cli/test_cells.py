@@ -1,14 +1,10 @@
-import csv
 import errno
 import json
 import os
 import shlex
-from dataclasses import replace
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
-from PIL import Image
 
 from tests.finished import train
 from tests.report.make_run import HOSTILE, make_run, result
@@ -16,9 +12,8 @@ from vaebench.cli.app import main
 from vaebench.config.command import command
 from vaebench.config.settings import Settings
 from vaebench.errors import UserError
-from vaebench.execution.restore import codec
 from vaebench.report.comparison import differences
-from vaebench.runs import files, records
+from vaebench.runs import files
 
 
 @pytest.fixture
@@ -267,137 +262,6 @@ def test_the_command_of_a_cell_gives_its_settings_back(vaebench, monkeypatch):
     assert "weight-decay" not in command(config, {})
     assert "--optimiser adamw --weight-decay 0" in command(config | {"optimiser": "adamw"}, {})
     assert "--weight-decay 0.01" in command(config | {"weight_decay": 0.01}, {})
-
-
-def test_a_trained_cell_samples_encodes_and_decodes(vaebench, trained, tmp_path):
-    assert vaebench("sample", trained, "--n", "20", "--out", "grid.png").exit_code == 0
-    with Image.open("grid.png") as image:
-        assert image.size == (16 * 34, 2 * 34)
-        image.crop((1, 1, 33, 33)).save("one.png")
-    done = vaebench("encode", trained, "one.png", "grid.png", "--out", "codes.csv")
-    assert done.exit_code == 0, done.output
-    with open("codes.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["picture"] for row in rows] == ["one.png", "grid.png"]
-    assert list(rows[0]) == ["picture", "z0", "z1", "z2"]
-    assert vaebench("decode", trained, "codes.csv", "--out", "again.png").exit_code == 0
-    with Image.open("again.png") as image:
-        assert image.size == (16 * 34, 34)
-
-
-@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "z0,z1,z2\n1,2,nan\n", "z0,z1,z2\n", "z0\n1\n"])
-def test_codes_that_are_none_are_refused(vaebench, trained, tmp_path, text):
-    (tmp_path / "codes.csv").write_text(text)
-    done = vaebench("decode", trained, "codes.csv", "--out", "again.png")
-    assert done.exit_code == 2
-    assert not (tmp_path / "again.png").exists()
-
-
-def test_what_is_no_picture_is_refused(vaebench, trained, tmp_path):
-    (tmp_path / "a.png").write_text("nothing")
-    done = vaebench("encode", trained, "a.png", "--out", "codes.csv")
-    assert done.exit_code == 2 and "as a picture" in done.output
-
-
-def test_pipes_and_postscript_are_refused(vaebench, trained):
-    os.mkfifo("pipe.png")
-    with open("script.png", "w") as file:
-        file.write("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\nshowpage\n")
-    for name, words in (("pipe", "not a regular file"), ("script", "as a picture")):
-        done = vaebench("encode", trained, f"{name}.png", "--out", "codes.csv")
-        assert done.exit_code == 2 and words in done.output
-
-
-def test_what_is_converted_is_said(vaebench, trained):
-    Image.new("RGB", (28, 20)).save("colour.png")
-    Image.new("RGB", (28, 20)).save("another.png")
-    Image.new("L", (8, 8)).save("right.png")
-    pictures = ("colour.png", "right.png", "another.png")
-    done = vaebench("encode", trained, *pictures, "--out", "codes.csv")
-    assert done.exit_code == 0
-    assert done.stderr == (
-        "Converted colour.png and 1 more: 28×20 → 8×8 (its middle), colour made grey.\n"
-    )
-    assert done.stdout == "codes.csv\n"
-
-
-def write_codes(names, path="codes.csv"):
-    rows = [
-        [f"{(row + 1) / (len(name) + column)}" for column, name in enumerate(names)]
-        for row in range(2)
-    ]
-    with open(path, "w", newline="") as file:
-        csv.writer(file).writerows([names, *rows])
-
-
-def test_columns_of_codes_are_found_by_name(vaebench, trained):
-    with open("plain.csv", "w") as file:
-        file.write("z0,z1,z2\n.1,.2,-.3\n1,2,-3\n")
-    with open("other.csv", "w") as file:
-        file.write("\ufeffz2,picture, z0 ,z1\n-.3,a.png,.1,.2\n-3,b.png,1e0,2\n")
-    pictures = []
-    for name in ("plain", "other"):
-        done = vaebench("decode", trained, f"{name}.csv", "--out", f"{name}.png")
-        assert done.exit_code == 0, done.output
-        with Image.open(f"{name}.png") as image:
-            pictures.append(image.tobytes())
-    assert pictures[0] == pictures[1]
-
-
-@pytest.mark.parametrize(
-    ("names", "words"),
-    [
-        (("z0", "z1", "z99"), "no column z2; the cell takes z0 to z2, the file has columns z0, z1"),
-        (("z0", "z2"), "no column z1"),
-        (("z0", "z1", "z2", "z3"), "a column z3; the cell takes z0 to z2"),
-        (("z0", "z1", "z2", "z1"), "column z1 more than once"),
-        (("z0", "z1", "z2", "Z1"), "a column Z1"),
-        (("z00", "z1", "z2"), "no column z0"),
-        (("a", "b\x1b"), r"the file has columns a, b\x1b"),
-    ],
-)
-def test_columns_that_are_missing_or_too_many_are_named(vaebench, trained, names, words):
-    write_codes(names)
-    done = vaebench("decode", trained, "codes.csv", "--out", "a.png")
-    assert done.exit_code == 2 and words in done.output
-
-
-def test_a_picture_is_encoded_as_training_saw_it(vaebench, trained):
-    inside = np.random.default_rng(0).integers(0, 256, (8, 8)).astype(np.uint8)
-    wide = np.zeros((8, 24), np.uint8)
-    wide[:, 8:16] = inside
-    Image.fromarray(inside).save("inside.png")
-    Image.fromarray(wide).save("wide.png")
-    Image.fromarray(inside.astype(np.uint16) * 257).save("deep.png")
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.fromarray(inside).transpose(Image.Transpose.ROTATE_90).save("turned.png", exif=exif)
-    names = ("inside.png", "wide.png", "deep.png", "turned.png")
-    done = vaebench("encode", trained, *names, "--out", "codes.csv")
-    assert done.exit_code == 0, done.output
-    for words in ("24×8 → 8×8 (its middle)", "deep.png: scaled to 8 bits", "turned.png: turned"):
-        assert words in done.stderr
-    with open("codes.csv", newline="") as file:
-        rows = [row[1:] for row in csv.reader(file)]
-    assert len(rows) == 5 and all(row == rows[1] for row in rows[2:])
-
-
-def test_pictures_are_inverted_where_those_of_the_data_set_are(trained, tmp_path):
-    Image.new("L", (8, 8), 255).save(tmp_path / "white.png")
-    run = trained.parents[1]
-    model = codec(run, records.cells(run)[0])
-    assert (model.read(tmp_path / "white.png") == 1).all()
-    assert (replace(model, dataset="omniglot").read(tmp_path / "white.png") == 0).all()
-
-
-def test_codes_that_the_prior_cannot_draw_are_said(vaebench, tmp_path):
-    cell = tmp_path / "cells" / train(tmp_path, plugin="vmf")
-    (tmp_path / "codes.csv").write_text("z0,z1,z2\n1,0,0\n0,3,0\n")
-    done = vaebench("decode", cell, "codes.csv", "--out", "a.png")
-    assert done.exit_code == 0
-    assert done.stderr.startswith("1 of 2 codes lie outside the support of the prior")
-    (tmp_path / "codes.csv").write_text("z0,z1,z2\n1,0,0\n")
-    assert not vaebench("decode", cell, "codes.csv", "--out", "a.png").stderr
 
 
 def test_a_cell_is_measured_again_with_more_effort(vaebench, trained):

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vaebench.data.text import END, PAD, UNKNOWN
-from vaebench.data.vocabulary import text, tokens, vocabulary_of
+from vaebench.data.text import END, PAD, UNKNOWN, tokens
+from vaebench.data.vocabulary import text, vocabulary_of
 from vaebench.errors import UserError
 
 WORDS = st.lists(st.lists(st.sampled_from(["a", "b", "c", END, UNKNOWN, "é"])), min_size=1)

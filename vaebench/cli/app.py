@@ -7,7 +7,7 @@ import click
 
 from vaebench._version import __version__
 from vaebench.cli.cells import evaluate, show
-from vaebench.cli.pictures import decode, encode, sample
+from vaebench.cli.codes import decode, encode, sample
 from vaebench.cli.plugins import check, list_, new_plugin
 from vaebench.cli.reproduce import reproduce
 from vaebench.cli.run import run

@@ -14,7 +14,7 @@ from vaebench.errors import UserError, meant, nearest, short
 from vaebench.runs.schema import Record
 
 if TYPE_CHECKING:
-    from vaebench.execution.restore import Codec
+    from vaebench.execution.codec import Codec
     from vaebench.runs.run import Run
 
 JSON = click.option("--json", "as_json", is_flag=True, help="For machines.")
@@ -151,12 +151,33 @@ def chosen(names: tuple[str, ...], run: Path | None) -> tuple[Path, list[str]]:
     return found[0][0], list(dict.fromkeys(record["cell"] for _, record in found))
 
 
-def trained(cell: str, run: Path | None) -> "Codec":
-    """The trained model of a cell; UserError where it has none."""
-    given = finished(cell, run)
-    from vaebench.execution.restore import codec
+#: How names of files end that items of a kind are written to.
+_ENDINGS = {"pictures": ".png", "tokens": ".txt"}
 
-    return codec(*given)
+
+def trained(cell: str, run: Path | None, out: Path | None = None) -> "Codec":
+    """The trained model of a cell.
+
+    Args:
+        cell: Its folder, or its name in `run`.
+        run: Its run.
+        out: Where items are to be written, if they are.
+
+    Raises:
+        UserError: It has none, or its items are not written to files of that name.
+    """
+    folder, found = finished(cell, run)
+    from vaebench.runs.described import described
+
+    if out is not None:
+        ending = _ENDINGS[described(found).kind]
+        if out.suffix.lower() != ending:
+            raise UserError(
+                f"--out {out} is for {ending[1:].upper()}: let its name end in {ending}."
+            )
+    from vaebench.execution.codec import codec
+
+    return codec(folder, found)
 
 
 def existing(path: Path) -> None:

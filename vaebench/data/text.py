@@ -1,7 +1,7 @@
 """Sequences of tokens in memory: splits, their vocabulary, and what is known of their source."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vaebench.data.dataset import Dataset
+from vaebench.errors import UserError
 from vaebench.models.items import PAD, Kind
 
 #: The words of a vocabulary that no text holds: its end, and what is not in the vocabulary.
@@ -68,8 +69,8 @@ class Text(Dataset):
         >>> tokens = torch.tensor([[0, 2, -1], [0, 1, 2]], dtype=torch.int32)
         >>> some = Sentences(tokens)
         >>> text = Text(some, some, some, vocabulary=("to", "be", "<end>"))
-        >>> text.shape, text.words(tokens)
-        (Sequences(length=3, symbols=3), ['to', 'to be'])
+        >>> text.shape, text.words(tokens), text.tokens(["be"])
+        (Sequences(length=3, symbols=3), ['to', 'to be'], tensor([[ 1,  2, -1]], dtype=torch.int32))
     """
 
     vocabulary: tuple[str, ...] = ()
@@ -100,10 +101,52 @@ class Text(Dataset):
             for row in tokens.tolist()
         ]
 
+    def split(self, text: str) -> list[str]:
+        """The words of a text, or its characters where nothing stands between words."""
+        return text.split() if self.separator else list(text)
+
+    def tokens(self, texts: Iterable[str]) -> Tensor:
+        """Texts as tokens (N, T) with their end, where that is not cut off.
+
+        Raises:
+            UserError: A word is not in the vocabulary, and `UNKNOWN` neither; or a text has not
+                the length that all have.
+        """
+        sentences = [self.split(each) for each in texts]
+        length = self.shape.length
+        for sentence in sentences if self.end is None else ():
+            if len(sentence) != length:
+                raise UserError(
+                    f"A sequence has {len(sentence)} symbols; all that the model knows have "
+                    f"{length}."
+                )
+        return tokens(sentences, self.vocabulary, length)
+
     def hash(self) -> str:
         """A digest of all tokens that are used, in their order and split, and of the vocabulary."""
         words = repr((self.vocabulary, self.separator))
         return hashlib.sha256(f"{super().hash()} {words}".encode()).hexdigest()[:16]
+
+
+def tokens(sentences: Iterable[Sequence[str]], vocabulary: tuple[str, ...], length: int) -> Tensor:
+    """Sentences as tokens (N, length) with their end, where there is one that is not cut off.
+
+    The words `END` and `UNKNOWN`, should a text have them, are unknown.
+
+    Raises:
+        UserError: A word is not in the vocabulary, and `UNKNOWN` neither.
+    """
+    places = {word: place for place, word in enumerate(vocabulary)}
+    end, unknown = ([places.pop(word)] if word in places else [] for word in (END, UNKNOWN))
+
+    def place(word: str) -> int:
+        if (known := places.get(word)) is not None:
+            return known
+        if unknown:
+            return unknown[0]
+        raise UserError(f"{word!r} is none of the {len(places)} words of the vocabulary.")
+
+    return padded([[*map(place, each[:length]), *end] for each in sentences], length)
 
 
 def padded(sequences: list[list[int]], length: int | None = None) -> Tensor:

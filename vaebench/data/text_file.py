@@ -82,7 +82,7 @@ def _files(root: Path) -> dict[str, Path]:
 
 def _sentences(path: Path, length: int, characters: bool, passed: Counter[str]) -> list[Words]:
     found: list[Words] = []
-    for line in _lines(path):
+    for line in lines(path):
         shown = printable(line, LINE).strip()
         if not shown:
             passed["blank lines, passed over"] += 1
@@ -97,8 +97,8 @@ def _sentences(path: Path, length: int, characters: bool, passed: Counter[str]) 
     return found
 
 
-def _lines(path: Path) -> Iterator[str]:
-    """The lines of a file in UTF-8, of which none and which together are not too long."""
+def lines(path: Path) -> Iterator[str]:
+    """The lines of a file in UTF-8; UserError where one of them or all together are too long."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise UserError(f"{path} is not a regular file; name one with a sentence a line.")
@@ -125,6 +125,6 @@ def _lines(path: Path) -> Iterator[str]:
         ) from error
     except OSError as error:
         raise UserError(
-            f"{path} cannot be read ({error.strerror or error}); write --dataset text:FILE with a "
-            "file of sentences, one a line, a comma in FILE as \\,."
+            f"{path} cannot be read ({error.strerror or error}); name a file of sentences, one a "
+            "line; in --dataset text:FILE write a comma in FILE as \\,."
         ) from error

@@ -8,7 +8,7 @@ from itertools import islice
 from torch import Tensor
 
 from vaebench.data.synthetic import MOST, within
-from vaebench.data.text import END, PAD, UNKNOWN, Sentences, Text, padded
+from vaebench.data.text import END, PAD, UNKNOWN, Sentences, Text, tokens
 from vaebench.errors import UserError
 
 Words = Sequence[str]
@@ -27,17 +27,6 @@ def vocabulary_of(sentences: Iterable[Words], most: int) -> tuple[str, ...]:
     often = sorted((-count, word) for word, count in counts.items() if count > 1)
     words = [word for _, word in often if word not in (END, UNKNOWN)]
     return (END, UNKNOWN, *words[:most])
-
-
-def tokens(sentences: Iterable[Words], vocabulary: tuple[str, ...], length: int) -> Tensor:
-    """Sentences as tokens (N, length) with their end, where that is not cut off.
-
-    The words `END` and `UNKNOWN`, should a text have them, are unknown.
-    """
-    places = {word: place for place, word in enumerate(vocabulary) if place > 1}
-    return padded(
-        [[*(places.get(word, 1) for word in each[:length]), 0] for each in sentences], length
-    )
 
 
 def check(name: str, vocabulary: int, length: int) -> None:

@@ -21,8 +21,10 @@ from vaebench.compute.ranks import Ranks
 from vaebench.config.cell import Cell, Task
 from vaebench.config.names import parse
 from vaebench.config.resources import Place, Progress
+from vaebench.data.text import Text
 from vaebench.errors import UserError
 from vaebench.evaluation import gallery
+from vaebench.execution.codec import VOCABULARY
 from vaebench.execution.measure import complete, restored
 from vaebench.execution.peers import peers
 from vaebench.models import weights
@@ -180,6 +182,9 @@ def _trained(
 def _write_training(resolved: Resolved, trained: Trained, folder: Path) -> None:
     history = pd.DataFrame(trained.history)
     files.write_text(folder / "history.csv", history.to_csv(index=False))
+    if isinstance(text := resolved.images, Text):
+        kept = {"words": text.vocabulary, "separator": text.separator}
+        files.write_json(folder / VOCABULARY, kept)
     content = weights.pack(resolved.model, {"cell": resolved.cell.id})
     files.write_bytes(folder / "model.safetensors", content)
 

@@ -34,6 +34,11 @@ class Described(NamedTuple):
     condition: tuple[int, ...] | None
     classes: tuple[int, ...]
 
+    @property
+    def kind(self) -> str:
+        """What items are: ``pictures`` or ``tokens``."""
+        return "tokens" if len(self.shape) == 2 else "pictures"
+
 
 def described(record: Record) -> Described:
     """What a record's model is built for; UserError where the record lacks it."""

@@ -248,13 +248,14 @@ def csv(rows: pd.DataFrame) -> str:
     for name in rows.attrs["metrics"]:
         columns = [c for c in (name, *(f"{name}_{x}" for x in _OF_METRIC)) if c in out]
         out.loc[rows[name].isna(), columns] = "n/a"
-    return out.map(_inert).to_csv(index=False, na_rep="")
+    return out.map(inert).to_csv(index=False, na_rep="")
 
 
 _OF_METRIC = ("se", "ci_low", "ci_high")
 
 
-def _inert(value: Any) -> Any:
+def inert(value: Any) -> Any:
+    """A value in which no spreadsheet finds a formula: a text that begins like one is quoted."""
     if not isinstance(value, str):
         return value
     text = " ".join(value.split())

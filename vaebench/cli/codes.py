@@ -1,4 +1,4 @@
-"""The commands that use a trained cell on pictures: sample, encode, decode."""
+"""The commands that use a trained cell on pictures or texts: sample, encode, decode."""
 
 import re
 from collections.abc import Iterable
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.distributions import Distribution
 
-    from vaebench.data.pictures import Picture
-
 #: What a column of codes may look like whose name is mistyped.
 _CODE = re.compile(r"\s*z[\s_.-]*\d+\s*", re.IGNORECASE)
 #: Codes beyond it are mistakes.
@@ -28,6 +26,7 @@ _LARGEST = 1e6
 GIVEN = click.option(
     "--given", help="Of a data set with a condition: the class, or a picture's left half."
 )
+ITEMS = click.option("--out", type=Path, required=True, help="The PNG, or TXT of text, to write.")
 
 
 @click.command()
@@ -36,54 +35,55 @@ GIVEN = click.option(
 @click.option("--n", "count", default=64, type=click.IntRange(1, 4096), help="[default: 64]")
 @click.option("--seed", default=0, help="[default: 0]")
 @GIVEN
-@click.option("--out", type=Path, required=True, help="The PNG to write.")
+@ITEMS
 def sample(
     cell: str, run: Path | None, count: int, seed: int, given: str | None, out: Path
 ) -> None:
-    """Draw pictures from a trained cell's prior and decoder.
+    """Draw pictures or texts from a trained cell's prior and decoder.
 
     Where the model is told classes, these come in turn unless --given says one.
 
     \b
     vaebench sample results/NAME/cells/CELL --n 64 --out grid.png
     """
-    _png(out)
-    model = trained(cell, run)
-    _write_pictures(out, model.sample(count, seed, given))
+    writable(out)
+    model = trained(cell, run, out)
+    _write(out, model.written(model.sample(count, seed, given)))
 
 
 @click.command()
 @CELL
-@click.argument("pictures", nargs=-1, required=True, type=Path)
+@click.argument("paths", metavar="FILE...", nargs=-1, required=True, type=Path)
 @RUN
 @GIVEN
 @click.option("--out", type=Path, required=True, help="The CSV to write.")
 def encode(
-    cell: str, pictures: tuple[Path, ...], run: Path | None, given: str | None, out: Path
+    cell: str, paths: tuple[Path, ...], run: Path | None, given: str | None, out: Path
 ) -> None:
-    """Write the posterior means of pictures, a row each, as CSV.
+    """Write the posterior means of pictures, or of the lines of texts, a row each, as CSV.
 
     z0, z1, … are E[z|x]; where the prior lives on a sphere, the mean of q lies inside of it.
     Pictures are read as those of the data set: the middle is cut out, and what else is changed
-    is said.
+    is said. Words of texts are looked up as they are, and those that are not known are said.
 
     \b
     vaebench encode results/NAME/cells/CELL seven.png eight.png --out codes.csv
     """
     writable(out)
-    for path in pictures:
+    for path in paths:
         existing(path)
     model = trained(cell, run)
+    names, items, remarks = model.found(paths)
+    codes = model.encode(items, given).numpy()
+    for remark in remarks:
+        click.echo(printable(remark), err=True)
     import pandas as pd
-    import torch
 
-    found = [model.picture(path) for path in pictures]
-    codes = model.encode(torch.stack([one.pixels for one in found]) / 255, given).numpy()
-    _say_converted(pictures, found)
+    from vaebench.runs.frames import inert
+
     frame = pd.DataFrame(codes, columns=[f"z{i}" for i in range(codes.shape[1])])
-    frame.insert(0, "picture", [str(path) for path in pictures])
-    with writing(out):
-        files.write_text(out, frame.to_csv(index=False))
+    frame.insert(0, model.noun, [inert(name) for name in names])
+    _write(out, frame.to_csv(index=False).encode("utf-8", "replace"))
 
 
 @click.command()
@@ -91,24 +91,25 @@ def encode(
 @click.argument("codes", type=Path)
 @RUN
 @GIVEN
-@click.option("--out", type=Path, required=True, help="The PNG to write.")
+@ITEMS
 def decode(cell: str, codes: Path, run: Path | None, given: str | None, out: Path) -> None:
-    """Decode a CSV of codes, such as `vaebench encode` writes, to pictures.
+    """Decode a CSV of codes, such as `vaebench encode` writes, to pictures or texts.
 
-    Its columns z0, z1, … are found by their names, in whatever order they stand.
+    Its columns z0, z1, … are found by their names, in whatever order they stand. Of texts each
+    word is the most probable one behind those before it.
 
     \b
     vaebench decode results/NAME/cells/CELL codes.csv --out pictures.png
     """
-    _png(out)
+    writable(out)
     existing(codes)
     table = _table(codes)
-    model = trained(cell, run)
+    model = trained(cell, run, out)
     import torch
 
     z = torch.from_numpy(_codes(codes, table, model.latent))
     _say_outside(model.prior(len(z), given), z)
-    _write_pictures(out, model.decode(z, given))
+    _write(out, model.written(model.decode(z, given)))
 
 
 def _table(path: Path) -> "pd.DataFrame":
@@ -156,22 +157,6 @@ def _some(names: Iterable[str], most: int = 6) -> str:
     return ", ".join([*shown[:most], f"… ({len(shown)} in all)"] if len(shown) > most else shown)
 
 
-def _say_converted(paths: Iterable[Path], found: Iterable["Picture"]) -> None:
-    """Say on standard error which pictures are not of the data set's size and colour."""
-    others: dict[str, list[Path]] = {}
-    for path, one in zip(paths, found, strict=True):
-        width, height = one.original
-        size = one.pixels.shape[2], one.pixels.shape[1]
-        resized = f"{width}×{height} → {size[0]}×{size[1]}" if one.original != size else ""
-        if width * size[1] != height * size[0]:
-            resized += " (its middle)"
-        if changes := ", ".join(filter(None, (resized, *one.changes))):
-            others.setdefault(changes, []).append(path)
-    for changes, some in others.items():
-        more = f" and {len(some) - 1} more" if len(some) > 1 else ""
-        click.echo(printable(f"Converted {some[0]}{more}: {changes}."), err=True)
-
-
 def _say_outside(prior: "Distribution", z: "Tensor") -> None:
     """Say on standard error how many of the codes (N, D) the prior cannot draw."""
     from vaebench.models.distributions import inside
@@ -179,19 +164,11 @@ def _say_outside(prior: "Distribution", z: "Tensor") -> None:
     if count := int((~inside(prior, z)).sum()):
         click.echo(
             f"{count} of {len(z)} codes lie outside the support of the prior, where the decoder "
-            "was never trained: what their pictures show means little.",
+            "was never trained: what they are decoded to means little.",
             err=True,
         )
 
 
-def _png(path: Path) -> None:
-    if path.suffix.lower() != ".png":
-        raise UserError(f"--out {path} is a PNG picture; let its name end in .png.")
-    writable(path)
-
-
-def _write_pictures(out: Path, pictures: "Tensor") -> None:
-    from vaebench.evaluation.grid import grid
-
+def _write(out: Path, content: bytes) -> None:
     with writing(out):
-        files.write_bytes(out, grid(pictures))
+        files.write_bytes(out, content)
