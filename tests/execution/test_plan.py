@@ -230,3 +230,11 @@ def test_a_variant_is_left_out_where_a_data_set_lacks_what_it_needs():
     both = plan(plugins=("gaussian", "m2"), dataset=("digits", "digits[labels=100]"), latent=(12,))
     found = {(cell.plugin, cell.dataset) for cell in both}
     assert ("m2", "digits[labels=100]") in found and len(found) == 3
+
+
+def test_networks_of_a_variants_own_are_for_pictures():
+    settings, _, notes = resolve(replace(Settings(), plugins=("all",), dataset=("hmm",)), PLACE)
+    assert "gaussian" in settings.plugins and "convdraw" not in settings.plugins
+    assert any("convdraw" in note and "pictures" in note for note in notes["hmm"])
+    with pytest.raises(UserError, match="convdraw needs pictures, as those of mnist"):
+        plan(plugins=("gaussian", "convdraw"), dataset=("hmm",))

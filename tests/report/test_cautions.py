@@ -149,3 +149,25 @@ def test_what_concerns_hidden_columns_is_told_apart(tmp_path):
     first, rest = told(block, sheet.columns)
     assert any("ELBO rests on too few" in text for text in first) and len(rest) == 1
     assert "L₁₂₈ rests" in rest[0] and not any("L₁₂₈" in text for text in first)
+
+
+def test_networks_of_its_own_keep_a_row_out_of_verdicts_unless_all_have_them(tmp_path):
+    for run, networks in (
+        ("mixed", {"gaussian": "", "gmm": "", "iaf": "other.networks"}),
+        ("alike", dict.fromkeys(("gaussian", "gmm", "iaf"), "other.networks")),
+    ):
+        for name, own in networks.items():
+            found = result(name, 0)
+            found["variant"]["networks"] = own
+            write_cell(tmp_path / run, found)
+    sheet, block = block_of(tmp_path / "mixed")
+    assert block.verdicts["elbo"].differences
+    for found in block.verdicts.values():
+        assert "iaf" not in (found.best, *found.differences)
+    noted = {row.label: [sheet.notes[n - 1] for n in row.notes] for row in block.rows}
+    assert noted["gaussian"] == noted["gmm"] == []
+    assert "encoder and decoder" in noted["iaf"][0] and "enter no verdict" in noted["iaf"][1]
+    sheet, block = block_of(tmp_path / "alike")
+    compared = block.verdicts["elbo"]
+    assert {compared.best, *compared.differences} == {"gaussian", "gmm", "iaf"}
+    assert [len(row.notes) for row in block.rows] == [1, 1, 1]

@@ -26,6 +26,8 @@ def show(run: Path, record: Record) -> None:
     if variant:
         words = (variant.get(key) for key in ("package", "objective", "reference"))
         screen.print(Text(" · ".join(str(word) for word in words if word)))
+    if variant.get("networks"):
+        screen.print(Text(f"Brings its own networks: {variant['networks']}", "yellow"))
     for law, why in variant.get("deviations", {}).items():
         screen.print(Text(f"Breaks the law “{law}”: {why}", "yellow"))
     if record["metrics"]:

@@ -167,6 +167,7 @@ def _variant(one: dict[str, Any]) -> str:
         one["description"],
         one["reference"],
         _options(one),
+        "Brings its own networks" if one.get("networks") else "",
         f"Breaks {breaks}" if breaks else "",
         f"Plugin {one['plugin']}" if one["plugin"] != one["name"] else "",
     )

@@ -88,7 +88,8 @@ def resolve(
             continue
         choice["extractor"], _ = extractors[choice["dataset"]]
         resolved.append(_task(choice, datasets[key], hashes[key], found))
-    settings = _applicable(settings, [task.cell.plugin for task in resolved], names, found)
+    absent = {plugin: need for (_, need), gone in left_out.items() for plugin in gone}
+    settings = _applicable(settings, [task.cell.plugin for task in resolved], absent, names, found)
     _check_parts([task.cell for task in resolved], datasets)
     _check_training([task.cell for task in resolved], found)
     notes = {name: images.notes for (name, _), images in datasets.items() if images.notes}
@@ -105,13 +106,18 @@ def _lacks(plugin: str, images: Dataset, found: Catalogue) -> str:
     """What a variant needs of `NEEDS` and a data set lacks, empty if it can be had."""
     name = parse(plugin)[0]
     needs = () if name in found.broken else found.facts("variants", name).get("needs", ())
-    return "labels" if "labels" in needs and images.labelled is None else ""
+    lacking = {"labels": images.labelled is None, "pictures": images.kind != "pictures"}
+    return next((need for need in needs if lacking[need]), "")
 
 
 def _applicable(
-    settings: Settings, planned: list[str], names: list[str], found: Catalogue
+    settings: Settings,
+    planned: list[str],
+    lacking: dict[str, str],
+    names: list[str],
+    found: Catalogue,
 ) -> Settings:
-    """The settings without variants that no data set has what they need for.
+    """The settings without variants that no data set has what they need for, which is `lacking`.
 
     Raises:
         UserError: One of them was asked for by its name.
@@ -121,7 +127,7 @@ def _applicable(
     for each in absent:
         if each in named:
             raise UserError(
-                f"{each} needs {NEEDS['labels']}; choose such a data set, or leave it out."
+                f"{each} needs {NEEDS[lacking[each]]}; choose such a data set, or leave it out."
             )
     return replace(settings, plugins=tuple(e for e in settings.plugins if e not in absent))
 
@@ -198,7 +204,7 @@ def _check_parts(cells: list[Cell], datasets: dict[tuple[str, int | None], Datas
     for spelled, levels, shape in sorted(observations):
         check_likelihood(spelled, likelihood(spelled, levels), shape)
     for name, shape, latent, width, outputs in sorted(networks):
-        check_networks(name, backbone(name), shape, latent, width, outputs)
+        check_networks(f"the backbone {name!r}", backbone(name), shape, latent, width, outputs)
 
 
 def _check_training(cells: list[Cell], found: Catalogue) -> None:

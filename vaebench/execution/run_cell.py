@@ -8,6 +8,7 @@ import shutil
 import time
 import traceback
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from vaebench.execution.measure import complete, restored
 from vaebench.execution.peers import peers
 from vaebench.models import weights
 from vaebench.models.vae import VAE
+from vaebench.models.variant import Variant
 from vaebench.registry.catalogue import catalogue
 from vaebench.runs import files
 from vaebench.runs.schema import DataRecord, Record, TrainRecord, VariantRecord
@@ -126,7 +128,16 @@ def _variant(resolved: Resolved) -> VariantRecord:
         "description": variant.description,
         "deviations": dict(variant.deviations),
         "penalties": list(variant.penalties),
+        "networks": _own_networks(variant),
     }
+
+
+def _own_networks(variant: Variant) -> str:
+    """The name of the function that builds networks of the variant's own; empty without one."""
+    make: Any = variant.networks
+    while isinstance(make, partial):
+        make = make.func
+    return "" if make is None else f"{make.__module__}.{make.__qualname__}"
 
 
 def _data(resolved: Resolved) -> DataRecord:

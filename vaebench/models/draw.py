@@ -51,13 +51,14 @@ def fixed(
     Args:
         posterior: A module mapping h to q(z|h).
         h: Encoder features (B, F).
-        decoder: The modules that `log_likelihood` computes with.
+        decoder: The modules that `log_likelihood`, or the posterior, computes with besides.
         log_likelihood: Maps z (K, B, D) to log p(x|z) (K, B) in nats.
         law: Maps h to what is drawn from, where that is not the posterior itself.
     """
 
     def log_qz(z: Tensor) -> Tensor:
-        with held([posterior] if isinstance(posterior, nn.Module) else []):
+        # A posterior may compute with the networks that it is told of, such as the decoder.
+        with held([*([posterior] if isinstance(posterior, nn.Module) else []), *decoder]):
             return (law or posterior)(h.detach()).log_prob(z)
 
     def log_px(z: Tensor) -> Tensor:

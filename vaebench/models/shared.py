@@ -72,4 +72,6 @@ def stand_ins(context: int) -> dict[str, Any]:
         "encoder": Shared(nn.Flatten()),
         "decoder": Shared(_Waves(shape)),
         "shape": shape,
+        "outputs": 1,
+        "expected": torch.sigmoid,
     }

@@ -144,7 +144,7 @@ class VAE(nn.Module):
         q, p = (
             posterior.pair(h, seen) if paired else (posterior(h), prior_of(posterior, seen.given))
         )
-        held = [self.observation]
+        held = [self.observation, self.encoder]
         found = draw(
             q,
             p,

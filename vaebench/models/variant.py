@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from vaebench.models.objectives import elbo
 from vaebench.models.posterior import Posterior
@@ -27,11 +27,18 @@ FACTS = {
     "classes": "the number of classes whose labels are given or may be seen in training; or 0",
     "labelled": "the number of training images whose labels training may see",
     "shape": "(C, H, W), the shape of an image",
-    "encoder": "the encoder that all variants share, as a `Shared`",
-    "decoder": "the decoder that all variants share, as a `Shared`",
+    "outputs": "M, the numbers that the likelihood takes for each value of a pixel",
+    "expected": "the function from a decoder's outputs (..., M·C, H, W) to the expected picture",
+    "encoder": "the encoder that all variants share, or the variant's own, as a `Shared`",
+    "decoder": "the decoder that all variants share, or the variant's own, as a `Shared`",
 }
+#: Those that there are before networks are built.
+BEFORE = {name: FACTS[name] for name in FACTS if name not in ("context", "encoder", "decoder")}
 #: What a data set may lack that a variant cannot do without, in the words of a remedy.
-NEEDS = {"labels": "labels that training may see, as those of mnist[labels=100]"}
+NEEDS = {
+    "labels": "labels that training may see, as those of mnist[labels=100]",
+    "pictures": "pictures, as those of mnist",
+}
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,10 @@ class Variant:
         penalties: Named terms, each mapping a Draw to (B,) nats, subtracted from the objective.
         rival: Factory ``(features D, **options) -> Rival`` of a second player on the codes, whose
             term is subtracted from the objective; None without one.
+        networks: Factory ``(features D, **options) -> (encoder, decoder)`` of networks of its own
+            in place of the backbone's: images (B, C, H, W) to features (B, F), F being the
+            encoder's attribute `features`, and latents (N, D + G) to outputs (N, M·C, H, W). It may
+            name the `FACTS` that are known by then. Tables mark the row; None for the backbone.
         deviations: Laws that the variant is known to break, each with the reason.
         needs: Those of `NEEDS` that it cannot do without: it is left out on data sets that lack
             one.
@@ -73,6 +84,7 @@ class Variant:
     description: str = ""
     rival: Callable[..., Rival] | None = None
     needs: Collection[str] = ()
+    networks: Callable[..., tuple[nn.Module, nn.Module]] | None = None
 
 
 def informed(variant: Variant, **facts: Any) -> Variant:
@@ -83,6 +95,7 @@ def informed(variant: Variant, **facts: Any) -> Variant:
         objective=given(variant.objective, facts),
         penalties={name: given(term, facts) for name, term in variant.penalties.items()},
         rival=variant.rival and given(variant.rival, facts),
+        networks=variant.networks and given(variant.networks, facts),
     )
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import pluggy
@@ -20,7 +21,7 @@ from vaebench.models.backbones import Backbone
 from vaebench.models.items import NOUNS
 from vaebench.models.likelihoods import TAKES, Likelihood
 from vaebench.models.metric import Metric
-from vaebench.models.variant import FACTS, NEEDS, Variant, given
+from vaebench.models.variant import BEFORE, FACTS, NEEDS, Variant, given
 from vaebench.registry.code import digest
 from vaebench.registry.options import PLAIN, keywords, options
 from vaebench.runs.schema import FIXED
@@ -163,6 +164,10 @@ def _need(thing: Any, **wanted: tuple[str, Callable[[Any], bool]]) -> None:
 
 _TEXT = ("a text", lambda value: type(value) is str)
 _FUNCTION = ("a function or class", callable)
+_FUNCTION_OR_NONE = (
+    "a function or class, or None",
+    lambda value: value is None or callable(value),
+)
 _SWITCH = ("True or False", lambda value: type(value) is bool)
 _COUNT = ("a whole number from 1 on", lambda value: type(value) is int and value >= 1)
 
@@ -188,7 +193,7 @@ def _variant(thing: Variant) -> Variant:
         objective=_FUNCTION,
         samples=_COUNT,
         penalties=("a dict of functions by name", _mapping(callable)),
-        rival=("a function or class, or None", lambda value: value is None or callable(value)),
+        **dict.fromkeys(("rival", "networks"), _FUNCTION_OR_NONE),
         needs=(f"a collection of some of {', '.join(NEEDS)}", _some_of(NEEDS)),
         deviations=("a dict of reasons by law", _mapping(lambda value: type(value) is str)),
         **dict.fromkeys(("reference", "family", "description"), _TEXT),
@@ -199,14 +204,18 @@ def _variant(thing: Variant) -> Variant:
         _takes(f"penalty {name!r}", penalty, "draw")
     if thing.rival is not None:
         _takes("rival", thing.rival, "features")
+    if thing.networks is not None:
+        _takes("pair of networks", thing.networks, "features", facts=BEFORE)
     # Of a subclass, what every other part of vaebench knows.
     return Variant(**{field.name: getattr(thing, field.name) for field in fields(Variant)})
 
 
-def _takes(what: str, function: Any, *arguments: str) -> None:
-    """Raise UserError unless a function can be called with these arguments and `FACTS`."""
+def _takes(
+    what: str, function: Any, *arguments: str, facts: Mapping[str, str] = MappingProxyType(FACTS)
+) -> None:
+    """Raise UserError unless a function can be called with these arguments and facts."""
     try:
-        inspect.signature(given(function, FACTS)).bind(*arguments)
+        inspect.signature(given(function, facts)).bind(*arguments)
     except (TypeError, ValueError) as error:
         raise UserError(
             f"has a {what} that cannot be called with ({', '.join(arguments)}): {error}; give "
@@ -325,7 +334,8 @@ def _of_variant(variant: Variant) -> Facts:
         "deviations": dict(variant.deviations),
         "reference": variant.reference,
         "family": variant.family,
-        "needs": sorted(variant.needs),
+        "needs": sorted({*variant.needs, *(["pictures"] if variant.networks else [])}),
+        "networks": variant.networks is not None,
         "description": variant.description,
     }
 

@@ -19,8 +19,9 @@ def options(variant: Variant) -> dict[str, Any]:
     found = keywords(variant.posterior, 2)
     for term in (variant.objective, *variant.penalties.values()):
         found |= keywords(term, 1)
-    if variant.rival is not None:
-        found |= keywords(variant.rival, 1)
+    for factory in (variant.rival, variant.networks):
+        if factory is not None:
+            found |= keywords(factory, 1)
     return found | {"samples": variant.samples}
 
 
@@ -39,6 +40,7 @@ def configure(variant: Variant, given: Mapping[str, str]) -> Variant:
         objective=_configured(variant.objective, 1, values),
         penalties={key: _configured(term, 1, values) for key, term in variant.penalties.items()},
         rival=variant.rival and _configured(variant.rival, 1, values),
+        networks=variant.networks and _configured(variant.networks, 1, values),
     )
 
 

@@ -13,7 +13,7 @@ from vaebench.models.likelihoods import TAKES, Likelihood
 
 
 def check_networks(
-    name: str,
+    what: str,
     chosen: Backbone,
     shape: tuple[int, ...],
     latent: int,
@@ -22,44 +22,46 @@ def check_networks(
 ) -> None:
     """Raise UserError unless a backbone builds an encoder and a decoder that fit items of a shape.
 
+    It is called `what` in a sentence.
+
     The decoder of images (C, H, W) has to return `numbers` of them for each value of a pixel.
     Both networks are built and see two inputs, in evaluation mode; nothing of it is kept.
     """
-    what = f"The backbone {name!r}"
+    name = f"{what[0].upper()}{what[1:]}"
     with seeded(0, "admission"), torch.no_grad():
-        with explained(what):
+        with explained(name):
             built = chosen.build(shape, latent, width)
         pair = built if isinstance(built, tuple) and len(built) == 2 else ()
         if not pair or not all(isinstance(part, nn.Module) for part in pair):
             raise UserError(
-                f"{what} builds a {type(built).__name__}; build(shape, latent, width) must return "
+                f"{name} builds a {type(built).__name__}; build(shape, latent, width) must return "
                 "an encoder and a decoder, both torch.nn.Module."
             )
         x, told, answers = _trial(chosen, shape, numbers)
-        with explained(f"{what}, asked for a decoder of shape {answers[0][1:]},"):
+        with explained(f"{name}, asked for a decoder of shape {answers[0][1:]},"):
             pair = chosen.networks(shape, latent, width, numbers)
         encoder, decoder = (part.eval() for part in pair)
         features = getattr(encoder, "features", None)
         if type(features) is not int or features < 1:
             raise UserError(
-                f"The encoder of {name!r} has {features!r:.60} as its attribute `features`; it "
+                f"The encoder of {what} has {features!r:.60} as its attribute `features`; it "
                 "must be F, the number of features that it returns for an item."
             )
         for part, network, inputs, outputs in (
             ("encoder", encoder, (x,), [(2, features)]),
             ("decoder", decoder, (torch.randn(2, latent), *told), answers),
         ):
-            with explained(f"The {part} of the backbone {name!r}"):
+            with explained(f"The {part} of {what}"):
                 found = network(*inputs)
             if not isinstance(found, Tensor) or tuple(found.shape) not in outputs:
                 kind = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
                 raise UserError(
-                    f"The {part} of the backbone {name!r} maps {tuple(inputs[0].shape)} to {kind} "
+                    f"The {part} of {what} maps {tuple(inputs[0].shape)} to {kind} "
                     f"instead of {outputs[0]}; fix its `build`."
                 )
             if not found.is_floating_point() or not found.isfinite().all():
                 raise UserError(
-                    f"The {part} of the backbone {name!r} returns {found.dtype} that is not finite "
+                    f"The {part} of {what} returns {found.dtype} that is not finite "
                     "everywhere; fix its `build`."
                 )
 

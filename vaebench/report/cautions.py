@@ -68,7 +68,11 @@ def cautions(
             *_doubted(label, columns, cells),
             *_like_noise(label, columns, part),
         ]
-    return [*found, *_loose(rows, columns), *_strays(rows, columns)]
+    networks = {
+        label: {records[cell]["variant"].get("networks", "") for cell in part["cell"]}
+        for label, part in rows.items()
+    }
+    return [*found, *_own_networks(networks), *_loose(rows, columns), *_strays(rows, columns)]
 
 
 def sentences(found: Sequence[Caution]) -> list[str]:
@@ -83,6 +87,23 @@ def _some(rows: Sequence[str]) -> str:
     """The first few, and how many more."""
     more = len(rows) - _NAMED
     return ", ".join(rows[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _own_networks(networks: Mapping[str, set[str]]) -> Iterator[Caution]:
+    """Rows with networks of their own, unless all rows have the same ones.
+
+    What sets them apart from others is of networks and method together.
+    """
+    if len(set[str]().union(*networks.values())) < 2:
+        return
+    for label, names in networks.items():
+        if own := next(filter(None, names), ""):
+            yield Caution(
+                label,
+                "Networks of its own: differences to rows with others are of networks and method "
+                "together, and enter no verdict",
+                own.rpartition(".")[2],
+            )
 
 
 def _unfinished(label: str, run: str, cells: Sequence[Record]) -> Iterator[Caution]:

@@ -92,6 +92,8 @@ def make_row(
     for record in cells:
         for law, why in record["variant"].get("deviations", {}).items():
             own[notes(f"{label} is known to break the law “{law}”: {why}")] = None
+    if any(record["variant"].get("networks") for record in cells):
+        own[notes(f"{label} brings its own encoder and decoder in place of the backbone’s")] = None
     own |= {notes(text): None for text in against}
     reason = next(iter(failed["reason"]), "")
     if len(failed):

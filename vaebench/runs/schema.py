@@ -89,7 +89,7 @@ class MetricRecord(TypedDict):
 
 
 class VariantRecord(TypedDict, total=False):
-    """The variant, as its plugin declares it."""
+    """The variant, as its plugin declares it; `networks` names those of its own, else empty."""
 
     name: str
     plugin: str
@@ -102,6 +102,7 @@ class VariantRecord(TypedDict, total=False):
     description: str
     deviations: dict[str, str]
     penalties: list[str]
+    networks: str
 
 
 class DataRecord(TypedDict, total=False):

@@ -1,6 +1,7 @@
 """From a cell's names to what they stand for: variant, data, and networks with initial weights."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,9 @@ from vaebench.data.images import Request
 from vaebench.data.text import Text
 from vaebench.errors import UserError
 from vaebench.models import critic as critics
+from vaebench.models.backbones import Shape
 from vaebench.models.likelihoods import Likelihood
+from vaebench.models.networks import brought
 from vaebench.models.observation import Observation, Pixels
 from vaebench.models.rival import Rival
 from vaebench.models.shared import Shared
@@ -26,6 +29,7 @@ from vaebench.models.vae import VAE
 from vaebench.models.variant import Variant, informed
 from vaebench.registry.catalogue import catalogue
 from vaebench.registry.lookup import backbone, likelihood, load
+from vaebench.registry.validation import check_networks
 
 #: The most channels of the critic's first layer, those of Isola et al. 2017.
 _CRITIC = 64
@@ -91,27 +95,29 @@ def build(cell: Cell, variant: Variant, images: Dataset, device: torch.device = 
     """Build model, critic and rival with their initial weights, each part from its own sub-seed.
 
     Encoder, decoder, likelihood and critic depend on the cell's seed and shapes, not on the
-    variant; the encoder not on the likelihood either.
+    variant, unless it brings networks of its own; the encoder not on the likelihood either.
     """
     with seeded(cell.seed, "likelihood"):
         observed_as = likelihood(cell.likelihood, images.levels)
     with seeded(cell.seed, "condition"):
         conditioner, told = _condition(cell, images)
-    with seeded(cell.seed, "backbone"):
-        encoder, decoder = backbone(cell.backbone).networks(
-            images.shape, cell.latent + told, cell.width, observed_as.outputs
-        )
+    facts: dict[str, Any] = {
+        "items": len(images.train),
+        "shape": images.shape,
+        "given": told,
+        "classes": len(images.classes),
+        "labelled": images.labelled or 0,
+        "outputs": observed_as.outputs,
+        "expected": observed_as.mean,
+    }
+    encoder, decoder = _networks(cell, variant, images.shape, facts)
     observation = _observation(cell, images, decoder, observed_as)
     features: Any = encoder.features
     context = features + told
     variant = informed(
         variant,
-        items=len(images.train),
+        **facts,
         context=context,
-        shape=images.shape,
-        given=told,
-        classes=len(images.classes),
-        labelled=images.labelled or 0,
         encoder=Shared(encoder),
         decoder=Shared(decoder, observation.alone),
     )
@@ -126,6 +132,26 @@ def build(cell: Cell, variant: Variant, images: Dataset, device: torch.device = 
     if images.labelled is not None and images.train.labels is not None:
         labels = shown(images.train.labels, images.labelled, cell.seed)
     return Resolved(cell, variant, images, device, model, critic, rival, labels)
+
+
+def _networks(
+    cell: Cell, variant: Variant, shape: Shape, facts: Mapping[str, Any]
+) -> tuple[nn.Module, nn.Module]:
+    """Encoder and decoder: the variant's own where it brings them, else the backbone's.
+
+    Raises:
+        UserError: Those of the variant do not fit the images.
+    """
+    own = brought(variant, cell.latent, **facts)
+    if own is not None:
+        told = cell.latent + facts["given"]
+        check_networks(own.title, own, shape, told, 1, facts["outputs"])
+        with seeded(cell.seed, "backbone"):
+            return own.build(shape, cell.latent, 1)
+    with seeded(cell.seed, "backbone"):
+        return backbone(cell.backbone).networks(
+            shape, cell.latent + facts["given"], cell.width, facts["outputs"]
+        )
 
 
 def _observation(

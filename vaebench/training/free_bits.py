@@ -7,8 +7,8 @@ from vaebench.compute.random import seeded
 from vaebench.errors import UserError
 from vaebench.models.draw import draw, fixed
 from vaebench.models.items import Seen
-from vaebench.models.shared import stand_ins
-from vaebench.models.variant import Variant, informed
+from vaebench.models.networks import tried
+from vaebench.models.variant import Variant
 
 #: Inputs, and features of each, that an objective is tried with.
 _ROWS, _CONTEXT = 8, 8
@@ -26,7 +26,7 @@ def separates_kl(variant: Variant, latent: int) -> bool:
     def flat(z: Tensor) -> Tensor:
         return 0.0 * z.sum(-1)
 
-    variant = informed(variant, **stand_ins(_CONTEXT))
+    variant = tried(variant, _CONTEXT)
     with seeded(0, "free bits"):
         posterior, h = variant.posterior(latent, _CONTEXT), torch.randn(_ROWS, _CONTEXT)
         held = fixed(posterior, h, [], flat)

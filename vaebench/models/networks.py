@@ -1,0 +1,87 @@
+"""Networks that a variant brings in place of the backbone's, and a variant tried without data."""
+
+from dataclasses import replace
+from functools import wraps
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from vaebench.compute.random import seeded
+from vaebench.models.backbones import Backbone
+from vaebench.models.posterior import Posterior, prior_of
+from vaebench.models.shared import Shared, stand_ins
+from vaebench.models.variant import BEFORE, Variant, given, informed
+
+
+def brought(variant: Variant, features: int, **facts: Any) -> Backbone | None:
+    """The networks of a variant's own for D = `features`, told those of `BEFORE` that it names.
+
+    They come as a backbone, which builds them whatever it is asked for. None where the variant
+    takes the backbone that there is.
+    """
+    if variant.networks is None:
+        return None
+    make = given(variant.networks, {name: facts[name] for name in BEFORE})
+    title = f"the network pair of {variant.name}"
+    return Backbone(title, lambda *_: make(features), lambda shape: 1)
+
+
+def tried(variant: Variant, context: int) -> Variant:
+    """The variant told `stand_ins`, where one of F = `context` features is tried alone.
+
+    Of one that brings networks the posterior stands behind its own encoder: the features are the
+    pixels of a picture.
+    """
+    facts = stand_ins(context)
+    if variant.networks is None:
+        return informed(variant, **facts)
+
+    @wraps(variant.posterior)
+    def posterior(features: int, context: int, given: int = 0, **options: Any) -> Posterior:
+        return _Behind(variant, features, context, facts | {"given": given}, options)
+
+    return replace(informed(replace(variant, networks=None), **facts), posterior=posterior)
+
+
+class _Behind(Posterior):
+    """A posterior behind its encoder, which sees the features (B, F) as pixels.
+
+    The decoder, with weights that are always the same, is shared with whoever decodes: its
+    parameters are not among this one's.
+    """
+
+    def __init__(
+        self,
+        variant: Variant,
+        features: int,
+        context: int,
+        facts: dict[str, Any],
+        options: dict[str, Any],
+    ) -> None:
+        super().__init__(features, context)
+        self.shape, self.given = facts["shape"], facts["given"]
+        networks: Any = brought(variant, features, **facts)
+        self.encoder, _ = networks.build(self.shape, features, 1)
+        with seeded(0, "decoder"):
+            self.decoder = Shared(networks.build(self.shape, features, 1)[1])
+        seen: Any = self.encoder.features
+        shared = {"encoder": Shared(self.encoder), "decoder": self.decoder}
+        facts = facts | shared | {"context": seen + self.given}
+        self.posterior = given(variant.posterior, facts)(features, seen + self.given, **options)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> "_Behind":
+        self.decoder.network._apply(fn)
+        super()._apply(fn, recurse)
+        return self
+
+    def forward(self, h: Tensor) -> Distribution:
+        """Features (B, F), the last G of which are the condition too, to q."""
+        seen = self.encoder(h.unflatten(-1, self.shape))
+        y = h[..., h.shape[-1] - self.given :]
+        return self.posterior(torch.cat([seen, y], -1))
+
+    def prior(self, given: Tensor | None = None) -> Distribution:
+        """The posterior's own prior."""
+        return prior_of(self.posterior, given)
