@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from vaebench.data.images import Request as Request
     from vaebench.data.images import Source as Source
     from vaebench.data.images import Split as Split
+    from vaebench.data.sets import Sets as Sets
     from vaebench.data.text import Sentences as Sentences
     from vaebench.data.text import Text as Text
     from vaebench.evaluation.metrics.subject import Subject as Subject
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from vaebench.models.backbones import Backbone as Backbone
     from vaebench.models.chain import Chain as Chain
     from vaebench.models.draw import Draw as Draw
+    from vaebench.models.elements import shares as shares
     from vaebench.models.items import Seen as Seen
     from vaebench.models.likelihoods import Likelihood as Likelihood
     from vaebench.models.metric import Measurement as Measurement
@@ -51,6 +53,7 @@ _HOME = {
     "Run": "notebook",
     "Seen": "models.items",
     "Sentences": "data.text",
+    "Sets": "data.sets",
     "Shared": "models.shared",
     "Source": "data.images",
     "Split": "data.images",
@@ -63,6 +66,7 @@ _HOME = {
     "iwae": "models.objectives",
     "load": "notebook",
     "read": "notebook",
+    "shares": "models.elements",
 }
 __all__ = [*_HOME, "__version__"]
 

@@ -28,7 +28,10 @@ def test_cells_of_the_same_variant_say_how_long_it_takes():
 
 
 def test_what_is_of_other_items_is_not_waited_for():
-    asked = [Wanted("fid", {}, group="fid"), Wanted("regret", {}, group="regret", kind="tokens")]
+    asked = [
+        Wanted("fid", {}, group="fid"),
+        Wanted("regret", {}, group="regret", kinds=("tokens",)),
+    ]
     found = foreseen(cell(), asked, [record(fid=9.0)])
     assert (found.columns, found.phases["fid"]) == (("fid",), 9.0)
     assert "regret" not in found.untimed

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaebench.data import grammar, hmm, sprites, text_file, topics, wordnet
+from vaebench.data import glyphs, grammar, hmm, linear, sprites, text_file, topics, wordnet
 from vaebench.data.dataset import subset
 from vaebench.data.folder import read_folder
 from vaebench.data.images import Images, Request, Source, Split, holdout, stratified
@@ -127,6 +127,25 @@ SOURCES = {
         backbone="mlp",
         extractor="sprites",
         latent=10,
+        shuffled=True,
+    ),
+    "glyphs": Source(
+        "drawings of the glyphs of Hershey's fonts, of the folder hershey or of Debian's package "
+        "hershey-fonts-data, light on black, 28×28 or --image-size",
+        "992 glyphs, of each 20 train and 5 validation; 248 other ones, of each 20 test",
+        glyphs.read,
+        backbone="mlp",
+        extractor="thumbnail",
+    ),
+    "linear": Source(
+        "linear-Gaussian sets, of known density: elements in R^4 around the code of a set",
+        "10000 train, 2000 validation, 2000 test",
+        linear.read,
+        likelihood="gaussian",
+        binarise="none",
+        backbone="linear",
+        extractor="thumbnail",
+        latent=4,
         shuffled=True,
     ),
     "hmm": Source(

@@ -28,6 +28,16 @@ D = TypeVar("D", bound=Dataset)
 def check(what: str, options: Mapping[str, str]) -> None:
     """Raise UserError where options of a data set cannot be had, whatever its images are."""
     kind, labels = options.get("given"), options.get("labels")
+    if (sets := options.get("sets")) is not None:
+        if not (sets.isascii() and sets.isdecimal() and 1 <= len(sets) <= 6 and int(sets)):
+            raise UserError(
+                f"{what}[sets={sets}] does not say how many images a set has; write a number."
+            )
+        if kind is not None:
+            raise UserError(
+                f"{what} cannot have given={kind} beside sets={sets}: sets are modelled given "
+                "nothing; leave out one of the two."
+            )
     if kind is not None and kind not in KINDS:
         raise unknown(f"condition of {what}:", kind, KINDS)
     if labels is not None and labels != "all" and not (labels.isascii() and labels.isdecimal()):

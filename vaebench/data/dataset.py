@@ -46,8 +46,23 @@ class Dataset:
 
     @property
     def shape(self) -> Any:
-        """The shape of an item, as backbones are told it."""
+        """The shape of an item."""
         raise NotImplementedError(f"{type(self).__name__} does not say of what shape an item is.")
+
+    @property
+    def part(self) -> Any:
+        """The shape that backbones are told: of an item, or of each element of a set."""
+        return self.shape
+
+    @property
+    def made_of(self) -> Kind:
+        """What backbones and likelihoods meet: items, or their elements."""
+        return self.kind
+
+    @property
+    def elements(self) -> int:
+        """n, the number of elements of a set; 0 where items are no sets."""
+        return 0
 
     @property
     def noun(self) -> str:

@@ -18,12 +18,15 @@ def observe(takes: Takes, pixels: Tensor, levels: int, generator: torch.Generato
         takes: ``binary``: a Bernoulli draw for each pixel, its grey value being the probability;
             ``levels``: the grey values; ``real``: (v + u) / L with u uniform on [0, 1), so that
             densities are bounded; ``tokens``: the tokens, int64.
-        pixels: Stored levels v in {0, …, L-1}, or tokens (N, T).
+        pixels: Stored levels v in {0, …, L-1}, or tokens (N, T); real numbers, float32, are
+            observed as they are.
         levels: L.
         generator: Of the noise.
     """
     if takes == "tokens":
         return pixels.long()
+    if pixels.is_floating_point():
+        return pixels
     if takes == "levels":
         return grey(pixels, levels)
     noise = _uniform(pixels, generator)

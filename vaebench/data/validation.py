@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vaebench.data.dataset import Dataset
 from vaebench.data.images import Images, Split
+from vaebench.data.sets import Sets
 from vaebench.data.text import PAD, Sentences, Text
 from vaebench.errors import UserError
 
@@ -39,9 +40,11 @@ def explained(what: str) -> Iterator[None]:
 
 def check(what: str, found: object) -> None:
     """Raise UserError unless a reader returns a sound data set of one of the kinds."""
-    if not isinstance(found, Images | Text):
+    if not isinstance(found, Images | Text | Sets):
         kind = type(found).__name__
-        raise UserError(f"{what} is read as a {kind}; its reader must return Images, or a Text.")
+        raise UserError(
+            f"{what} is read as a {kind}; its reader must return Images, or a Text, or Sets."
+        )
     if not (isinstance(found.notes, tuple) and all(isinstance(note, str) for note in found.notes)):
         raise UserError(f"{what} has notes that are not a tuple of sentences.")
     if isinstance(found, Text):
@@ -50,6 +53,8 @@ def check(what: str, found: object) -> None:
     for name, split in splits.items():
         if isinstance(found, Text):
             _check_tokens(what, name, split, found)
+        elif isinstance(found, Sets):
+            _check_sets(what, name, split, found)
         else:
             _check_pixels(what, name, split, found)
         count, noun = len(split), found.noun
@@ -87,6 +92,30 @@ def _check_pixels(what: str, name: str, split: Split, found: Images) -> None:
         raise UserError(
             f"{what} stores the level {int(pixels.max())} and says `levels={found.levels}`; "
             "levels run from 0 to levels - 1, and there are 2 to 256 of them."
+        )
+
+
+def _check_sets(what: str, name: str, split: Split, found: Sets) -> None:
+    pixels = split.pixels
+    sound = isinstance(pixels, Tensor) and pixels.dtype in (torch.uint8, torch.float32)
+    if not (sound and pixels.ndim == 5 and pixels.numel()):
+        raise UserError(
+            f"{what} has {_shown(pixels)} as pixels of its {name} split; they must be a tensor "
+            "(N, n, C, H, W), uint8 of stored levels or float32, and not empty."
+        )
+    if split.given is not None:
+        raise UserError(f"{what} has sets with a condition, which sets cannot have.")
+    if pixels.dtype != found.train.pixels.dtype or len(pixels[0]) != len(found.train.pixels[0]):
+        raise UserError(
+            f"{what} has a {name} split of other sets than its train split: {_shown(pixels)}."
+        )
+    if pixels.dtype == torch.uint8:
+        train, part = (Split(s.pixels.flatten(0, 1)) for s in (found.train, split))
+        _check_pixels(what, name, part, Images(train, train, train, found.levels))
+    elif not pixels.isfinite().all() or found.levels != 2:
+        raise UserError(
+            f"{what} has sets of real numbers that are not finite, or levels={found.levels}, which "
+            "has to be 2 for them."
         )
 
 

@@ -106,7 +106,11 @@ def _lacks(plugin: str, images: Dataset, found: Catalogue) -> str:
     """What a variant needs of `NEEDS` and a data set lacks, empty if it can be had."""
     name = parse(plugin)[0]
     needs = () if name in found.broken else found.facts("variants", name).get("needs", ())
-    lacking = {"labels": images.labelled is None, "pictures": images.kind != "pictures"}
+    lacking = {
+        "labels": images.labelled is None,
+        "pictures": images.kind != "pictures",
+        "elements": not images.elements,
+    }
     return next((need for need in needs if lacking[need]), "")
 
 
@@ -199,8 +203,8 @@ def _check_parts(cells: list[Cell], datasets: dict[tuple[str, int | None], Datas
     for cell in cells:
         images = datasets[cell.dataset, cell.image_size]
         outputs = likelihood(cell.likelihood, images.levels).outputs
-        networks.add((cell.backbone, images.shape, cell.latent, cell.width, outputs))
-        observations.add((cell.likelihood, images.levels, images.shape))
+        networks.add((cell.backbone, images.part, cell.latent, cell.width, outputs))
+        observations.add((cell.likelihood, images.levels, images.part))
     for spelled, levels, shape in sorted(observations):
         check_likelihood(spelled, likelihood(spelled, levels), shape)
     for name, shape, latent, width, outputs in sorted(networks):
@@ -239,10 +243,10 @@ def _task(choice: dict[str, Any], images: Dataset, digest: str, found: Catalogue
     takes = likelihood(spelled, images.levels).takes
     _check_kinds(choice, images, built_by, chosen.kind, spelled, takes)
     with explained(f"The backbone {built_by!r}"):
-        for shape in (images.shape, _condition(images)):
+        for shape in (images.part, _condition(images)):
             if shape is not None:
                 chosen.check(shape)
-        width = choice["width"] or chosen.width(images.shape)
+        width = choice["width"] or chosen.width(images.part)
     critic = choice["critic"] if images.kind == "pictures" else "none"
     resolved = {
         "backbone": built_by,
@@ -270,11 +274,16 @@ def _check_kinds(
     """Raise UserError unless networks, likelihood and settings are for what a data set holds."""
     of: Kind = "tokens" if takes == "tokens" else "pictures"
     for what, found in ((f"The backbone {built_by}", kind), (f"The likelihood {spelled}", of)):
-        if found != images.kind:
+        if found != images.made_of:
             raise UserError(
-                f"{what} is one of {found}, and {choice['dataset']} holds {images.kind}; leave it "
-                f"out, or take one of {images.kind}: `vaebench list` says which."
+                f"{what} is one of {found}, and {choice['dataset']} holds {images.made_of}; leave "
+                f"it out, or take one of {images.made_of}: `vaebench list` says which."
             )
+    if images.train.stored.is_floating_point() and takes != "real":
+        raise UserError(
+            f"The likelihood {spelled} is none of real numbers, which {choice['dataset']} holds; "
+            "take --likelihood gaussian or laplace."
+        )
     if choice["word_dropout"] and images.kind != "tokens":
         raise UserError(f"--word-dropout is for text: leave it out with {choice['dataset']}.")
 

@@ -10,6 +10,7 @@ from safetensors.torch import load
 from vaebench.config.names import parse
 from vaebench.data.dataset import Dataset
 from vaebench.data.images import Images, Split
+from vaebench.data.sets import Sets
 from vaebench.data.text import Sentences, Text
 from vaebench.errors import UserError, short
 from vaebench.models import weights
@@ -79,7 +80,8 @@ def _hollow(known: Described) -> Dataset:
         return Text(text, text, text, classes=known.classes, vocabulary=words)
     pixels = torch.zeros(1, dtype=torch.uint8).expand(known.items, *known.shape)
     split = Split(pixels, given=given)
-    return Images(split, split, split, known.levels, classes=known.classes)
+    holding = Sets if len(known.shape) == 4 else Images
+    return holding(split, split, split, known.levels, classes=known.classes)
 
 
 def _fill(model: VAE, run: Path | str, name: str) -> None:

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 #: What items are.
-Kind = Literal["pictures", "tokens"]
+Kind = Literal["pictures", "tokens", "sets"]
 #: What one of them is called, by kind.
-NOUNS: dict[Kind, str] = {"pictures": "image", "tokens": "sequence"}
+NOUNS: dict[Kind, str] = {"pictures": "image", "tokens": "sequence", "sets": "set"}
 #: What stands behind the end of a sequence of tokens.
 PAD = -1
 
@@ -44,7 +44,8 @@ class Items:
     """B items as a model meets them.
 
     Attributes:
-        x: What they are observed as, (B, C, H, W) for pictures, (B, T) for tokens.
+        x: What they are observed as, (B, C, H, W) for pictures, (B, T) for tokens, (B, n, C, H, W)
+            for sets.
         seen: What is known of them; a condition that is a picture (B, C, H, W) becomes one of
             shape (B, G) in the model's `see`.
 

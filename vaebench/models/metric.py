@@ -85,8 +85,8 @@ class Metric:
         group: What ``--metrics`` also selects it by, and its time is counted under.
         needs: Laws that a variant must keep for the number to mean anything: ``bound``,
             ``support``, ``density`` or ``likelihood``, see `Variant.deviations`.
-        kind: ``pictures`` or ``tokens`` where it is of such items alone: of others it is not
-            measured.
+        kind: ``pictures``, ``tokens`` or ``sets``, or several of them, where it is of such items
+            alone: of others it is not measured.
         costly: Computed only when it is asked for.
         head: The short name at the head of its column; without one the title stands there.
         symbol: What stands at its head in a paper, as mathematics of LaTeX such as
@@ -127,7 +127,7 @@ class Metric:
     better: Better | None = None
     group: str = ""
     needs: frozenset[str] = NOTHING
-    kind: Kind | None = None
+    kind: Kind | tuple[Kind, ...] | None = None
     costly: bool = False
     head: str = ""
     symbol: str = ""
@@ -148,7 +148,8 @@ class Metric:
             _expect(self, "effort", name, (*EFFORT, "ais_steps"))
         _expect(self, "better", self.better, (None, "higher", "lower"))
         _expect(self, "role", self.role, (None, *ROLES))
-        _expect(self, "kind", self.kind, (None, *NOUNS))
+        for kind in self.kinds:
+            _expect(self, "kind", kind, tuple(NOUNS))
         for law in self.needs:
             _expect(self, "needs", law, tuple(LAWS))
         if not SYMBOL.fullmatch(self.symbol):
@@ -164,6 +165,13 @@ class Metric:
                     f"The metric name {name!r} must be of the form {TEMPLATE.pattern} and not end "
                     f"in {' or '.join(SUFFIXES)}."
                 )
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """What items it is of, empty for all."""
+        if self.kind is None:
+            return ()
+        return (self.kind,) if isinstance(self.kind, str) else self.kind
 
     def column(self, extractor: str, k: int) -> str:
         """The column's name with an extractor and a number of draws."""

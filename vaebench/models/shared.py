@@ -69,6 +69,8 @@ def stand_ins(context: int) -> dict[str, Any]:
         "given": 0,
         "classes": 3,
         "labelled": 100,
+        "elements": 2,
+        "members": 10,
         "encoder": Shared(nn.Flatten()),
         "decoder": Shared(_Waves(shape)),
         "shape": shape,

@@ -26,7 +26,9 @@ FACTS = {
     "given": "G, the numbers that the condition of an item comes to; 0 without one",
     "classes": "the number of classes whose labels are given or may be seen in training; or 0",
     "labelled": "the number of training images whose labels training may see",
-    "shape": "(C, H, W), the shape of an image",
+    "elements": "n, the number of images of a set; 0 where items are no sets",
+    "members": "of sets, the number of training images that a class has on average; else 0",
+    "shape": "(C, H, W), the shape of an image, or (n, C, H, W) of a set",
     "outputs": "M, the numbers that the likelihood takes for each value of a pixel",
     "expected": "the function from a decoder's outputs (..., M·C, H, W) to the expected picture",
     "encoder": "the encoder that all variants share, or the variant's own, as a `Shared`",
@@ -38,6 +40,7 @@ BEFORE = {name: FACTS[name] for name in FACTS if name not in ("context", "encode
 NEEDS = {
     "labels": "labels that training may see, as those of mnist[labels=100]",
     "pictures": "pictures, as those of mnist",
+    "elements": "sets of images, as those of mnist[sets=5]",
 }
 
 
@@ -101,9 +104,14 @@ def informed(variant: Variant, **facts: Any) -> Variant:
 
 def given(function: Any, facts: Mapping[str, Any]) -> Any:
     """The function with those facts that it names as keywords without a default."""
-    mine = {
-        p.name: facts[p.name]
-        for p in inspect.signature(function).parameters.values()
-        if p.kind is p.KEYWORD_ONLY and p.default is p.empty and p.name in facts
-    }
+    mine = {name: facts[name] for name in asked(function) if name in facts}
     return partial(function, **mine) if mine else function
+
+
+def asked(function: Any) -> list[str]:
+    """What a function takes by keyword alone, without a default."""
+    return [
+        p.name
+        for p in inspect.signature(function).parameters.values()
+        if p.kind is p.KEYWORD_ONLY and p.default is p.empty
+    ]

@@ -11,6 +11,7 @@ from vaebench.data import conditions, heldout
 from vaebench.data.dataset import Dataset, permuted
 from vaebench.data.images import Images, Request, Source, negative
 from vaebench.data.remarks import remarks
+from vaebench.data.sets import Sets, grouped
 from vaebench.data.text import Text
 from vaebench.data.validation import check, explained
 from vaebench.errors import UserError, unknown
@@ -21,7 +22,7 @@ from vaebench.registry.catalogue import catalogue
 from vaebench.registry.options import chosen, keywords
 
 #: The options that every data set has.
-_OURS = ("without", *conditions.OPTIONS)
+_OURS = ("without", "sets", *conditions.OPTIONS)
 
 
 def backbone(name: str) -> Backbone:
@@ -58,8 +59,8 @@ def located(name: str) -> str:
 def options(name: str) -> dict[str, Any]:
     """The options of a spelled data set; UserError where it has none of that name or kind.
 
-    Every one has ``without``, the class that is left out, and those of `conditions`, beside what
-    its reader takes.
+    Every one has ``without``, the class that is left out, ``sets``, the images of a set, and those
+    of `conditions`, beside what its reader takes.
     """
     taken, ours = _options(name)
     return taken | ours
@@ -149,9 +150,12 @@ def load(name: str, request: Request) -> Dataset:
         images = heldout.without(what, images, label)
         check(what, images)
     images = replace(images, notes=(*images.notes, *remarks(images)))
+    if (elements := ours.pop("sets", None)) is not None:
+        images = grouped(what, images, int(elements))
+        check(what, images)
     images = conditions.conditioned(what, images, ours)
-    if isinstance(images, Text) and (label is not None or images.given):
-        # What is known is the probability of a sequence of any class.
+    if isinstance(images, Text | Sets) and (label is not None or images.given):
+        # What is known is the probability of an item of any class.
         images = replace(images, log_prob=None)
     check(what, images)
     return images
@@ -160,9 +164,9 @@ def load(name: str, request: Request) -> Dataset:
 def _check_size(name: str, images: Dataset, size: int | None) -> None:
     if size is None:
         return
-    if not isinstance(images, Images):
+    if not isinstance(images, Images | Sets):
         raise UserError(f"{name} has no pictures: leave out --image-size.")
-    height, width = images.shape[1:]
+    height, width = images.shape[-2:]
     if (height, width) != (size, size):
         raise UserError(f"{name} comes in {height}×{width} only; leave out --image-size.")
 

@@ -20,7 +20,8 @@ class Described(NamedTuple):
 
     Attributes:
         cell: The cell.
-        shape: Channels, height and width of its pictures, or length and symbols of its sequences.
+        shape: Channels, height and width of its pictures, length and symbols of its sequences, or
+            elements, channels, height and width of its sets.
         levels: L, the number of grey levels, or of symbols.
         items: The number of training images.
         condition: The shape of what an image is modelled given, where there is such a thing.
@@ -53,10 +54,10 @@ def described(record: Record) -> Described:
         }
         cell = Cell(**values)
         whole = [*shape, levels, cell.latent, cell.width, cell.seed]
-        good = len(shape) in (2, 3) and all(type(n) is int and n >= 0 for n in whole)
+        good = len(shape) in (2, 3, 4) and all(type(n) is int and n >= 0 for n in whole)
         texts = (cell.plugin, cell.backbone, cell.likelihood, cell.critic)
         good = good and all(type(text) is str for text in texts) and levels >= 2
-        pictures = len(shape) == 3
+        pictures = len(shape) > 2
         good = good and levels <= (256 if pictures else _MOST_SYMBOLS)
         sides = shape if pictures else shape[:1]
         good = good and max(cell.latent, cell.width, *sides) <= _MOST_CHANNELS

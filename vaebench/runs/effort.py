@@ -22,14 +22,14 @@ class Wanted:
         effort: The settings that it depends on.
         code: Digest of the plugin that measures it, empty for vaebench's own.
         group: What its time is counted under.
-        kind: Of what items it is, empty for all.
+        kinds: Of what items it is, empty for all.
     """
 
     column: str
     effort: Mapping[str, Any]
     code: str = ""
     group: str = ""
-    kind: str = ""
+    kinds: tuple[str, ...] = ()
 
 
 def lacking(
@@ -51,12 +51,13 @@ def lacking(
 
 def fitting(record: Record, wanted: Iterable[Wanted]) -> list[Wanted]:
     """What can be measured of a trained cell's kind of items."""
-    return [one for one in wanted if one.kind in ("", kind_of(record))]
+    return [one for one in wanted if not one.kinds or kind_of(record) in one.kinds]
 
 
 def kind_of(record: Record) -> str:
     """What items a trained cell is of."""
-    return "tokens" if len(record["data"].get("shape", ())) == 2 else "pictures"
+    axes = len(record["data"].get("shape", ()))
+    return {2: "tokens", 4: "sets"}.get(axes, "pictures")
 
 
 def _lacks(record: Record, wanted: Wanted, failed: bool) -> bool:

@@ -106,7 +106,7 @@ class VariantRecord(TypedDict, total=False):
 
 
 class DataRecord(TypedDict, total=False):
-    """The data set: its hash, the sizes of its splits, shape (C, H, W) and levels of its images.
+    """The data set: its hash, the sizes of its splits, shape of an item and levels of its pixels.
 
     `notes` are sentences on what was read, passed over and converted. `given` says what the images
     are modelled given, `condition` of which shape that is for an image, and `classes` are the

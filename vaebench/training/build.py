@@ -15,10 +15,12 @@ from vaebench.config.resources import Place
 from vaebench.data.conditions import shown
 from vaebench.data.dataset import Dataset
 from vaebench.data.images import Request
+from vaebench.data.sets import Sets
 from vaebench.data.text import Text
 from vaebench.errors import UserError
 from vaebench.models import critic as critics
 from vaebench.models.backbones import Shape
+from vaebench.models.elements import EachElement, Elements, dimensions, shares
 from vaebench.models.likelihoods import Likelihood
 from vaebench.models.networks import brought
 from vaebench.models.observation import Observation, Pixels
@@ -26,7 +28,7 @@ from vaebench.models.rival import Rival
 from vaebench.models.shared import Shared
 from vaebench.models.tokens import Tokens
 from vaebench.models.vae import VAE
-from vaebench.models.variant import Variant, informed
+from vaebench.models.variant import Variant, asked, informed
 from vaebench.registry.catalogue import catalogue
 from vaebench.registry.lookup import backbone, likelihood, load
 from vaebench.registry.validation import check_networks
@@ -107,13 +109,18 @@ def build(cell: Cell, variant: Variant, images: Dataset, device: torch.device = 
         "given": told,
         "classes": len(images.classes),
         "labelled": images.labelled or 0,
+        "elements": images.elements,
+        "members": images.members if isinstance(images, Sets) else 0,
         "outputs": observed_as.outputs,
         "expected": observed_as.mean,
     }
-    encoder, decoder = _networks(cell, variant, images.shape, facts)
-    observation = _observation(cell, images, decoder, observed_as)
+    encoder, decoder = _networks(cell, variant, images.part, facts)
+    if isinstance(images, Sets):
+        encoder = EachElement(encoder, pooled=not _tells_apart(variant, images))
+    latent = _dimensions(cell, variant, images)
+    observation = _observation(cell, variant, images, decoder, observed_as)
     features: Any = encoder.features
-    context = features + told
+    context = features * (images.elements if _tells_apart(variant, images) else 1) + told
     variant = informed(
         variant,
         **facts,
@@ -122,11 +129,11 @@ def build(cell: Cell, variant: Variant, images: Dataset, device: torch.device = 
         decoder=Shared(decoder, observation.alone),
     )
     with seeded(cell.seed, "posterior"):
-        posterior = variant.posterior(cell.latent, context)
+        posterior = variant.posterior(latent, context)
     with seeded(cell.seed, "critic"):
-        critic = critics.build(cell.critic, images.shape, min(2 * cell.width, _CRITIC))
+        critic = critics.build(cell.critic, images.part, min(2 * cell.width, _CRITIC))
     with seeded(cell.seed, "rival"):
-        rival = variant.rival and variant.rival(cell.latent)
+        rival = variant.rival and variant.rival(latent)
     model = VAE(encoder, posterior, observation, conditioner)
     labels = None
     if images.labelled is not None and images.train.labels is not None:
@@ -154,13 +161,30 @@ def _networks(
         )
 
 
+def _tells_apart(variant: Variant, images: Dataset) -> bool:
+    """Whether a variant's posterior is told the features of each element of a set."""
+    return isinstance(images, Sets) and "elements" in asked(variant.posterior)
+
+
+def _dimensions(cell: Cell, variant: Variant, images: Dataset) -> int:
+    """The dimensions of z, which holds codes of elements where the posterior tells these apart."""
+    if _tells_apart(variant, images):
+        return dimensions(cell.latent, images.elements)
+    return cell.latent
+
+
 def _observation(
-    cell: Cell, images: Dataset, decoder: nn.Module, likelihood: Likelihood
+    cell: Cell, variant: Variant, images: Dataset, decoder: nn.Module, likelihood: Likelihood
 ) -> Observation:
     """What sees both z and the items of a data set's kind."""
     if isinstance(images, Text):
         return Tokens(decoder, likelihood, images.shape.length, images.end, cell.word_dropout)
-    return Pixels(decoder, likelihood)
+    pixels = Pixels(decoder, likelihood)
+    if not isinstance(images, Sets):
+        return pixels
+    latent = _dimensions(cell, variant, images)
+    split = shares(latent, images.elements) if _tells_apart(variant, images) else (latent, 0)
+    return Elements(pixels, images.elements, *split)
 
 
 def _condition(cell: Cell, images: Dataset) -> tuple[nn.Module | None, int]:

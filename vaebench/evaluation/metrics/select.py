@@ -69,7 +69,7 @@ def select(names: Iterable[str], samplers: Iterable[str] = (PRIOR,)) -> tuple[Me
 
 def fitting(metrics: Iterable[Metric], kind: str) -> list[Metric]:
     """Those of the metrics that can be had of items of a kind."""
-    return [metric for metric in metrics if metric.kind in (None, kind)]
+    return [metric for metric in metrics if not metric.kinds or kind in metric.kinds]
 
 
 def check_kinds(names: Iterable[str], kinds: Collection[str]) -> None:
@@ -77,7 +77,7 @@ def check_kinds(names: Iterable[str], kinds: Collection[str]) -> None:
     for name in names:
         found = select([name])
         if not any(fitting(found, kind) for kind in kinds):
-            of = {str(metric.kind) for metric in found}
+            of = {str(kind) for metric in found for kind in metric.kinds}
             raise UserError(
                 f"--metrics {name} is of {' and '.join(sorted(of))}, and the data are "
                 f"{' and '.join(sorted(kinds))}: leave it out."
@@ -98,7 +98,7 @@ def wanted(evaluation: Evaluation, steps: int | None = None) -> dict[str, tuple[
     for metric in select(evaluation.metrics, evaluation.sampler):
         column = metric.column(evaluation.extractor, evaluation.iw_samples)
         effort = {name: getattr(evaluation, name, steps) for name in metric.effort}
-        found[column] = metric, Wanted(column, effort, metric.code, metric.group, metric.kind or "")
+        found[column] = metric, Wanted(column, effort, metric.code, metric.group, metric.kinds)
     return found
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from torch import nn
 
-from vaebench.models.backbones import bow, mlp, recurrent, resnetv2, transformer
+from vaebench.models.backbones import bow, linear, mlp, recurrent, resnetv2, transformer
 from vaebench.models.items import Kind
 
 #: (C, H, W) of images, (T, V) of sequences.
@@ -87,6 +87,11 @@ BACKBONES = {
         "two layers of ReLU units each way, the inner one half as wide (Davidson et al. 2018)",
         mlp.davidson,
         lambda shape: 256,
+    ),
+    "linear": Backbone(
+        "the values themselves one way, one linear layer the other way",
+        linear.build,
+        lambda shape: 1,
     ),
     "lstm": Backbone(
         "one layer of long short-term memory each way (Bowman et al. 2016)",
