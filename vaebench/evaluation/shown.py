@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vaebench.evaluation.gallery import pictures
 from vaebench.evaluation.metrics.subject import Subject
+from vaebench.evaluation.set_pictures import set_pictures
 from vaebench.evaluation.texts import texts
 
 #: What is made last, so that its being there says that all is.
@@ -25,6 +26,9 @@ def shown(subject: Subject, folder: Path) -> Iterator[tuple[str, bytes, list[str
     """
     if subject.images.kind == "tokens":
         yield "texts.json", json.dumps(texts(subject), ensure_ascii=False).encode(), []
+        return
+    if subject.images.kind == "sets":
+        yield from ((name, content, []) for name, content in set_pictures(subject))
         return
     for name, content, words in pictures(subject, folder):
         yield f"{name}.png", content, words

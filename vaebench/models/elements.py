@@ -4,7 +4,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
+from vaebench.models.chain import Chain
 from vaebench.models.likelihoods import Likelihood
 from vaebench.models.observation import Observation, Pixels
 
@@ -66,7 +68,10 @@ class EachElement(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Sets to features."""
-        h: Tensor = self.encoder(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        return self.joined(self.encoder(x.flatten(0, 1)).unflatten(0, x.shape[:2]))
+
+    def joined(self, h: Tensor) -> Tensor:
+        """Features of elements (B, n, F) as those of sets."""
         return h.mean(1) if self.pooled else h.flatten(1)
 
 
@@ -122,6 +127,19 @@ class Elements(Observation):
             each = each[..., : x.shape[1], :]
         of_set = c.unsqueeze(-2).expand(*each.shape[:-1], -1)
         return self.part.outputs(torch.cat([of_set, each], -1))
+
+    def of_set(self, law: Distribution) -> Distribution:
+        """What q or p says of c alone, (..., C) of z (..., T).
+
+        Raises:
+            NotImplementedError: Elements have codes of their own, and the law is no chain that
+                begins with c.
+        """
+        if not self.own:
+            return law
+        if isinstance(law, Chain) and next(iter(law.sizes.values())) == self.shared:
+            return law.first
+        raise NotImplementedError("The law is no chain that begins with the code of the set.")
 
     def alone(self, z: Tensor) -> Tensor:
         """Outputs (N, M·C, H, W) of an element, for its codes (N, C + E)."""

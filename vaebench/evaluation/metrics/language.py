@@ -1,19 +1,13 @@
-"""Columns about text: nats a token, perplexity, and how far a model is from a known source."""
+"""Columns about text: nats a token, and perplexity."""
 
 import math
-from collections.abc import Callable
 from typing import Any
-
-import torch
-from torch import Tensor
 
 from vaebench.data.text import UNKNOWN, Text
 from vaebench.evaluation.metrics.likelihood import AIS, annealed, elbo, importance_weighted
+from vaebench.evaluation.metrics.regret import Estimate, each
 from vaebench.evaluation.metrics.subject import Subject
 from vaebench.models.metric import ELBO, MODEL, Measurement, Metric, Unavailable
-
-#: What is estimated of the test sequences, with log p(x), or a bound on it, of each.
-Estimate = Callable[[Subject], Measurement]
 
 
 def _text(subject: Subject) -> Text:
@@ -22,19 +16,10 @@ def _text(subject: Subject) -> Text:
     return subject.images
 
 
-def _each(subject: Subject, estimate: Estimate) -> tuple[Measurement, Tensor, Tensor]:
-    """An estimate, its values (N,) that there are, and which test sequences these are of."""
-    found = estimate(subject)
-    assert found.per_image is not None
-    values = found.per_image.double().cpu()
-    rows = values.isfinite().nonzero()[:, 0]
-    return found, values[rows], rows
-
-
 def _rate(subject: Subject, estimate: Estimate) -> Measurement:
     """-Σ log p(x) / Σ T of the sequences, its error by linearisation of the ratio."""
     text = _text(subject)
-    found, values, rows = _each(subject, estimate)
+    found, values, rows = each(subject, estimate)
     tokens = text.test.tokens[rows]
     lengths = (tokens >= 0).sum(1).double()
     rate = (-values.sum() / lengths.sum()).item()
@@ -61,40 +46,6 @@ def _perplexity(estimate: Estimate) -> Estimate:
         )
 
     return compute
-
-
-def _best(subject: Subject) -> Measurement:
-    """log p(x) by AIS where it can be had, else the importance-weighted bound."""
-    try:
-        return annealed(subject)
-    except Unavailable:
-        if "density" in subject.variant.deviations:
-            raise
-        return importance_weighted(subject)
-
-
-def regret(subject: Subject) -> Measurement:
-    """The mean of log p(x) of the source less the model's, over the same test sequences.
-
-    Raises:
-        Unavailable: The source does not know its probabilities.
-    """
-    text = _text(subject)
-    if text.log_prob is None:
-        raise Unavailable("nobody knows the probabilities of its source")
-    found, values, rows = _each(subject, _best)
-    exact = text.log_prob(text.test.tokens[rows]).double()
-    gap = torch.full((int(rows.max()) + 1,), math.nan, dtype=torch.double)
-    gap[rows] = exact - values
-    kept = gap[rows]
-    n = len(kept)
-    se = kept.std().item() / math.sqrt(n) if n > 1 else None
-    source = -text.log_prob(text.test.tokens).double()
-    detail = {"source_nats": source.mean().item(), "source_nats_these": -exact.mean().item()}
-    depends = {**found.depends, "estimate": "AIS" if "chains" in found.depends else "L_K"}
-    return Measurement(
-        kept.mean().item(), n, se, depends, gap, found.warning, detail, found.trusted
-    )
 
 
 def _metrics(
@@ -132,25 +83,6 @@ def _metrics(
 
 
 METRICS = (
-    Metric(
-        name="regret",
-        kind="tokens",
-        group="regret",
-        title="Regret",
-        unit="nats/sequence",
-        better="lower",
-        description=(
-            "log p(x) of the exact source less the model's (by AIS, else L_K), of the same test "
-            "sequences: 0 for a model that is the source, and negative by chance alone."
-        ),
-        needs=MODEL,
-        head="regret",
-        place=12,
-        keep=8,
-        error=True,
-        effort=AIS,
-        compute=regret,
-    ),
     *_metrics("ais", annealed, "AIS", "AIS", place=14, needs=MODEL, effort=AIS),
     *_metrics("iwae_{k}", importance_weighted, "L_K", "k", needs=ELBO, effort=("iw_images",)),
     *_metrics("elbo", elbo, "ELBO", "ELBO", needs=ELBO),

@@ -15,7 +15,9 @@ from vaebench.evaluation.metrics import (
     latents,
     likelihood,
     novelty,
+    regret,
     representations,
+    sets,
 )
 from vaebench.evaluation.metrics.plugged import Plugged, plugged
 from vaebench.evaluation.metrics.sampled import PRIOR, under
@@ -26,6 +28,8 @@ from vaebench.runs.effort import Wanted
 
 METRICS: tuple[Metric, ...] = (
     *likelihood.METRICS,
+    *regret.METRICS,
+    *sets.METRICS,
     *language.METRICS,
     *gaps.METRICS,
     *latents.METRICS,

@@ -373,4 +373,6 @@ class Subject:
         given: dict[str, Any] = {"given": self.images.given} if self.images.given else {}
         if isinstance(self.images, Text):
             given |= {"vocabulary": len(self.images.vocabulary)}
+        if self.images.elements:
+            given |= {"elements": self.images.elements}
         return {"observation": self.observation, **given, **more}

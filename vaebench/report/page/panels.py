@@ -39,6 +39,12 @@ class Panel(NamedTuple):
 
 _KINDS: tuple[_Kind, ...] = (
     (
+        "Drawn given a set",
+        "Each line of test sets stands over the line of sets drawn given them, whose code of the "
+        "set comes from q and those of elements from the prior. The expected pictures.",
+        (("given.png", 0.2, "Test sets over sets drawn given them, by", ""),),
+    ),
+    (
         "Interpolations",
         "Each line leads from the code of one test image to that of another, in equal steps.",
         (("interpolations.png", 0.15, "Interpolations by", ""),),
