@@ -1,6 +1,7 @@
 """The cell that a record is of, as its settings describe it. No torch."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple
 
@@ -37,8 +38,13 @@ class Described(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """What items are: ``pictures`` or ``tokens``."""
-        return "tokens" if len(self.shape) == 2 else "pictures"
+        """What items are: ``pictures``, ``tokens`` or ``sets``."""
+        return kind_of(self.shape)
+
+
+def kind_of(shape: Sequence[int]) -> str:
+    """What items of a shape are: pictures (C, H, W), tokens (T, V) or sets (n, C, H, W)."""
+    return {2: "tokens", 4: "sets"}.get(len(shape), "pictures")
 
 
 def described(record: Record) -> Described:

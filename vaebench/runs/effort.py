@@ -7,6 +7,7 @@ from typing import Any
 
 from vaebench.config.cell import EFFORT
 from vaebench.config.effort import USUAL
+from vaebench.runs import described
 from vaebench.runs.schema import Record
 
 #: Settings of an evaluation that are lists of names.
@@ -56,8 +57,7 @@ def fitting(record: Record, wanted: Iterable[Wanted]) -> list[Wanted]:
 
 def kind_of(record: Record) -> str:
     """What items a trained cell is of."""
-    axes = len(record["data"].get("shape", ()))
-    return {2: "tokens", 4: "sets"}.get(axes, "pictures")
+    return described.kind_of(record["data"].get("shape", ()))
 
 
 def _lacks(record: Record, wanted: Wanted, failed: bool) -> bool:

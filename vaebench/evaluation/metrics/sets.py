@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vaebench.compute.random import generator, seeded
 from vaebench.data.batches import EVALUATION_SEED
+from vaebench.data.sets import Sets
 from vaebench.evaluation.metrics.likelihood import AIS, annealed
 from vaebench.evaluation.metrics.subject import Subject
 from vaebench.models.distributions import closed_kl
@@ -22,13 +23,19 @@ TASKS = 400
 _DRAWS, _PAIRS = 32, 2**14
 
 
+def _sets(subject: Subject) -> Sets:
+    if not isinstance(subject.images, Sets):
+        raise Unavailable(f"it is of sets, and the data set holds {subject.images.noun}s")
+    return subject.images
+
+
 def predictive(subject: Subject) -> Measurement:
     """log p(x_n | x_1, …, x_n-1) of the last element of each set, as a difference by AIS.
 
     Raises:
         Unavailable: There are no other elements.
     """
-    elements = subject.images.elements
+    elements = _sets(subject).elements
     if elements < 2:
         raise Unavailable("a set of one image has no others: ask for larger sets, mnist[sets=5]")
     whole, others = annealed(subject), annealed(without_last(subject))
@@ -67,12 +74,13 @@ def few_shot(shots: int, ways: int) -> Callable[[Subject], Measurement]:
     """
 
     def compute(subject: Subject) -> Measurement:
+        images = _sets(subject)
         observation, encoder = subject.model.observation, subject.model.encoder
         assert isinstance(observation, Elements) and isinstance(encoder, EachElement)
-        labels = subject.images.test.labels
+        labels = images.test.labels
         if labels is None:
             raise Unavailable("the data set has no classes")
-        shown, told = tasks(labels.repeat_interleave(subject.images.elements), shots, ways)
+        shown, told = tasks(labels.repeat_interleave(images.elements), shots, ways)
         h = subject.once(_features)
         known, asked = encoder.joined(h[shown].flatten(0, 1)), h[told].flatten(0, 1)
         known, asked = known.unflatten(0, (-1, ways)), asked.unflatten(0, (-1, ways))
