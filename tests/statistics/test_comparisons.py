@@ -145,7 +145,7 @@ def test_nothing_is_said_of_a_row_with_one_seed_beside_rows_with_more():
 
 
 def test_equal_values_are_ties_and_hold_up_no_other_row():
-    rows = {"a": scores(1.0, 1.0), "b": scores(1.0, 1.0), "c": scores(-5.0, -5.0)}
+    rows = {name: scores(*[value] * 5) for name, value in {"a": 1.0, "b": 1.0, "c": -5.0}.items()}
     found = verdict(rows, "higher")
     assert len(found.ties) == 1 and "c" not in found.ties
 
@@ -184,3 +184,24 @@ def test_ranks_of_equal_variants_rarely_differ(variants, datasets):
     ranks = [mean_ranks(rng.normal(size=(datasets, variants)), "higher") for _ in range(runs)]
     wrong = np.mean([np.ptp(each) >= gap for each in ranks])
     assert wrong <= allowed(runs)
+
+
+@pytest.mark.parametrize(("rows", "seeds", "runs"), [(2, 2, 400), (8, 3, 60)])
+def test_rows_of_counts_are_called_worse_in_no_more_tables(rows, seeds, runs):
+    """Seeds that are all alike say nothing of the spread where few values can be had."""
+    rng, wrong = np.random.default_rng(rows + seeds), 0
+    for _ in range(runs):
+        counts = rng.integers(0, 2, (rows, seeds)).astype(float)
+        found = verdict({str(k): scores(*row) for k, row in enumerate(counts)}, "higher")
+        wrong += found is not None and len(found.ties) < rows - 1
+    assert wrong / runs <= allowed(runs)
+
+
+@pytest.mark.filterwarnings("error")
+def test_rows_without_a_score_are_not_in_the_table():
+    known = {"a": scores(1.0, 1.2, 1.1), "b": scores(9.0, 9.1, 9.2)}
+    more = {"none": {}, "nan": scores(math.nan, math.nan), **known}
+    assert verdict(more, "lower") == verdict(known, "lower")
+    assert verdict({"a": scores(math.nan), "b": scores(1.0)}, "lower") is None
+    endless = verdict({"never": scores(-math.inf, -5.0), **known}, "higher")
+    assert endless.best == "b" and endless.ties == ["never"]

@@ -105,3 +105,50 @@ def test_one_surviving_seed_is_no_surer_than_the_others():
     """Where a variant's other seeds failed, its one run must not count as free of noise."""
     many = scores(1.0, 3.0, 5.0, se=0.01)
     assert difference(many, {0: Score(6.0, 0.01)}).margin > 4
+
+
+def test_scores_that_are_nan_do_not_count():
+    holes, whole = scores(1.0, math.nan, 1.2, 1.4), {0: Score(1.0), 2: Score(1.2), 3: Score(1.4)}
+    other = scores(2.0, 2.5, 2.2, 2.1)
+    assert difference(holes, other) == difference(whole, other)
+    assert interval([1.0, math.nan, 1.2, 1.4]) == interval([1.0, 1.2, 1.4])
+    nothing = difference(scores(math.nan), other)
+    assert math.isnan(nothing.mean) and math.isnan(nothing.margin) and not nothing.significant
+
+
+@pytest.mark.filterwarnings("error")
+def test_infinite_scores_are_told_from_nothing():
+    found = difference(scores(-math.inf, -5.0), scores(1.0, 2.0))
+    assert found.mean == -math.inf and math.isnan(found.margin) and not found.significant
+    assert math.isnan(interval([1.0, math.inf, 2.0]).low)
+    series = pd.Series([-math.inf, 1.0, 2.0])
+    one, two = Score(-math.inf, 0.1, series), Score(2.0, 0.1, series + 1)
+    assert not difference({0: one}, {0: two}).significant
+
+
+def test_what_is_rounding_is_no_difference():
+    found = difference(scores(0.3, 0.3, 0.3), scores(*[0.1 + 0.2] * 3))
+    assert found.mean == 0 and not found.significant
+    assert difference(scores(*[0.7] * 6), {9 + k: Score(0.7) for k in range(7)}).margin == 0
+
+
+@pytest.mark.parametrize(("seeds", "chance"), [(2, 1 / 3), (3, 1 / 10), (4, 1 / 35), (5, 1 / 126)])
+def test_constant_counts_differ_where_a_permutation_test_says_so(seeds, chance):
+    """Of all ways to share so many values out, two put the equal ones together."""
+    one, two = scores(*[20.0] * seeds), {9 + k: Score(19.0) for k in range(seeds)}
+    groups = np.array([0] * seeds + [1] * seeds)
+    found = stats.permutation_test(
+        (np.r_[:seeds], np.r_[seeds : 2 * seeds]),
+        lambda x, y: np.mean(groups[x]) - np.mean(groups[y]),
+        n_resamples=1000,
+    )
+    assert found.pvalue == pytest.approx(chance)
+    assert difference(one, two).significant == (chance < 0.05)
+    paired = difference(one, scores(*[19.0] * seeds))
+    assert paired.significant == (stats.binomtest(0, seeds).pvalue < 0.05)
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, 95, math.nan])
+def test_a_level_that_is_none_is_refused(level):
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        difference(scores(1.0, 2.0), scores(2.0, 4.0), level)

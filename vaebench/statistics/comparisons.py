@@ -12,7 +12,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vaebench.statistics.intervals import LEVEL, Difference, Gap, Score, independent
+from vaebench.statistics.intervals import (
+    LEVEL,
+    Difference,
+    Gap,
+    Score,
+    independent,
+    measured,
+)
 
 #: A row of a table: what a variant scored, by seed.
 Row = Mapping[int, Score]
@@ -75,7 +82,7 @@ def verdict(rows: Mapping[str, Row], better: str | None) -> Verdict | None:
     there are pairs to choose a best one from.
 
     None where the metric has no direction ("higher" or "lower"), where fewer than two rows have
-    it, and where nothing is known of its error.
+    it (scores that are NaN do not count), and where nothing is known of its error.
 
     References:
         Holm 1979, A Simple Sequentially Rejective Multiple Test Procedure, Scandinavian Journal
@@ -85,6 +92,7 @@ def verdict(rows: Mapping[str, Row], better: str | None) -> Verdict | None:
     >>> verdict(rows, "higher").best, verdict(rows, "higher").ties
     ('b', [])
     """
+    rows = {name: known for name, row in rows.items() if (known := measured(row))}
     if better not in ("higher", "lower") or len(rows) < 2:
         return None
     sign = 1 if better == "higher" else -1
@@ -123,6 +131,6 @@ def _step_down(gaps: Mapping[str, Gap], decidable: list[str]) -> dict[str, Diffe
 
 def _evidence(gap: Difference) -> float:
     """The difference in units of its margin."""
-    if gap.mean == 0 or np.isnan(gap.margin):
+    if gap.mean == 0 or gap.alike or np.isnan(gap.margin):
         return 0.0
     return abs(gap.mean) / gap.margin if gap.margin else np.inf

@@ -1,5 +1,6 @@
 """How sure a number is, and whether two rows of a table differ: intervals at the 95 % level."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -46,24 +47,35 @@ class Difference(NamedTuple):
         method: What the interval is over, such as "3 seeds and 400 images, paired".
         models: Whether it is one of trained models, not of variants: with one seed of a row
             nothing is known of how much another training run would change.
+        alike: Whether no seed differs from another of its row, and there are too few of them for
+            that to tell the rows apart: chance may share so many equal values out like this.
     """
 
     mean: float
     margin: float
     method: str
     models: bool = False
+    alike: bool = False
 
     @property
     def significant(self) -> bool:
-        """Whether the interval leaves out zero; False where the margin is unknown."""
-        return bool(abs(self.mean) > self.margin)
+        """Whether the interval leaves out zero; False where the margin is unknown, or `alike`."""
+        return bool(abs(self.mean) > self.margin) and not self.alike
 
 
 class Error(NamedTuple):
-    """A standard error and its degrees of freedom."""
+    """A standard error.
+
+    Attributes:
+        se: The error, in the metric's unit.
+        free: Its degrees of freedom.
+        chance: How probable a difference is by chance alone where no seed differs from another of
+            its row, as is often so of counts.
+    """
 
     se: float
     free: float
+    chance: float = 0.0
 
 
 class Gap(NamedTuple):
@@ -78,10 +90,17 @@ class Gap(NamedTuple):
         """The difference with its interval: the margins of the errors are added in quadrature.
 
         Where the degrees of freedom differ this is a little too wide.
+
+        Raises:
+            ValueError: The level is not between 0 and 1.
         """
+        if not 0 < level < 1:
+            raise ValueError(f"A level lies between 0 and 1, such as .95, not at {level:g}.")
         margins = [special.stdtrit(e.free, (1 + level) / 2) * e.se for e in self.errors]
-        margin = float(np.hypot.reduce(margins)) if margins else np.nan
-        return Difference(self.mean, margin, self.method, self.models)
+        known = bool(margins) and np.isfinite(self.mean)
+        margin = float(np.hypot.reduce(margins)) if known else np.nan
+        alike = any(error.se == 0 and error.chance > 1 - level for error in self.errors)
+        return Difference(self.mean, margin, self.method, self.models, alike)
 
 
 def interval(
@@ -90,7 +109,8 @@ def interval(
     """Student's interval of the mean of one value per seed (S,).
 
     Args:
-        values: One value for each seed.
+        values: One value for each seed; those that are NaN do not count. With an infinite one
+            the bounds are NaN.
         within: What the mean cannot leave, such as (0, 1) for a share: the interval is cut there.
 
     >>> low, high, method = interval([1.0, 2.0, 4.0])
@@ -98,8 +118,11 @@ def interval(
     '-1.46 to 6.13 (t)'
     """
     x = np.asarray(values, float)
+    x = x[~np.isnan(x)]
     if len(x) < 2:
         return Interval(np.nan, np.nan, "")
+    if not np.isfinite(x).all():
+        return Interval(np.nan, np.nan, "t")
     margin = special.stdtrit(len(x) - 1, (1 + LEVEL) / 2) * x.std(ddof=1) / np.sqrt(len(x))
     low, high = float(x.mean() - margin), float(x.mean() + margin)
     if within is not None:
@@ -113,6 +136,12 @@ def paired(a: Mapping[int, Score], b: Mapping[int, Score]) -> list[int]:
     return seeds if len(seeds) >= min(2, max(len(a), len(b))) else []
 
 
+def measured(row: Mapping[int, Score]) -> dict[int, Score]:
+    """The scores that there are: all of a row but NaN."""
+    return {seed: score for seed, score in row.items() if not np.isnan(score.value)}
+
+
+@np.errstate(invalid="ignore", over="ignore")
 def difference(a: Mapping[int, Score], b: Mapping[int, Score], level: float = LEVEL) -> Difference:
     """The difference a - b of two rows, each a score per seed.
 
@@ -120,24 +149,33 @@ def difference(a: Mapping[int, Score], b: Mapping[int, Score], level: float = LE
     images differ far more than variants do. The two sources of error, the training run (over
     seeds) and the estimate (over images, or the estimators' own standard errors), are added in
     quadrature. With one seed the training run is unknown: the difference is one between the two
-    trained models.
+    trained models. Scores that are NaN do not count; NaN is the difference of a row without any,
+    and of two infinite ones.
+
+    Raises:
+        ValueError: The level is not between 0 and 1.
 
     >>> a, b = {0: Score(1.0), 1: Score(2.0)}, {0: Score(0.0), 1: Score(1.2)}
     >>> f"{difference(a, b).mean:.1f}"
     '0.9'
     """
+    a, b = measured(a), measured(b)
     seeds = paired(a, b)
     if not seeds:
         return independent(a, b).at(level)
-    values = np.array([a[s].value - b[s].value for s in seeds])
+    x, y = (np.array([row[s].value for s in seeds], float) for row in (a, b))
+    mean = _less(x, y)
     error, source = _of_estimate([a[s] for s in seeds], [b[s] for s in seeds])
     if len(seeds) == 1:
-        return Gap(float(values[0]), error, source, True).at(level)
-    of_seeds = Error(values.std(ddof=1) / np.sqrt(len(seeds)), len(seeds) - 1)
+        return Gap(mean, error, source, True).at(level)
+    spread = _rounded(_deviation(x - y), x, y)
+    chance = 2.0 ** (1 - len(seeds))
+    of_seeds = Error(spread / np.sqrt(len(seeds)), len(seeds) - 1, chance)
     method = " and ".join(filter(None, (f"{len(seeds)} seeds", source)))
-    return Gap(float(values.mean()), (of_seeds, *error), method, False).at(level)
+    return Gap(mean, (of_seeds, *error), method, False).at(level)
 
 
+@np.errstate(invalid="ignore", over="ignore")
 def independent(a: Mapping[int, Score], b: Mapping[int, Score]) -> Gap:
     """The difference a - b of rows whose training runs have nothing to do with each other.
 
@@ -145,28 +183,54 @@ def independent(a: Mapping[int, Score], b: Mapping[int, Score]) -> Gap:
     test images are the same for both and are paired. Where one row has a single seed the other's
     variance stands for both.
     """
-    x, y = (np.array([score.value for score in row.values()]) for row in (a, b))
+    a, b = measured(a), measured(b)
+    x, y = (np.array([score.value for score in row.values()], float) for row in (a, b))
+    if not (len(x) and len(y)):
+        return Gap(np.nan, (), "", True)
     error, source = _of_estimate(list(a.values()), list(b.values()))
     of_seeds = _of_seeds(x, y)
     counts = dict.fromkeys((len(x), len(y)))
     seeds = f"{' and '.join(map(str, counts))} seeds" if of_seeds else ""
     method = " and ".join(filter(None, (seeds, source)))
     models = min(len(x), len(y)) == 1
-    return Gap(float(x.mean() - y.mean()), (*of_seeds, *error), method, models)
+    return Gap(_less(x, y), (*of_seeds, *error), method, models)
+
+
+def _less(x: np.ndarray, y: np.ndarray) -> float:
+    """The difference of the means of two rows; 0 where it is one of rounding."""
+    return _rounded(float(x.mean() - y.mean()), x, y)
+
+
+def _rounded(value: float, *parts: np.ndarray) -> float:
+    """A value made of others, or 0 where that is as far from it as rounding goes."""
+    size = max(np.abs(part).max() for part in parts)
+    return 0.0 if abs(value) <= 16 * np.finfo(float).eps * size < np.inf else value
+
+
+def _deviation(x: np.ndarray) -> float:
+    """The standard deviation of two or more; NaN where one is infinite."""
+    return _rounded(float(x.std(ddof=1)), x)
 
 
 def _of_seeds(x: np.ndarray, y: np.ndarray) -> tuple[Error, ...]:
-    """The error of the difference of two means from independent runs; none for two single ones."""
+    """The error of the difference of two means from independent runs; none for two single ones.
+
+    References:
+        Fisher 1935, The Design of Experiments, sec. 21 (of all ways to share the values out to
+        the rows two are as far apart).
+    """
     if len(x) + len(y) == 2:
         return ()
+    chance = 2 / math.comb(len(x) + len(y), len(x))
     if min(len(x), len(y)) == 1:
         free = len(x) + len(y) - 2
-        pooled = (x.var() * len(x) + y.var() * len(y)) / free
-        return (Error(float(np.sqrt(pooled * (1 / len(x) + 1 / len(y)))), free),)
-    v, w = x.var(ddof=1) / len(x), y.var(ddof=1) / len(y)
+        pooled = _deviation(max(x, y, key=len)) ** 2
+        se = math.sqrt(pooled * (1 / len(x) + 1 / len(y)))
+        return (Error(se, free, chance),)
+    v, w = _deviation(x) ** 2 / len(x), _deviation(y) ** 2 / len(y)
     parts = v**2 / (len(x) - 1) + w**2 / (len(y) - 1)
     welch = (v + w) ** 2 / parts if parts else 1.0
-    return (Error(float(np.sqrt(v + w)), float(welch)),)
+    return (Error(math.sqrt(v + w), welch, chance),)
 
 
 def _of_estimate(a: list[Score], b: list[Score]) -> tuple[tuple[Error, ...], str]:
