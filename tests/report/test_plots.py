@@ -214,3 +214,20 @@ def test_epochs_are_whole_and_times_begin_at_zero(tmp_path):
 )
 def test_long_labels_are_cut_after_a_whole_option(label, shown):
     assert brief(label) == shown
+
+
+def test_distortion_by_level_is_drawn_over_the_rate_of_the_levels(tmp_path):
+    for name, levels in (
+        ("gmm", {"blocks": ["a", "b"], "rate": [0, 3, 8.5], "distortion": [40, 30.5, 20]}),
+        ("iaf", {"blocks": ["a"], "rate": [0, 3], "distortion": "no list"}),
+        ("gaussian", None),
+    ):
+        found = result(name, 0)
+        found["metrics"]["elbo"]["detail"] = {"levels": levels} if levels else {}
+        write_cell(tmp_path, found)
+    ((_, block),), records = blocks(tmp_path)
+    made = figures(str(tmp_path), block.rows, records, Look(r.label for r in block.rows))
+    (axes,) = [f.axes[0] for title, _, f in made if title.startswith("Distortion at the rate")]
+    (line,) = axes.lines
+    assert line.get_xdata().tolist() == [0, 3, 8.5]
+    assert line.get_ydata().tolist() == [40, 30.5, 20]

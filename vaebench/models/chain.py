@@ -125,6 +125,21 @@ class Chain(Distribution):
 
         return self._built(u.shape[:-1], draw)
 
+    def completed(self, z: Tensor, known: int) -> Tensor:
+        """z (..., D) with all but its first `known` blocks drawn anew, given those; no gradient."""
+        kept = list(self.parts(z).values())[:known]
+        lead = z.shape[:-1]
+
+        def draw(begin: int, law: Distribution) -> Tensor:
+            place = len(found)
+            part = kept[place] if place < known else law.sample(_missing(lead, law))
+            found.append(part)
+            return part
+
+        found: list[Tensor] = []
+        with torch.no_grad():
+            return self._built(lead, draw)
+
     def log_prob(self, value: Tensor) -> Tensor:
         """log p(value) (...) in nats for value (..., D): the sum over blocks."""
         parts = self.parts(value)

@@ -1,7 +1,7 @@
 """What a metric declares about itself, and the number that it finds."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +37,7 @@ class Measurement:
         warning: Why the number deserves caution, or nothing.
         trusted: Whether a verdict may rest on the number; if not, `warning` says why.
         detail: What else was seen on the way, as plain data: numbers, lists, histograms.
+        parts: What its parts come to, by name: columns of their own, `kl@z1` for the part `z1`.
 
     Example:
         >>> import torch
@@ -53,6 +54,7 @@ class Measurement:
     warning: str | None = None
     detail: dict[str, Any] = field(default_factory=dict)
     trusted: bool = True
+    parts: "Mapping[str, Measurement]" = field(default_factory=dict)
 
     @classmethod
     def mean(

@@ -43,14 +43,24 @@ class Curve(TypedDict):
     bound: list[float | None]
 
 
+class Levels(TypedDict):
+    """Rate and distortion, nats an item, with the first 0, 1, … blocks of z from q."""
+
+    blocks: list[str]
+    rate: list[float]
+    distortion: list[float]
+
+
 class Detail(TypedDict, total=False):
     """Of what was seen on the way to a number, what plots show; metrics keep more than that.
 
-    `curve` is that of a ``bound``, `per_dimension` the nats of a ``rate`` by latent dimension.
+    `curve` is that of a ``bound``, `per_dimension` the nats of a ``rate`` by latent dimension,
+    `levels` what the first blocks of a chain say.
     """
 
     curve: Curve
     per_dimension: list[float]
+    levels: Levels
 
 
 class MetricRecord(TypedDict):

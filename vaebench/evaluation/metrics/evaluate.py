@@ -1,5 +1,6 @@
 """Metrics on a subject: each a record of a number, or of the reason why there is none."""
 
+import re
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,6 +16,9 @@ from vaebench.evaluation.metrics.subject import Subject
 from vaebench.models.metric import Measurement, Metric, Unavailable
 from vaebench.registry.loading import reason
 from vaebench.runs.schema import Detail, MetricRecord
+
+#: Names of parts that can be in the name of a column.
+_PART = re.compile(r"[\w.+-]{1,40}", re.ASCII)
 
 
 class Evaluated(NamedTuple):
@@ -77,11 +81,16 @@ def steps(
         clock, known = time.perf_counter(), subject.made(ais_estimate)
         one = _measured(subject, metric)
         column, record = subject.column(metric), _record(subject, metric, one)
-        changed = {column: record}
+        parts = {
+            f"{column}@{name}": _part(record, name, part)
+            for name, part in (one.parts if isinstance(one, Measurement) else {}).items()
+            if _PART.fullmatch(name)
+        }
+        changed = {column: record, **parts}
         rest.pop(column, None)
         news = subject.made(ais_estimate) is not known
         if "density" in metric.needs and isinstance(one, Measurement):
-            rest[column], news = record, True
+            rest, news = rest | changed, True
         if news and rest and (why := contradiction(subject)):
             changed |= {name: _taken_back(each, why) for name, each in rest.items()}
             rest.clear()
@@ -109,6 +118,24 @@ def _measured(subject: Subject, metric: Metric) -> Measurement | _Lack:
     except BaseException as error:
         traceback.print_exc()
         return _Lack(reason(error), True)
+
+
+def _part(whole: MetricRecord, name: str, found: Measurement) -> MetricRecord:
+    """The record of a part of a number, which plays no role of its own."""
+    own: dict[str, object] = {
+        "title": f"{whole['title']} of {name}",
+        "description": f"The part of {name}. {whole['description']}",
+        "value": found.value,
+        "se": found.se,
+        "n": found.n,
+        "detail": {},
+        "head": "",
+        "symbol": "",
+        "place": None,
+        "role": None,
+        "reference": "",
+    }
+    return cast(MetricRecord, {**whole, **own})
 
 
 def _taken_back(record: MetricRecord, why: str) -> MetricRecord:

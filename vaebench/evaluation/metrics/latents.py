@@ -1,6 +1,7 @@
 """Columns about the latent space: what q(z|x) and their mean q(z) do with its dimensions."""
 
 import math
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -30,14 +31,14 @@ KL_DRAWS = 64
 
 
 class _Rate(NamedTuple):
-    """KL (N,) of the posteriors in nats, its squared Monte Carlo errors (N,), and means by block.
+    """KL (N,) of the posteriors in nats, its squared Monte Carlo errors (N,), and by block (N,).
 
     The last are those of a chain of conditionals, and empty for all else.
     """
 
     values: Tensor
     errors: Tensor
-    blocks: dict[str, float]
+    blocks: dict[str, Tensor]
 
 
 def kl(subject: Subject) -> Measurement:
@@ -48,10 +49,13 @@ def kl(subject: Subject) -> Measurement:
     if factors is not None:
         detail["per_dimension"] = factors.mean(0).tolist()
     if rate.blocks:
-        detail["per_block"] = rate.blocks
+        detail["per_block"] = {name: each.mean().item() for name, each in rate.blocks.items()}
     if not subject.closed_kl:
         detail["monte_carlo_se"] = math.sqrt(rate.errors.sum().item()) / len(rate.values)
-        return Measurement.mean(rate.values, detail=detail, draws=KL_DRAWS)
+        found = Measurement.mean(rate.values, detail=detail, draws=KL_DRAWS)
+        blocks = rate.blocks if len(rate.blocks) > 1 else {}
+        parts = {name: Measurement.mean(each) for name, each in blocks.items()}
+        return replace(found, parts=parts)
     return Measurement.mean(rate.values, detail=detail)
 
 
@@ -75,8 +79,7 @@ def _kl(subject: Subject) -> _Rate:
             ratios = (drawn.rate if chained else drawn.log_qz - drawn.log_pz).double()
             parts.append((ratios.mean(0), ratios.var(0) / KL_DRAWS))
     values, errors = (torch.cat(each) for each in zip(*parts, strict=True))
-    means = {block: torch.cat(rates).mean().item() for block, rates in blocks.items()}
-    return _Rate(values, errors, means)
+    return _Rate(values, errors, {block: torch.cat(rates) for block, rates in blocks.items()})
 
 
 def _nothing(z: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 import math
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -252,6 +254,38 @@ def ais_estimate(subject: Subject) -> Measurement:
     )
 
 
+def _bits(estimate: Callable[[Subject], Measurement]) -> Callable[[Subject], Measurement]:
+    def bits(subject: Subject) -> Measurement:
+        if subject.model.likelihood.takes != "levels":
+            raise Unavailable("pixels are not observed as exact levels")
+        found = estimate(subject)
+        unit = -1 / (math.log(2) * subject.x[0].numel())
+        values = None if found.per_image is None else unit * found.per_image
+        se = None if found.se is None else -unit * found.se
+        return replace(found, value=unit * found.value, se=se, per_image=values, detail={})
+
+    return bits
+
+
+def _per_dimension(
+    name: str, words: str, estimate: Callable[[Subject], Measurement], **more: Any
+) -> Metric:
+    return Metric(
+        name=f"bits_per_dimension_{name}",
+        kind="pictures",
+        group="bits",
+        title=f"Bits a dimension, {words}",
+        unit="bits/dimension",
+        better="lower",
+        description=(
+            f"-log₂ p(x) by the number of values of an image, from {words}; of likelihoods of "
+            "exact levels."
+        ),
+        compute=_bits(estimate),
+        **more,
+    )
+
+
 METRICS = (
     Metric(
         name="log_likelihood_ais",
@@ -328,4 +362,6 @@ METRICS = (
         role="distortion",
         compute=distortion,
     ),
+    _per_dimension("ais", "AIS", annealed, needs=MODEL, effort=AIS),
+    _per_dimension("elbo", "ELBO", elbo, needs=ELBO),
 )

@@ -1,4 +1,4 @@
-"""Plots that take a likelihood apart: bounds against their number of draws, KL by dimension."""
+"""Plots that take a likelihood apart: bounds by draws, KL by dimension, distortion by level."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -28,6 +28,42 @@ def figures(
     if spectra:
         text = "Sorted; dimensions near zero carry nothing. Only posteriors that factorise."
         yield "KL by dimension", text, _spectrum_figure(spectra, look)
+    curves = {row.label: _levels(row, records) for row in rows if row.entries}
+    curves = {label: curve for label, curve in curves.items() if curve.size}
+    if curves:
+        text = (
+            "Distortion when the first 0, 1, … levels of z come from q(z|x) and the rest from the "
+            "prior given them, against what these levels cost: lossy compression. Better is down "
+            "and to the left; the last point is the ELBO’s two terms."
+        )
+        yield "Distortion at the rate of the first levels", text, _levels_figure(curves, look)
+
+
+def _levels(row: Row, records: Mapping[str, Record]) -> np.ndarray:
+    """Rate and distortion (2, T + 1) of the first levels, mean over seeds; empty where unknown."""
+    found = []
+    for cell in row.cells:
+        for metric in records[cell]["metrics"].values():
+            known = metric["detail"].get("levels")
+            if known and 1 < len(known["rate"]) == len(known["distortion"]) <= _MOST_DIMENSIONS:
+                found.append([known["rate"], known["distortion"]])
+                break
+    if not found or len({len(rates) for rates, _ in found}) > 1:
+        return np.zeros((2, 0))
+    return np.mean(found, axis=0)
+
+
+def _levels_figure(curves: Mapping[str, np.ndarray], look: Look) -> Figure:
+    figure, axes = blank(4.4, 3.4)
+    for label, (rate, distortion) in curves.items():
+        axes.plot(
+            rate, distortion, **look.line(label),
+            marker=look.marker(label), markersize=2 if label in look.grey else 5,
+        )  # fmt: skip
+    axes.set_xlim(left=0)
+    axes.set_xlabel("rate of the levels that are known (nats per image)")
+    axes.set_ylabel("distortion (nats per image)")
+    return figure
 
 
 def _spectrum(row: Row, records: Mapping[str, Record]) -> np.ndarray:
