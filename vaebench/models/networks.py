@@ -1,5 +1,6 @@
 """Networks that a variant brings in place of the backbone's, and a variant tried without data."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
 from typing import Any
@@ -10,6 +11,7 @@ from torch.distributions import Distribution
 
 from vaebench.compute.random import seeded
 from vaebench.models.backbones import Backbone
+from vaebench.models.draw import Draw
 from vaebench.models.posterior import Posterior, prior_of
 from vaebench.models.shared import Shared, stand_ins
 from vaebench.models.variant import BEFORE, Variant, given, informed
@@ -42,7 +44,29 @@ def tried(variant: Variant, context: int) -> Variant:
     def posterior(features: int, context: int, given: int = 0, **options: Any) -> Posterior:
         return _Behind(variant, features, context, facts | {"given": given}, options)
 
-    return replace(informed(replace(variant, networks=None), **facts), posterior=posterior)
+    def of_draws(term: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        @wraps(term)
+        def told(draw: Draw, **options: Any) -> Tensor:
+            own = _own(variant, draw.z.shape[-1], facts, draw.z.dtype)
+            return term(draw, **{name: own.get(name, value) for name, value in options.items()})
+
+        return told
+
+    told = replace(
+        variant,
+        networks=None,
+        objective=of_draws(variant.objective),
+        penalties={name: of_draws(term) for name, term in variant.penalties.items()},
+    )
+    return replace(informed(told, **facts), posterior=posterior)
+
+
+def _own(variant: Variant, features: int, facts: dict[str, Any], dtype: torch.dtype) -> Any:
+    """The variant's own networks for D = `features`, their weights always the same."""
+    with seeded(0, "decoder"):
+        networks: Any = brought(variant, features, **facts)
+        pair = networks.build(facts["shape"], features, 1)
+    return {n: Shared(part.to(dtype)) for n, part in zip(("encoder", "decoder"), pair, strict=True)}
 
 
 class _Behind(Posterior):
@@ -64,8 +88,7 @@ class _Behind(Posterior):
         self.shape, self.given = facts["shape"], facts["given"]
         networks: Any = brought(variant, features, **facts)
         self.encoder, _ = networks.build(self.shape, features, 1)
-        with seeded(0, "decoder"):
-            self.decoder = Shared(networks.build(self.shape, features, 1)[1])
+        self.decoder = _own(variant, features, facts, torch.get_default_dtype())["decoder"]
         seen: Any = self.encoder.features
         shared = {"encoder": Shared(self.encoder), "decoder": self.decoder}
         facts = facts | shared | {"context": seen + self.given}

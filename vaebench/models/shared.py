@@ -76,4 +76,5 @@ def stand_ins(context: int) -> dict[str, Any]:
         "shape": shape,
         "outputs": 1,
         "expected": torch.sigmoid,
+        "score": lambda outputs, x: -(outputs.sigmoid() - x).square().flatten(-3).sum(-1),
     }

@@ -31,6 +31,7 @@ FACTS = {
     "shape": "(C, H, W), the shape of an image, or (n, C, H, W) of a set",
     "outputs": "M, the numbers that the likelihood takes for each value of a pixel",
     "expected": "the function from a decoder's outputs (..., M·C, H, W) to the expected picture",
+    "score": "the function from outputs (K, B, M·C, H, W) and images (B, C, H, W) to log p(x|z)",
     "encoder": "the encoder that all variants share, or the variant's own, as a `Shared`",
     "decoder": "the decoder that all variants share, or the variant's own, as a `Shared`",
 }

@@ -113,6 +113,7 @@ def build(cell: Cell, variant: Variant, images: Dataset, device: torch.device = 
         "members": images.members if isinstance(images, Sets) else 0,
         "outputs": observed_as.outputs,
         "expected": observed_as.mean,
+        "score": observed_as.log_prob,
     }
     encoder, decoder = _networks(cell, variant, images.part, facts)
     if isinstance(images, Sets):
