@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 import vaebench
 from vaebench.data import wordnet
@@ -55,6 +56,16 @@ def test_definitions_are_words_in_lower_case_without_examples(files):
     assert len(found.test) >= 10 <= len(found.validation)
     assert len(set(found.train.labels.tolist())) == 4
     assert found.hash() == read(Request(files)).hash()
+
+
+def test_training_may_be_smaller(files):
+    whole, some = read(Request(files)), read(Request(files), items=9)
+    assert len(some.train) == 9 < len(whole.train) and set(some.vocabulary) <= set(whole.vocabulary)
+    assert [len(some.validation), len(some.test)] == [len(whole.validation), len(whole.test)]
+    assert torch.equal(some.train.labels, whole.train.labels[:9])
+    assert torch.equal(some.test.labels, whole.test.labels)
+    with pytest.raises(UserError, match=r"wordnet\[items\] must be from 0 to 60"):
+        read(Request(files), items=61)
 
 
 def test_what_is_defined_twice_is_in_one_split(files):

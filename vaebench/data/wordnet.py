@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from vaebench.data.images import Request
+from vaebench.data.synthetic import within
 from vaebench.data.text import Text
 from vaebench.data.vocabulary import check, kept, text
 from vaebench.errors import UserError
@@ -26,7 +27,7 @@ _EXAMPLES = re.compile(r';\s*"')
 _WORD = re.compile(r"\w+(?:['.]\w+)*|[^\w\s]")
 
 
-def read(request: Request, *, vocabulary: int = 10_000, length: int = 20) -> Text:
+def read(request: Request, *, vocabulary: int = 10_000, length: int = 20, items: int = 0) -> Text:
     """Definitions without their examples in lower case, as words and punctuation.
 
     What is defined twice in the same words is in one split. Labels are numbers of files, 0 to 44.
@@ -35,11 +36,13 @@ def read(request: Request, *, vocabulary: int = 10_000, length: int = 20) -> Tex
         request: Its folder holds `wordnet`, with `data.noun` and the others.
         vocabulary: The number of words that are kept.
         length: The tokens at which a definition is cut, its end counted.
+        items: How many are for training, 0 for all; the others are the same for every number.
 
     Raises:
         UserError: The files are missing or damaged, or of another version.
     """
     check("wordnet", vocabulary, length)
+    within("wordnet[items]", items, 0, sum(COUNTS.values()))
     folder = _folder(request.root / "wordnet")
     found = [each for part in COUNTS for each in _definitions(folder, part)]
     place: dict[str, int] = {}
@@ -47,6 +50,7 @@ def read(request: Request, *, vocabulary: int = 10_000, length: int = 20) -> Tex
     for row in np.random.default_rng(0).permutation(len(found)).tolist():
         nth = place.setdefault(found[row][1], len(place))
         rows[(nth < 2 * HELD_OUT) + (nth < HELD_OUT)].append(row)
+    rows[0][items or len(rows[0]) :] = []
     words = [kept(_WORD.findall(definition), length) for _, definition in found]
     labels = torch.tensor([label for label, _ in found])
     again = len(found) - len(place)
