@@ -17,6 +17,7 @@ from vaebench.evaluation.annealing.kernels import Kernel
 from vaebench.evaluation.annealing.latent_space import LatentSpace, latent_space
 from vaebench.evaluation.annealing.mixture import Mixture, mixture
 from vaebench.evaluation.annealing.plan import Plan, prepare
+from vaebench.evaluation.annealing.point import evaluated, point
 from vaebench.evaluation.annealing.proposal import Proposal, proposed
 from vaebench.evaluation.annealing.settings import Settings
 from vaebench.evaluation.annealing.streams import Random, seeds_of
@@ -168,7 +169,8 @@ def ais(
             `from_normal(u)` that makes z of u ~ N(0, I), or with a density on R^D, or factorised
             with an inverse distribution function. Of a `Chain` whose first block takes few values,
             each value is annealed by itself, with an image's budget, and the sum taken over those
-            that a pilot finds within 9 nats of the best.
+            that a pilot finds within 9 nats of the best. Of a point, whose variance is zero, the
+            likelihood there is taken, which is exact.
         batch: B.
         proposal: q(z|x), batch shape (B,), event shape (D,): where to look for the posterior.
             "prior" is short for `start="prior"`; "laplace" and None look everywhere.
@@ -214,6 +216,9 @@ def ais(
     )
     if chunk is not None and chunk < 1:
         raise ValueError(f"chunk is at least 1, not {chunk}.")
+    if (place := point(prior)) is not None:
+        with torch.no_grad(), full_precision(place.device):
+            return evaluated(log_likelihood, place, batch, chains)
     mixed = mixture(prior)
     space = latent_space(prior, batch) if mixed is None else mixed.space
     with torch.inference_mode(False), torch.no_grad(), full_precision(space.device):

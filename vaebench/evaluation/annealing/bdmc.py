@@ -18,6 +18,7 @@ from vaebench.evaluation.annealing.joint import LogLikelihood
 from vaebench.evaluation.annealing.latent_space import latent_space
 from vaebench.evaluation.annealing.mixture import mixture
 from vaebench.evaluation.annealing.plan import Plan
+from vaebench.evaluation.annealing.point import evaluated, point
 from vaebench.evaluation.annealing.proposal import proposed
 from vaebench.evaluation.annealing.settings import Settings
 from vaebench.evaluation.annealing.streams import Random, seeded, seeds_of
@@ -125,6 +126,12 @@ def bdmc(
             "Annealing back from a draw of class and rest bounds log p(x|class) from above, not "
             "log p(x): there is no bracket where the prior has classes."
         )
+    if (place := point(prior)) is not None:
+        with torch.no_grad(), full_precision(place.device), seeded(seed):
+            simulated = simulate(place.expand(batch, -1))
+            log_likelihood = simulated[0] if isinstance(simulated, tuple) else simulated
+            known = evaluated(log_likelihood, place, batch, chosen.chains)
+        return Bracket(known, known.log_likelihood, known.se)
     space = latent_space(prior, batch)
     with torch.inference_mode(False), torch.no_grad(), full_precision(space.device):
         exact = space.draw(Random(seeds_of(seed, batch), space.device)("exact"), 1)[0]
