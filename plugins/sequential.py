@@ -3,20 +3,22 @@
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
-from vaebench_plugins.convdraw import Grid, sizes_of
 
 from vaebench import Chain, Draw, Gaussian, Posterior, Shared, Variant, hookimpl
+
+if TYPE_CHECKING:
+    from vaebench_plugins.convdraw import Grid
 
 
 class Encoder(nn.Module):
     """Images (B, C, H, W) to features (B, F), the last of which are the image itself."""
 
-    def __init__(self, grid: Grid, width: int) -> None:
+    def __init__(self, grid: "Grid", width: int) -> None:
         super().__init__()
         maps = width * grid.sides[0] * grid.sides[1]
         self.features = maps + math.prod(grid.shape)
@@ -46,7 +48,7 @@ class Refiners(nn.Module):
 
     def __init__(
         self,
-        grid: Grid,
+        grid: "Grid",
         width: int,
         sizes: list[int],
         outputs: int,
@@ -103,6 +105,9 @@ def networks(
     """
     if channels < 1:
         raise ValueError(f"Maps have one channel or more, not {channels}.")
+    # Loaded when it is used: what is wrong with the other plugin is not wrong with this one.
+    from vaebench_plugins.convdraw import Grid, sizes_of
+
     sizes, grid = sizes_of(features, steps), Grid(shape)
     return Encoder(grid, channels), Refiners(grid, channels, sizes, outputs, given, expected)
 
@@ -120,6 +125,8 @@ class Sequential(Posterior):
     """
 
     def __init__(self, features: int, context: int, steps: int = 4) -> None:
+        from vaebench_plugins.convdraw import sizes_of
+
         super().__init__(features, context)
         self.sizes = sizes_of(features, steps)
         self.q: Any = nn.ModuleList(Gaussian(size, context) for size in self.sizes)
