@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from vaebench.compute.random import seeded
 from vaebench.data.observation import grey
@@ -27,18 +28,18 @@ def set_pictures(subject: Subject) -> Iterator[tuple[str, bytes]]:
     known = "likelihood" not in subject.variant.deviations
     shown = min(_in_a_line(test.shape[1]) * SHOWN // 4, len(test))
     if known:
-        yield "samples.png", grid(laid(_drawn(subject, shown)))
+        yield "samples.png", lines(_drawn(subject, shown))
         for sampler, other in subject.others.items():
-            yield f"{samples_under(sampler)}.png", grid(laid(_drawn(other, shown)))
-    originals = laid(grey(test[:shown], subject.images.levels).to(subject.device))
+            yield f"{samples_under(sampler)}.png", lines(_drawn(other, shown))
+    originals = grey(test[:shown], subject.images.levels).to(subject.device)
     with seeded(subject.seed, "sets"), torch.no_grad():
         q = subject.model.posterior(subject.h[:shown])
         if known:
             given = subject.model.pictures(_codes_given(subject, shown))
-            yield "given.png", grid(originals, laid(given))
+            yield "given.png", lines(originals, given)
         copies = subject.model.pictures(q.sample())
     # The last one, which says that all are there.
-    yield "reconstructions.png", grid(originals, laid(copies))
+    yield "reconstructions.png", lines(originals, copies)
 
 
 def _drawn(subject: Subject, count: int) -> Tensor:
@@ -62,12 +63,16 @@ def _in_a_line(elements: int) -> int:
     return max(1, (COLUMNS + 1) // (elements + 1))
 
 
-def laid(sets: Tensor) -> Tensor:
-    """Sets (S, n, C, H, W) as pictures in lines of 16, with gaps; of large sets the first 16."""
-    sets = sets[:, :COLUMNS]
-    gap = torch.ones_like(sets[0, :1])
-    lines = []
-    for some in sets.split(_in_a_line(sets.shape[1])):
-        line = torch.cat([part for each in some for part in (each, gap)])[:COLUMNS]
-        lines += [line, gap.expand(COLUMNS - len(line), *gap.shape[1:])]
-    return torch.cat(lines)
+def lines(*stacks: Tensor) -> bytes:
+    """Stacks of sets (S, n, C, H, W) as one PNG, line by line; of large sets the first 16."""
+    elements = min(stacks[0].shape[1], COLUMNS)
+    columns = _in_a_line(elements) * (elements + 1) - 1
+    return grid(*(laid(stack[:, :elements], columns) for stack in stacks), columns=columns)
+
+
+def laid(sets: Tensor, columns: int) -> Tensor:
+    """Sets (S, n, C, H, W) as pictures in lines of so many, a white one between two sets."""
+    apart = pad(sets, (0, 0) * 3 + (0, 1), value=1.0)
+    some = apart.split((columns + 1) // apart.shape[1])
+    full = [pad(line.flatten(0, 1), (0, 0) * 3 + (0, columns + 1), value=1.0) for line in some]
+    return torch.cat([line[:columns] for line in full])
