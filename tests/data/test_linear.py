@@ -34,6 +34,7 @@ def test_draws_have_the_entropy_that_the_note_says():
     assert f"{law(5).entropy().item():.4f}" in found.notes[0]
     assert abs(nats.mean() - law(5).entropy()) < 4 * nats.std() / len(nats) ** 0.5
     assert found.log_prob is log_prob and found.shape == (5, 1, 1, 4)
+    assert found.members == found.elements == 5
 
 
 def test_the_order_of_elements_changes_nothing():

@@ -56,10 +56,11 @@ class Sets(Dataset):
 
     @property
     def members(self) -> int:
-        """The number of training images that a class has, on average."""
+        """The number of training images that a class has, on average; without classes n."""
         labels = self.train.labels
-        classes = 1 if labels is None else len(labels.unique())
-        return max(1, round(len(self.train) * self.elements / classes))
+        if labels is None:
+            return self.elements
+        return round(len(self.train) * self.elements / len(labels.unique()))
 
 
 def grouped(what: str, images: Dataset, elements: int) -> Sets:
