@@ -126,6 +126,61 @@ def _put_root(before: tuple[Any, ...]) -> None:
     root.level, root.manager.disable, root.handlers[:] = before
 
 
+#: What every model is made of: who sets one of these attributes changes all models.
+_PATCHABLE = (
+    torch,
+    torch.nn.functional,
+    torch.special,
+    torch.linalg,
+    torch.autograd,
+    torch.Tensor,
+    torch.nn.Module,
+    torch.nn.Linear,
+    Distribution,
+)
+#: What libraries wrap when they are imported, and still does the same.
+_WRAPPED = {"compile", "manual_seed"}
+
+
+def _held(it: Any) -> dict[str, Any]:
+    """The attributes of a module, or of a class with those that it inherits."""
+    found: dict[str, Any] = {}
+    for each in reversed(getattr(it, "__mro__", [it])):
+        found.update(vars(each))
+    return found
+
+
+def _functions() -> dict[tuple[Any, str], Any]:
+    """Callables of torch, by what has them and their names."""
+    return {
+        (it, name): function
+        for it in _PATCHABLE
+        for name, function in _held(it).items()
+        if callable(function) and name not in _WRAPPED
+    }
+
+
+def _put_functions(before: dict[tuple[Any, str], Any]) -> None:
+    for (it, name), function in before.items():
+        if name in vars(it) and vars(it)[name] is not function:
+            delattr(it, name)  # what hides an inherited one
+        if _held(it).get(name) is not function:
+            setattr(it, name, function)
+
+
+def _hooks() -> dict[str, dict[Any, Any]]:
+    """torch's hooks of all modules, by the names of their registers."""
+    registers = vars(torch.nn.modules.module).items()
+    return {k: dict(v) for k, v in registers if k.startswith("_global_") and isinstance(v, dict)}
+
+
+def _put_hooks(before: dict[str, dict[Any, Any]]) -> None:
+    for name, hooks in before.items():
+        register = getattr(torch.nn.modules.module, name)
+        register.clear()
+        register.update(hooks)
+
+
 STATES = (
     State("torch's default dtype", torch.get_default_dtype, torch.set_default_dtype),
     State("torch's default device", torch.get_default_device, _put_device),
@@ -147,6 +202,8 @@ STATES = (
         lambda: Distribution._validate_args,
         Distribution.set_default_validate_args,
     ),
+    State("torch's functions", _functions, _put_functions, _keeps),
+    State("torch's hooks of all modules", _hooks, _put_hooks),
     State("torch's random state", torch.get_rng_state, torch.set_rng_state, torch.equal),
     State(
         "NumPy's random state",

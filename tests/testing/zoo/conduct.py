@@ -1,5 +1,7 @@
 """Variants that cannot be copied, saved, seeded, or left alone."""
 
+import os
+import warnings
 from typing import Any
 
 import numpy as np
@@ -108,6 +110,49 @@ def default_dtype_changed() -> Variant:
             return super().forward(h)
 
     return Variant("default-dtype-changed", Changing)
+
+
+@caught_by("torch_globals")
+def function_of_torch_replaced() -> Variant:
+    def softplus(x: Tensor) -> Tensor:
+        return x.exp().log1p()
+
+    class Replacing(Gaussian):
+        def forward(self, h: Tensor) -> Distribution:
+            torch.nn.functional.softplus = softplus
+            return super().forward(h)
+
+    return Variant("function-of-torch-replaced", Replacing)
+
+
+@caught_by("torch_globals")
+def warnings_silenced() -> Variant:
+    class Silent(Gaussian):
+        def forward(self, h: Tensor) -> Distribution:
+            warnings.simplefilter("ignore")
+            return super().forward(h)
+
+    return Variant("warnings-silenced", Silent)
+
+
+@caught_by("torch_globals")
+def environment_changed() -> Variant:
+    class Setting(Gaussian):
+        def __init__(self, features: int, context: int) -> None:
+            os.environ["OMP_WAIT_POLICY"] = "passive"
+            super().__init__(features, context)
+
+    return Variant("environment-changed", Setting)
+
+
+@caught_by("torch_globals")
+def numpy_seeded() -> Variant:
+    class Seeding(Gaussian):
+        def forward(self, h: Tensor) -> Distribution:
+            np.random.seed(0)
+            return super().forward(h)
+
+    return Variant("numpy-seeded", Seeding)
 
 
 @caught_by("torch_globals")

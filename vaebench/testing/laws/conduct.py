@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load
 from torch import Tensor
 
+from vaebench.compute.shared_state import kept
 from vaebench.models import weights
 from vaebench.models.posterior import Posterior
 from vaebench.models.variant import Variant
@@ -165,19 +166,30 @@ def _equal(a: Tensor, b: Tensor) -> str:
     return "equal" if torch.equal(a, b) else "different"
 
 
+#: What a variant may change: it draws, and Python imports what it needs.
+_ITS_OWN = {"torch's random state", "loaded modules"}
+
+
 @check(
-    "Settings of torch belong to the user: pass dtype, device and validate_args each time instead."
+    "Settings of torch and of the process belong to the user: pass dtype, device and validate_args "
+    "each time instead, and leave the environment, warnings, signals and functions of others alone."
 )
 def torch_globals(variant: Variant, report: Report) -> None:
-    """Making and using the variant changes no global setting of torch."""
+    """Making and using the variant changes nothing that the whole process shares."""
     before = torch_state.snapshot()
-    size = one_small(variant)
-    posterior, h = build(variant, size), features(4)
-    trained = _total(variant, posterior, h, LinearGaussian.random(4, size))
-    if trained.requires_grad:
-        trained.backward()
-    for what, value in torch_state.snapshot().items():
+    # What torch and others import late, and change by that, is imported the first time.
+    for _ in range(2):
+        with kept() as changed:
+            size = one_small(variant)
+            posterior, h = build(variant, size), features(4)
+            trained = _total(variant, posterior, h, LinearGaussian.random(4, size))
+            if trained.requires_grad:
+                trained.backward()
+            after = torch_state.snapshot()
+    for what, value in after.items():
         report.exact(value == before[what], f"{what}: {before[what]} before, {value} after")
+    others = [what for what in changed if what not in _ITS_OWN]
+    report.exact(not others, f"changed for the whole process: {', '.join(others) or 'nothing'}")
 
 
 @check(
