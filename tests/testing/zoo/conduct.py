@@ -129,7 +129,7 @@ def function_of_torch_replaced() -> Variant:
 def warnings_silenced() -> Variant:
     class Silent(Gaussian):
         def forward(self, h: Tensor) -> Distribution:
-            warnings.simplefilter("ignore")
+            warnings.filterwarnings("ignore", "invalid value")
             return super().forward(h)
 
     return Variant("warnings-silenced", Silent)
