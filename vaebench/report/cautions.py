@@ -102,7 +102,7 @@ def _own_networks(networks: Mapping[str, set[str]]) -> Iterator[Caution]:
                 label,
                 "Networks of its own: differences to rows with others are of networks and method "
                 "together, and enter no verdict",
-                own.rpartition(".")[2],
+                own,
             )
 
 

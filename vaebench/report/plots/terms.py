@@ -58,7 +58,7 @@ def _levels_figure(curves: Mapping[str, np.ndarray], look: Look) -> Figure:
     for label, (rate, distortion) in curves.items():
         axes.plot(
             rate, distortion, **look.line(label),
-            marker=look.marker(label), markersize=2 if label in look.grey else 5,
+            marker=look.marker(label), markersize=2 if label in look.grey else 5, clip_on=False,
         )  # fmt: skip
     axes.set_xlim(left=0)
     axes.set_xlabel("rate of the levels that are known (nats per image)")
