@@ -170,8 +170,8 @@ def trained(cell: str, run: Path | None, out: Path | None = None) -> "Codec":
     from vaebench.runs.described import described
 
     if out is not None:
-        ending = _ENDINGS[described(found).kind]
-        if out.suffix.lower() != ending:
+        ending = _ENDINGS.get(described(found).kind)
+        if ending and out.suffix.lower() != ending:
             raise UserError(
                 f"--out {out} is for {ending[1:].upper()}: let its name end in {ending}."
             )
