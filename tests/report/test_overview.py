@@ -94,3 +94,13 @@ def test_terminal_and_pages_show_it(run, six, tmp_path):
         "mean ranks over 6 data sets"
         in versus.page(compare(("gaussian", "iaf"), six, ()), tmp_path / "six.html").read_text()
     )
+
+
+def test_a_comparison_says_that_networks_differ(tmp_path):
+    for name, networks in (("gaussian", ""), ("gmm", ""), ("iaf", "other.networks")):
+        found = result(name, 0)
+        found["variant"]["networks"] = networks
+        write_cell(tmp_path, found)
+    alike, apart = compare(("gaussian", "gmm", "iaf"), tmp_path, ())
+    said = ["Their networks differ" in " ".join(versus._methods(one)) for one in (alike, apart)]
+    assert said == [False, True]

@@ -102,6 +102,12 @@ def _methods(one: Comparison) -> list[str]:
     known = [f"Intervals over {'; '.join(kinds)}."] if kinds else []
     if any(line.difference.models for line in one.lines):
         known.append("One seed: this compares the trained models, not the methods.")
+    networks, others = (
+        {record["variant"].get("networks", "") for record in side.records}
+        for side in (one.first, one.second)
+    )
+    if networks != others:
+        known.append("Their networks differ: differences are of networks and method together.")
     return known
 
 
