@@ -60,6 +60,13 @@ def test_a_table_of_models_that_learnt_nothing_has_no_winner(tmp_path):
     assert not any("best" in sentence for sentence in summary(sheet, block))
 
 
+def test_a_rise_to_no_more_than_the_first_value_is_all_that_was_gained(tmp_path):
+    fell = [-20.0, *(-30 + 0.1 * k for k in range(19))]
+    write(tmp_path, "gaussian", objective=fell)
+    (caution,) = block_of(tmp_path)[1].cautions
+    assert caution.kind.startswith("Not converged") and "100% of all it gained" in caution.text
+
+
 def test_noise_about_a_level_is_no_rise(tmp_path):
     own = np.random.default_rng(0)
     for seed in range(20):

@@ -190,7 +190,7 @@ def _rise(run: str, record: Record) -> _Rise | None:
     gained = float(values.max() - values[0])
     if sure <= max(0.0, _RISE * gained):
         return None
-    return _Rise(nats, min(1.0, nats / gained), len(end), len(history))
+    return _Rise(nats, nats / max(gained, nats), len(end), len(history))
 
 
 def _doubted(label: str, columns: Sequence[Column], cells: Sequence[Record]) -> Iterator[Caution]:
