@@ -8,8 +8,8 @@ from vaebench.report.plots.look import Look
 @pytest.mark.parametrize(
     ("term", "unit"),
     [
-        ("valid_elbo", "nats per image"),
-        ("train_variance", "nats per image"),
+        ("valid_elbo", "nats"),
+        ("train_variance", "nats"),
         ("train_clipped", "share of steps"),
         ("train_critic", "loss"),
     ],

@@ -99,7 +99,7 @@ def test_the_bound_against_k_is_the_curve_that_the_metric_keeps(tmp_path):
 def test_the_words_about_the_bounds_name_images_bands_and_levels(tmp_path):
     run = make_run(tmp_path, (0, 1))
     text = bounds.text([bounds_of(run, "iaf"), bounds_of(run, "gmm")])
-    assert "L_K over 400 test images, mean over seeds; bands, the range over seeds" in text
+    assert "L_K over 400 test items, mean over seeds; bands, the range over seeds" in text
     assert "AIS saw the first 64 of them only" in text and "means over these 64" in text
     single = bounds_of(make_run(tmp_path / "one", (0,)), "iaf")
     alone = bounds.text([single._replace(annealed=400)])

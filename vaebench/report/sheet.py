@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import Any
 
 import pandas as pd
@@ -20,7 +21,7 @@ from vaebench.statistics.comparisons import Verdict, pairwise, verdict
 from vaebench.statistics.intervals import Difference, Score
 
 #: What a mean in nats may be of.
-_ITEMS = ("image", "sequence")
+_ITEMS = ("image", "sequence", "set")
 #: Of so many rows at most each pair is compared.
 _MATRIX = 24
 
@@ -101,8 +102,15 @@ def _sheet(
         blocks.setdefault(tuple(str(settings[n]) for n in names), []).append((settings, part))
     notes = Notes()
     common = [_common(column, done, notes, records) for column in columns]
-    made = [_block(rows, common, notes, attrs["run"], records) for rows in blocks.values()]
+    ordered = sorted(blocks.values(), key=lambda rows: [_place(rows[0][0][n]) for n in names])
+    made = [_block(rows, common, notes, attrs["run"], records) for rows in ordered]
     return Sheet(dataset, common, made, notes.texts, _distinguishing(names, list(blocks)))
+
+
+def _place(setting: Any) -> tuple[bool, float, str]:
+    """Where a setting's value stands among others: numbers by their size, texts behind them."""
+    number = isinstance(setting, Real) and not math.isnan(setting)
+    return not number, float(setting) if number else 0.0, str(setting)
 
 
 def _distinguishing(names: list[str], keys: list[tuple[str, ...]]) -> list[str]:

@@ -19,7 +19,7 @@ _LONGEST = 64
 
 
 class Bounds(NamedTuple):
-    """Bounds of one row on the same images, nats per image.
+    """Bounds of one row on the same items, nats an item.
 
     Attributes:
         values: L_K by number of draws K, a column for each seed.
@@ -111,10 +111,10 @@ def text(rows: Sequence[Bounds]) -> str:
     images = _either(each.images for each in rows)
     known = [each for each in rows if each.annealed]
     seeds = any(each.values.shape[1] > 1 for each in rows)
-    parts = [f"Solid, L_K over {images} test images{', mean over seeds' if seeds else ''}"]
+    parts = [f"Solid, L_K over {images} test items{', mean over seeds' if seeds else ''}"]
     if seeds:
         parts.append("bands, the range over seeds")
-    parts.append("hollow, the ELBO of these images")
+    parts.append("hollow, the ELBO of these items")
     if known:
         parts.append("dashed and at the right end, log p(x) by AIS with ± 2 standard errors")
     said = f"{'; '.join(parts)}."
@@ -158,7 +158,7 @@ def figure(rows: Mapping[str, Bounds], look: Look) -> Figure:
     axes.set_xticks([*ticks, end], [*map(str, ticks), "AIS"])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("K, draws from q")
-    axes.set_ylabel("nats per image, higher is better")
+    axes.set_ylabel("nats, higher is better")
     return found
 
 

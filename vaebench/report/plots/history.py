@@ -62,7 +62,7 @@ def curve(term: str, histories: Mapping[str, Sequence[pd.DataFrame]], look: Look
 
 def _unit(term: str) -> str:
     """The unit of a term: nats, but for what is known to be in another one."""
-    return _UNITS.get(term.partition("_")[2], "nats per image")
+    return _UNITS.get(term.partition("_")[2], "nats")
 
 
 def _terms(histories: Mapping[str, Sequence[pd.DataFrame]]) -> list[str]:

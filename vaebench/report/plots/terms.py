@@ -61,8 +61,8 @@ def _levels_figure(curves: Mapping[str, np.ndarray], look: Look) -> Figure:
             marker=look.marker(label), markersize=2 if label in look.grey else 5, clip_on=False,
         )  # fmt: skip
     axes.set_xlim(left=0)
-    axes.set_xlabel("rate of the levels that are known (nats per image)")
-    axes.set_ylabel("distortion (nats per image)")
+    axes.set_xlabel("rate of the levels that are known (nats)")
+    axes.set_ylabel("distortion (nats)")
     return figure
 
 
@@ -89,5 +89,5 @@ def _spectrum_figure(spectra: Mapping[str, np.ndarray], look: Look) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylim(bottom=0)
     axes.set_xlabel("latent dimension, sorted")
-    axes.set_ylabel("KL (nats per image)")
+    axes.set_ylabel("KL (nats)")
     return figure
