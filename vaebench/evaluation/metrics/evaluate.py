@@ -95,7 +95,7 @@ def steps(
             changed |= {name: _taken_back(each, why) for name, each in rest.items()}
             rest.clear()
         spent = time.perf_counter() - clock
-        timings[metric.group] = round(timings.get(metric.group, 0.0) + spent, 2)
+        timings[metric.group] = timings.get(metric.group, 0.0) + spent
         values = one.per_image if isinstance(one, Measurement) else None
         kept = values is not None and changed[column]["value"] is not None
         yield Evaluated(changed, {column: values} if kept and values is not None else {})
