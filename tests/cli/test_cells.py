@@ -4,7 +4,6 @@ import os
 import shlex
 
 import pytest
-from click.testing import CliRunner
 
 from tests.finished import train
 from tests.report.make_run import HOSTILE, make_run, result
@@ -14,17 +13,6 @@ from vaebench.config.settings import Settings
 from vaebench.errors import UserError
 from vaebench.report.comparison import differences
 from vaebench.runs import files
-
-
-@pytest.fixture
-def vaebench(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments):
-        return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -8,25 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 from PIL import Image
 
 from tests.finished import train
 from vaebench import read
-from vaebench.cli.app import main
 from vaebench.execution.codec import codec
 from vaebench.runs import files, records
-
-
-@pytest.fixture
-def vaebench(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments):
-        return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -15,24 +15,22 @@ from vaebench.data.batches import observed
 from vaebench.data.conditions import whole
 from vaebench.data.images import Split
 from vaebench.data.pictures import Picture
-from vaebench.data.text import Sentences, Text
+from vaebench.data.text import Text
 from vaebench.data.text_file import lines
-from vaebench.errors import UserError, printable, unknown
+from vaebench.errors import UserError, unknown
 from vaebench.evaluation.functional.posteriors import posterior_means
 from vaebench.evaluation.grid import grid
 from vaebench.execution.restore import restore
+from vaebench.execution.vocabulary import kept
 from vaebench.models.distributions import sampled
 from vaebench.models.items import Items, Seen
 from vaebench.models.tokens import Tokens
 from vaebench.models.vae import VAE
 from vaebench.models.variant import Variant
 from vaebench.registry.lookup import source
-from vaebench.runs import files
 from vaebench.runs.described import Described, described
 from vaebench.runs.schema import Record
 
-#: Where a cell keeps the words of its tokens.
-VOCABULARY = "vocabulary.json"
 _CHUNK = 256
 #: Words that are named of those that a vocabulary lacks.
 _NAMED = 3
@@ -332,7 +330,7 @@ def _pictures(run: Path | str, record: Record, known: Described) -> Pictures:
 
 
 def _texts(run: Path | str, record: Record, known: Described) -> Texts:
-    text = _text(run, record["cell"], known)
+    text = kept(run, record["cell"], known)
     trained = restore(run, record)
     return Texts(trained.model, trained.variant, *_common(record, known), text=text)
 
@@ -340,24 +338,3 @@ def _texts(run: Path | str, record: Record, known: Described) -> Texts:
 def _common(record: Record, known: Described) -> tuple[str, int, str, Any, tuple[int, ...]]:
     cell, given = known.cell, record["data"].get("given", "")
     return cell.dataset, cell.latent, given, known.condition, known.classes
-
-
-def _text(run: Path | str, name: str, known: Described) -> Text:
-    """A text of the length and vocabulary of a cell's; UserError where these are not kept."""
-    length, symbols = known.shape
-    path = files.file(run, f"cells/{name}/{VOCABULARY}")
-    if path is None:
-        raise UserError(
-            f"{name} holds no {VOCABULARY}, which older versions did not write; delete its folder "
-            "and run the same command again."
-        )
-    kept = files.read_json(path)
-    words: Any = kept.get("words")
-    separator: Any = kept.get("separator")
-    good = isinstance(words, list) and len(words) == symbols and separator in ("", " ")
-    if not good or any(type(word) is not str or printable(word) != word for word in words):
-        raise UserError(
-            f"{path} is damaged; delete the cell's folder and run the same command again."
-        )
-    some = Sentences(torch.zeros(1, length, dtype=torch.int32))
-    return Text(some, some, some, vocabulary=tuple(words), separator=separator)

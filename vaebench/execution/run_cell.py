@@ -25,7 +25,7 @@ from vaebench.config.resources import Place, Progress
 from vaebench.data.text import Text
 from vaebench.errors import UserError
 from vaebench.evaluation import gallery
-from vaebench.execution.codec import VOCABULARY
+from vaebench.execution import vocabulary
 from vaebench.execution.measure import complete, restored
 from vaebench.execution.peers import peers
 from vaebench.models import weights
@@ -194,8 +194,7 @@ def _write_training(resolved: Resolved, trained: Trained, folder: Path) -> None:
     history = pd.DataFrame(trained.history)
     files.write_text(folder / "history.csv", history.to_csv(index=False))
     if isinstance(text := resolved.images, Text):
-        kept = {"words": text.vocabulary, "separator": text.separator}
-        files.write_json(folder / VOCABULARY, kept)
+        vocabulary.keep(folder, text)
     content = weights.pack(resolved.model, {"cell": resolved.cell.id})
     files.write_bytes(folder / "model.safetensors", content)
 
