@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from vaebench.data.images import Request as Request
     from vaebench.data.images import Source as Source
     from vaebench.data.images import Split as Split
+    from vaebench.data.modalities import Modalities as Modalities
+    from vaebench.data.modalities import aligned as aligned
     from vaebench.data.sets import Sets as Sets
     from vaebench.data.text import Sentences as Sentences
     from vaebench.data.text import Text as Text
@@ -47,6 +49,7 @@ _HOME = {
     "Likelihood": "models.likelihoods",
     "Measurement": "models.metric",
     "Metric": "models.metric",
+    "Modalities": "data.modalities",
     "Posterior": "models.posterior",
     "Request": "data.images",
     "Rival": "models.rival",
@@ -61,6 +64,7 @@ _HOME = {
     "Text": "data.text",
     "Unavailable": "models.metric",
     "Variant": "models.variant",
+    "aligned": "data.modalities",
     "elbo": "models.objectives",
     "hookimpl": "hookspecs",
     "iwae": "models.objectives",

@@ -85,7 +85,7 @@ def reduced(networks: Iterable[nn.Module], precision: str, device: torch.device)
     Weights, and everything outside the networks, stay float32, and so do networks in evaluation.
 
     Args:
-        networks: Each is called with tensors, and returns one.
+        networks: Each is called with tensors, and returns one, or a dict of them.
         precision: ``32``, ``bf16-mixed`` or ``16-mixed``.
         device: Where they compute.
     """
@@ -98,6 +98,8 @@ def reduced(networks: Iterable[nn.Module], precision: str, device: torch.device)
 
     def leave(network: nn.Module, given: tuple[Any, ...], made: Any) -> Any:
         entered.pop().__exit__(None, None, None)
+        if isinstance(made, dict):
+            return {name: each.float() for name, each in made.items()}
         return made.float() if isinstance(made, Tensor) else made
 
     hooks = []

@@ -10,10 +10,11 @@ from torch import Tensor
 from vaebench.compute import devices
 from vaebench.compute.random import generator
 from vaebench.compute.ranks import ALONE, Ranks
-from vaebench.data.observation import grey, observe
+from vaebench.data.observation import grey, met
 from vaebench.errors import UserError
 from vaebench.models.items import Items, Seen
 from vaebench.models.likelihoods import Likelihood
+from vaebench.models.modalities import Joint
 
 #: Fixed binarisation, validation and test noise are the same in every cell and seed.
 EVALUATION_SEED = 0
@@ -23,13 +24,13 @@ EVALUATION_SEED = 0
 _WINDOW = 50
 
 
-def observed(split: Any, likelihood: Likelihood, purpose: str) -> Tensor:
+def observed(split: Any, likelihood: Likelihood | Joint, purpose: str) -> Tensor:
     """The whole split observed once, the same whatever the cell's seed: float32, tokens int64."""
     noise = generator(EVALUATION_SEED, "observe", purpose)
     kind = torch.int64 if likelihood.takes == "tokens" else torch.float32
     found = torch.empty(split.stored.shape, dtype=kind)
     for some, stored in zip(found.split(512), split.stored.split(512), strict=True):
-        some.copy_(observe(likelihood.takes, stored, likelihood.levels, noise))
+        some.copy_(met(likelihood, stored, noise))
     return found
 
 
@@ -43,7 +44,7 @@ def seen(split: Any, levels: int) -> Seen:
     return Seen(None if split.given is None else condition(split.given, levels))
 
 
-def items_of(split: Any, likelihood: Likelihood, purpose: str) -> Items:
+def items_of(split: Any, likelihood: Likelihood | Joint, purpose: str) -> Items:
     """The whole split as a model meets it in evaluation; `purpose` seeds the noise."""
     return Items(observed(split, likelihood, purpose), seen(split, likelihood.levels))
 
@@ -73,7 +74,7 @@ class Batches:
     def __init__(
         self,
         split: Any,
-        likelihood: Likelihood,
+        likelihood: Likelihood | Joint,
         size: int,
         seed: int,
         fixed: bool,
@@ -124,7 +125,7 @@ class Batches:
             stored = self.stored.index_select(0, chosen)
             if self.once is None:
                 noise = generator(self.seed, "observe", epoch, number)
-                x = observe(self.likelihood.takes, stored, self.likelihood.levels, noise)
+                x = met(self.likelihood, stored, noise)
             else:
                 x = self.once.index_select(0, chosen)
             given = None
@@ -132,8 +133,8 @@ class Batches:
                 picked = self.given.index_select(0, chosen)
                 given = ranks.mine(condition(picked, self.likelihood.levels))
             labels = None if self.labels is None else self.labels[index]
-            met = Items(ranks.mine(x), Seen(given, labels, index))
-            yield ranks.mine(stored).to(self.device, non_blocking=True), met.to(self.device)
+            items = Items(ranks.mine(x), Seen(given, labels, index))
+            yield ranks.mine(stored).to(self.device, non_blocking=True), items.to(self.device)
 
     def state_dict(self) -> dict[str, int]:
         """The epoch and how many of its batches are given out; Lightning puts it in checkpoints."""

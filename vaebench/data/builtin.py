@@ -138,7 +138,8 @@ SOURCES = {
         extractor="thumbnail",
     ),
     "linear": Source(
-        "linear-Gaussian sets, of known density: elements in R^4 around the code of a set",
+        "linear-Gaussian sets, of known density: elements in R^4 around the code of a set; with "
+        "kind=parts items of 5 parts in R^30 to R^59 that share a code in R^5",
         "10000 train, 2000 validation, 2000 test",
         linear.read,
         likelihood="gaussian",

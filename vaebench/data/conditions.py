@@ -11,6 +11,7 @@ from torch.nn.functional import one_hot
 from vaebench.compute.random import generator
 from vaebench.data.dataset import Dataset
 from vaebench.data.images import Images, Split
+from vaebench.data.modalities import Modalities
 from vaebench.errors import UserError, unknown
 
 #: What the options of a data set say here, beside what its reader takes.
@@ -76,6 +77,8 @@ def conditioned(what: str, images: Dataset, options: Mapping[str, str]) -> Datas
     kind = options.get("given")
     if kind is None:
         return images
+    if isinstance(images, Modalities):
+        raise UserError(f"{what} has items of several parts, which have no condition.")
     return _given_label(what, images) if kind == "label" else _given_left(what, images)
 
 

@@ -65,6 +65,17 @@ class Dataset:
         return 0
 
     @property
+    def real(self) -> bool:
+        """Whether what is stored are real numbers."""
+        found: bool = self.train.stored.is_floating_point()
+        return found
+
+    @property
+    def has_text(self) -> bool:
+        """Whether items are sequences of tokens, or have a part that is."""
+        return self.kind == "tokens"
+
+    @property
     def noun(self) -> str:
         """What one item is called."""
         return NOUNS[self.kind]

@@ -7,12 +7,14 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
+from vaebench.data import linear_parts
 from vaebench.data.images import Request, Split
+from vaebench.data.modalities import Modalities
 from vaebench.data.sets import Sets
 from vaebench.data.synthetic import HELD_OUT, within
 from vaebench.errors import UserError, unknown
 
-KINDS = ("sets",)
+KINDS = ("sets", "parts")
 #: z|c ~ N(A c, 0.5 I) and x|z ~ N(W z, 0.25 I), with c ~ N(0, I).
 A = torch.tensor([[1.0, 0.5], [0.0, 1.0]], dtype=torch.float64)
 W = torch.tensor([[1.0, 0.0], [0.5, 1.0], [0.0, 2.0], [-1.0, 0.5]], dtype=torch.float64)
@@ -22,15 +24,27 @@ _MOST = 50_000_000
 
 
 def read(
-    request: Request, *, kind: str = "sets", elements: int = 5, items: int = 10_000, subset: int = 0
-) -> Sets:
-    """Sets whose elements x_i in R^4 are noisy linear maps of codes z_i around the code c of a set.
+    request: Request,
+    *,
+    kind: str = "sets",
+    elements: int = 5,
+    parts: int = 5,
+    shared: int = 5,
+    private: int = 0,
+    items: int = 10_000,
+    subset: int = 0,
+) -> Sets | Modalities:
+    """Linear maps of Gaussian codes with noise, of exactly known density.
 
     Args:
         request: Of which nothing is needed.
-        kind: What items are: ``sets``.
+        kind: What items are: ``sets`` of elements x_i in R^4 that are noisy linear maps of codes
+            z_i around the code c of a set, or ``parts``, see `linear_parts`.
         elements: How many a set has.
-        items: How many sets are for training; the others are the same for every number of them.
+        parts: M.
+        shared: The dimensions of the code that all parts share.
+        private: Those of the code that each part has for itself.
+        items: How many items are for training; the others are the same for every number of them.
         subset: Seed of the draws.
 
     Raises:
@@ -38,10 +52,16 @@ def read(
     """
     if kind not in KINDS:
         raise unknown("kind of linear:", kind, KINDS)
-    within("linear[elements]", elements, 1, 100)
-    within("linear[items]", items, 1, _MOST // (len(W) * elements))
     if subset < 0:
         raise UserError(f"linear[subset] must be 0 or more, not {subset}.")
+    if kind == "parts":
+        return linear_parts.source(parts, shared, private, items, subset)
+    return _sets(elements, items, subset)
+
+
+def _sets(elements: int, items: int, subset: int) -> Sets:
+    within("linear[elements]", elements, 1, 100)
+    within("linear[items]", items, 1, _MOST // (len(W) * elements))
     test, validation, train = (
         Split(drawn(np.random.default_rng([subset, part]), count, elements))
         for part, count in enumerate((HELD_OUT, HELD_OUT, items))

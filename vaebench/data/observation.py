@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from vaebench.models.likelihoods import Takes
+from vaebench.models.likelihoods import Likelihood, Takes
+from vaebench.models.modalities import Joint
 
 
 def grey(pixels: Tensor, levels: int) -> Tensor:
@@ -33,6 +34,24 @@ def observe(takes: Takes, pixels: Tensor, levels: int, generator: torch.Generato
     if takes == "binary":
         return noise.lt_(grey(pixels, levels))
     return (pixels.float() + noise) / levels
+
+
+def met(likelihood: Likelihood | Joint, stored: Tensor, generator: torch.Generator) -> Tensor:
+    """What a likelihood observes of stored items; of parts side by side each by its own, float32.
+
+    Args:
+        likelihood: Says how items are observed.
+        stored: Items as they are stored.
+        generator: Of the noise.
+    """
+    if not isinstance(likelihood, Joint):
+        return observe(likelihood.takes, stored, likelihood.levels, generator)
+    parts, layout = likelihood.parts, likelihood.layout
+    each = {
+        name: observe(parts[name].takes, part, parts[name].levels, generator)
+        for name, part in layout.stored(stored).items()
+    }
+    return layout.joined(each, torch.float32)
 
 
 def _uniform(pixels: Tensor, generator: torch.Generator) -> Tensor:

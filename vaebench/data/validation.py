@@ -1,8 +1,10 @@
 """Whether a data set's reader returns what it must."""
 
+import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,6 +12,7 @@ from torch import Tensor
 
 from vaebench.data.dataset import Dataset
 from vaebench.data.images import Images, Split
+from vaebench.data.modalities import Modalities, Tuples
 from vaebench.data.sets import Sets
 from vaebench.data.text import PAD, Sentences, Text
 from vaebench.errors import UserError
@@ -40,10 +43,11 @@ def explained(what: str) -> Iterator[None]:
 
 def check(what: str, found: object) -> None:
     """Raise UserError unless a reader returns a sound data set of one of the kinds."""
-    if not isinstance(found, Images | Text | Sets):
+    if not isinstance(found, Images | Text | Sets | Modalities):
         kind = type(found).__name__
         raise UserError(
-            f"{what} is read as a {kind}; its reader must return Images, or a Text, or Sets."
+            f"{what} is read as a {kind}; its reader must return Images, a Text, Sets or "
+            "Modalities."
         )
     if not (isinstance(found.notes, tuple) and all(isinstance(note, str) for note in found.notes)):
         raise UserError(f"{what} has notes that are not a tuple of sentences.")
@@ -55,6 +59,8 @@ def check(what: str, found: object) -> None:
             _check_tokens(what, name, split, found)
         elif isinstance(found, Sets):
             _check_sets(what, name, split, found)
+        elif isinstance(found, Modalities):
+            _check_parts(what, name, split, found)
         else:
             _check_pixels(what, name, split, found)
         count, noun = len(split), found.noun
@@ -117,6 +123,28 @@ def _check_sets(what: str, name: str, split: Split, found: Sets) -> None:
             f"{what} has sets of real numbers that are not finite, or levels={found.levels}, which "
             "has to be 2 for them."
         )
+
+
+def _check_parts(what: str, name: str, split: Tuples, found: Modalities) -> None:
+    stored, layout = split.stored, found.layout
+    sound = isinstance(stored, Tensor) and stored.dtype == layout.dtype and stored.ndim == 2
+    if not (sound and len(stored) and stored.shape[1] == layout.size):
+        raise UserError(
+            f"{what} has {_shown(stored)} as items of its {name} split; they must be a tensor "
+            f"(N, {layout.size}) of {layout.dtype} that is not empty: `aligned` makes it."
+        )
+    for part, like in found.like.items():
+        mine, which = layout.stored(stored)[part], f"the part {part!r} of the {name}"
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,63}", part):
+            raise UserError(f"{what} has a part named {part!r:.60}, which is not a short word.")
+        if isinstance(like, Text):
+            _check_vocabulary(what, like)
+            _check_tokens(what, which, Sentences(mine), replace(like, train=Sentences(mine)))
+        elif not like.real:
+            some = Split(mine)
+            _check_pixels(what, which, some, Images(some, some, some, like.levels))
+        elif not mine.isfinite().all() or like.levels != 2:
+            raise UserError(f"{what} has numbers that are not finite, or not levels=2, in {which}.")
 
 
 def _check_vocabulary(what: str, found: Text) -> None:

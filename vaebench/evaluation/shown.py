@@ -30,5 +30,8 @@ def shown(subject: Subject, folder: Path) -> Iterator[tuple[str, bytes, list[str
     if subject.images.kind == "sets":
         yield from ((name, content, []) for name, content in set_pictures(subject))
         return
+    if subject.images.kind == "modalities":
+        yield "texts.json", b"{}", []
+        return
     for name, content, words in pictures(subject, folder):
         yield f"{name}.png", content, words

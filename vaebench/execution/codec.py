@@ -311,9 +311,10 @@ class Texts(Codec):
 def codec(run: Path | str, record: Record) -> Codec:
     """The trained model of a cell as a codec of its items; UserError where `restore` raises one."""
     known = described(record)
-    if known.kind == "sets":
+    if known.kind in ("sets", "modalities"):
+        what = "sets" if known.kind == "sets" else "several modalities"
         raise UserError(
-            f"{record['cell']} is a model of sets, which no command samples, encodes or decodes: "
+            f"{record['cell']} is a model of {what}, which no command samples, encodes or decodes: "
             "the page shows what it draws, and `vaebench.load` has the model."
         )
     make = _texts if known.kind == "tokens" else _pictures

@@ -15,6 +15,7 @@ from vaebench.config.resources import Place
 from vaebench.config.settings import Settings
 from vaebench.data.dataset import Dataset
 from vaebench.data.images import Request
+from vaebench.data.modalities import Modalities
 from vaebench.data.validation import explained
 from vaebench.errors import UserError, unknown
 from vaebench.evaluation.features.extractor import EXTRACTORS, lacking
@@ -29,6 +30,7 @@ from vaebench.registry.validation import check_likelihood, check_networks
 from vaebench.training.free_bits import separates_kl
 from vaebench.training.kl_schedules import kl_schedule
 from vaebench.training.optimisers import model_optimiser, usual_decay
+from vaebench.training.parts import choices
 
 #: Bytes a pixel of a batch that any network keeps at least: 16 numbers, there and back.
 _KEPT = 64
@@ -110,6 +112,7 @@ def _lacks(plugin: str, images: Dataset, found: Catalogue) -> str:
         "labels": images.labelled is None,
         "pictures": images.kind != "pictures",
         "elements": not images.elements,
+        "parts": images.kind != "modalities",
     }
     return next((need for need in needs if lacking[need]), "")
 
@@ -202,9 +205,12 @@ def _check_parts(cells: list[Cell], datasets: dict[tuple[str, int | None], Datas
     observations: set[tuple[str, int, Shape]] = set()
     for cell in cells:
         images = datasets[cell.dataset, cell.image_size]
-        outputs = likelihood(cell.likelihood, images.levels).outputs
-        networks.add((cell.backbone, images.part, cell.latent, cell.width, outputs))
-        observations.add((cell.likelihood, images.levels, images.part))
+        chosen = choices(images, cell.backbone, cell.width, cell.likelihood)
+        for name, (built_by, width, seen_as) in chosen.items():
+            part = images.like[name] if isinstance(images, Modalities) else images
+            outputs = likelihood(seen_as, part.levels).outputs
+            networks.add((built_by, part.part, cell.latent, width, outputs))
+            observations.add((seen_as, part.levels, part.part))
     for spelled, levels, shape in sorted(observations):
         check_likelihood(spelled, likelihood(spelled, levels), shape)
     for name, shape, latent, width, outputs in sorted(networks):
@@ -279,12 +285,12 @@ def _check_kinds(
                 f"{what} is one of {found}, and {choice['dataset']} holds {images.made_of}; leave "
                 f"it out, or take one of {images.made_of}: `vaebench list` says which."
             )
-    if images.train.stored.is_floating_point() and takes != "real":
+    if images.real and takes != "real":
         raise UserError(
             f"The likelihood {spelled} is none of real numbers, which {choice['dataset']} holds; "
             "take --likelihood gaussian or laplace."
         )
-    if choice["word_dropout"] and images.kind != "tokens":
+    if choice["word_dropout"] and not images.has_text:
         raise UserError(f"--word-dropout is for text: leave it out with {choice['dataset']}.")
 
 

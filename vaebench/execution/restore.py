@@ -10,6 +10,7 @@ from safetensors.torch import load
 from vaebench.config.names import parse
 from vaebench.data.dataset import Dataset
 from vaebench.data.images import Images, Split
+from vaebench.data.modalities import Modalities, Tuples
 from vaebench.data.sets import Sets
 from vaebench.data.text import Sentences, Text
 from vaebench.errors import UserError, short
@@ -78,10 +79,28 @@ def _hollow(known: Described) -> Dataset:
         text = Sentences(tokens, given=given)
         words = tuple(map(str, range(symbols)))
         return Text(text, text, text, classes=known.classes, vocabulary=words)
+    if known.parts:
+        return _hollow_parts(known)
     pixels = torch.zeros(1, dtype=torch.uint8).expand(known.items, *known.shape)
     split = Split(pixels, given=given)
     holding = Sets if len(known.shape) == 4 else Images
     return holding(split, split, split, known.levels, classes=known.classes)
+
+
+def _hollow_parts(known: Described) -> Modalities:
+    """Items of several parts, all zeros."""
+    like: dict[str, Dataset] = {}
+    for part in known.parts:
+        shape = part["shape"]
+        if part["kind"] == "tokens":
+            text = Sentences(torch.zeros(0, shape[0], dtype=torch.int32))
+            like[part["name"]] = Text(text, text, text, vocabulary=tuple(map(str, range(shape[1]))))
+        else:
+            kind = torch.float32 if part["real"] else torch.uint8
+            split = Split(torch.zeros(0, *shape, dtype=kind))
+            like[part["name"]] = Images(split, split, split, part["levels"])
+    items = Tuples(torch.zeros(1).expand(known.items, *known.shape))
+    return Modalities(items, items, items, known.levels, classes=known.classes, like=like)
 
 
 def _fill(model: VAE, run: Path | str, name: str) -> None:

@@ -22,6 +22,7 @@ from vaebench.compute.ranks import Ranks
 from vaebench.config.cell import Cell, Task
 from vaebench.config.names import parse
 from vaebench.config.resources import Place, Progress
+from vaebench.data.modalities import Modalities
 from vaebench.data.text import Text
 from vaebench.errors import UserError
 from vaebench.evaluation import gallery
@@ -151,6 +152,17 @@ def _data(resolved: Resolved) -> DataRecord:
         "levels": images.levels,
         "notes": list(images.notes),
     }
+    if isinstance(images, Modalities):
+        found["parts"] = [
+            {
+                "name": name,
+                "kind": form.kind,
+                "shape": list(form.shape),
+                "levels": form.levels,
+                "real": form.real,
+            }
+            for name, form in images.layout.forms.items()
+        ]
     if images.train.given is not None:
         found |= {"given": images.given, "condition": list(images.train.given.shape[1:])}
     return found | {"classes": list(images.classes)} if images.classes else found

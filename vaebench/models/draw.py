@@ -1,7 +1,7 @@
 """What an objective is given: draws z and the log-densities that belong to them."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -87,7 +87,11 @@ class Draw(NamedTuple):
         free_bits: The nats λ of each dimension's KL that `kl` leaves free in training; 0 otherwise.
         h: The encoder's features (B, F) that q was made of, where the harness offers them.
         seen: What is known of the items besides, where the harness offers it.
-        outputs: What the decoder said (K, B, …) for log p(x|z), where the harness offers it.
+        outputs: What the decoder said (K, B, …) for log p(x|z), where the harness offers it; of
+            several modalities a tensor of each part, by name.
+        each: log p(x_m|z) (M, K, B) of each part, where items are of several modalities.
+        redraw: Maps numbers S of parts to K draws from q(z|x_S), where the harness offers it; see
+            `of_parts`.
 
     Example:
         >>> from torch.distributions import Independent, Normal
@@ -109,7 +113,26 @@ class Draw(NamedTuple):
     free_bits: float = 0.0
     h: Tensor | None = None
     seen: Seen | None = None
-    outputs: Tensor | None = None
+    outputs: Any = None
+    each: Tensor | None = None
+    redraw: "Callable[[Sequence[int]], Draw] | None" = None
+
+    def of_parts(self, parts: Sequence[int]) -> "Draw":
+        """K draws for the same items from q(z|x_S), the posterior's `of_parts`.
+
+        Its `each` is of all parts, seen or not; its `log_px` of those in S alone.
+
+        Args:
+            parts: S, the numbers of one part or more, from 0 on.
+
+        Raises:
+            ValueError: The items have no parts.
+            NotImplementedError: The posterior knows whole items alone.
+        """
+        if self.redraw is None:
+            raise ValueError("The items have no parts (Draw.redraw).")
+        found = self.redraw(parts)
+        return found._replace(kl_weight=self.kl_weight, free_bits=self.free_bits)
 
     @property
     def log_w(self) -> Tensor:

@@ -8,9 +8,14 @@ import torch
 from torch import Tensor
 
 #: What items are.
-Kind = Literal["pictures", "tokens", "sets"]
+Kind = Literal["pictures", "tokens", "sets", "modalities"]
 #: What one of them is called, by kind.
-NOUNS: dict[Kind, str] = {"pictures": "image", "tokens": "sequence", "sets": "set"}
+NOUNS: dict[Kind, str] = {
+    "pictures": "image",
+    "tokens": "sequence",
+    "sets": "set",
+    "modalities": "item",
+}
 #: What stands behind the end of a sequence of tokens.
 PAD = -1
 
@@ -45,7 +50,7 @@ class Items:
 
     Attributes:
         x: What they are observed as, (B, C, H, W) for pictures, (B, T) for tokens, (B, n, C, H, W)
-            for sets.
+            for sets, (B, S) for several modalities, whose parts stand side by side.
         seen: What is known of them; a condition that is a picture (B, C, H, W) becomes one of
             shape (B, G) in the model's `see`.
 

@@ -1,7 +1,7 @@
 """What a plugin brings: a posterior with its prior, and the variant that trains it."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -63,6 +63,26 @@ class Posterior(nn.Module):
         """
         return self(h), prior_of(self, seen.given)
 
+    def of_parts(self, h: Tensor, parts: Sequence[int]) -> Distribution:
+        """q(z|x_S), batch shape (B,), of items of which only some parts are known.
+
+        Args:
+            h: Features (B, F) of all parts side by side, of which those of others are not used.
+            parts: S, the numbers of one part or more, from 0 on.
+
+        Raises:
+            NotImplementedError: The posterior knows whole items alone.
+        """
+        raise NotImplementedError("the posterior knows whole items alone")
+
+    @property
+    def reads(self) -> Sequence[Sequence[int]] | None:
+        """The dimensions of z that the decoder of each part is told, None where all are told all.
+
+        They are as many for each part as the factory was given as D.
+        """
+        return None
+
     def classify(self, h: Tensor) -> Tensor:
         """log q(y|x) (B, C) of features h (B, F), of posteriors that infer one of C classes.
 
@@ -83,6 +103,11 @@ def prior_of(posterior: Posterior, given: Tensor | None = None) -> Distribution:
 def pairs(posterior: nn.Module) -> bool:
     """Whether training draws from something else than evaluation does."""
     return _has_own(posterior, "pair")
+
+
+def knows_parts(posterior: nn.Module) -> bool:
+    """Whether a posterior infers z from some of the parts of an item."""
+    return _has_own(posterior, "of_parts")
 
 
 def classifies(posterior: nn.Module) -> bool:

@@ -71,6 +71,7 @@ def stand_ins(context: int) -> dict[str, Any]:
         "labelled": 100,
         "elements": 2,
         "members": 10,
+        "parts": (context // 2, context // 2),
         "encoder": Shared(nn.Flatten()),
         "decoder": Shared(_Waves(shape)),
         "shape": shape,

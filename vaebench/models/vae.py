@@ -1,5 +1,6 @@
 """The model that every variant shares: encoder, posterior, decoder and observation model."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch.distributions import Distribution
 from vaebench.compute.ranks import ALONE, Ranks
 from vaebench.models.draw import Draw, draw, fixed
 from vaebench.models.items import Items, items
-from vaebench.models.likelihoods import Likelihood
+from vaebench.models.modalities import Modalities
 from vaebench.models.observation import Observation
 from vaebench.models.posterior import Posterior, pairs, prior_of
 
@@ -47,10 +48,9 @@ class VAE(nn.Module):
         return found
 
     @property
-    def likelihood(self) -> Likelihood:
-        """What the decoder's outputs say of the pixels."""
-        found: Any = self.observation.likelihood
-        return found
+    def likelihood(self) -> Any:
+        """What the decoder's outputs say of the pixels, or of each part."""
+        return self.observation.likelihood
 
     def see(self, x: Items | Tensor) -> Items:
         """The items with their condition as (B, G)."""
@@ -80,7 +80,7 @@ class VAE(nn.Module):
         batch = self.see(x)
         return self.observation.log_prob(beside(z, batch.seen.given), batch.x)
 
-    def decode(self, z: Tensor, x: Items | None = None) -> Tensor:
+    def decode(self, z: Tensor, x: Items | None = None) -> Any:
         """The decoder's outputs (..., M·C, H, W) for latents (..., D), under the items' condition.
 
         With a condition the latents are (..., B, D).
@@ -126,15 +126,6 @@ class VAE(nn.Module):
         if seen.given is not None:
             seen = replace(seen, given=ranks.whole(seen.given))
         h = ranks.whole(self.features(mine))
-        first: list[Tensor] = []
-
-        def log_px(z: Tensor) -> Tensor:
-            told = beside(ranks.mine(z, 1), mine.seen.given)
-            outputs = self.observation.outputs(told, mine.x)
-            if not first:
-                first.append(outputs)
-            return ranks.whole(self.observation.score(outputs, mine.x), 1)
-
         posterior = self.posterior
         paired = paired and pairs(posterior)
 
@@ -144,16 +135,68 @@ class VAE(nn.Module):
         q, p = (
             posterior.pair(h, seen) if paired else (posterior(h), prior_of(posterior, seen.given))
         )
-        held = [self.observation, self.encoder]
-        found = draw(
-            q,
-            p,
-            log_px,
-            samples,
-            stratified=stratified,
-            fixed=fixed(posterior, h, held, log_px, law),
-        )
-        return found._replace(h=h, seen=seen, outputs=first[0])
+        score = _Score(self.observation, mine, ranks)
+
+        def drawn(q: Distribution, score: _Score, law: Callable[[Tensor], Distribution]) -> Draw:
+            held = [self.observation, self.encoder]
+            found = draw(
+                q,
+                p,
+                score,
+                samples,
+                stratified=stratified,
+                fixed=fixed(posterior, h, held, score, law),
+            )
+            return found._replace(h=h, seen=seen, outputs=score.outputs, each=score.each)
+
+        def redraw(parts: Sequence[int]) -> Draw:
+            def some(h: Tensor) -> Distribution:
+                return posterior.of_parts(h, parts)
+
+            return drawn(some(h), _Score(self.observation, mine, ranks, parts), some)
+
+        found = drawn(q, score, law)
+        return found if found.each is None else found._replace(redraw=redraw)
+
+
+class _Score:
+    """log p(x|z) (K, B) of z (K, B, D), which keeps what the first z came to.
+
+    Args:
+        observation: Decoder and likelihood.
+        items: This rank's items.
+        ranks: Who shares the batch.
+        only: The numbers of the parts that count, where items have some; all if None.
+
+    Attributes:
+        outputs: What the decoder said.
+        each: log p(x_m|z) (M, K, B) of all parts, where items have some.
+    """
+
+    def __init__(
+        self,
+        observation: Observation,
+        items: Items,
+        ranks: Ranks,
+        only: Sequence[int] | None = None,
+    ) -> None:
+        self.observation, self.items, self.ranks, self.only = observation, items, ranks, only
+        self.outputs: Any = None
+        self.each: Tensor | None = None
+
+    def __call__(self, z: Tensor) -> Tensor:
+        x, observation = self.items.x, self.observation
+        told = beside(self.ranks.mine(z, 1), self.items.seen.given)
+        outputs = observation.outputs(told, x)
+        each, first = None, self.outputs is None
+        if isinstance(observation, Modalities):
+            each = self.ranks.whole(observation.each(outputs, x), 2)
+            value = (each if self.only is None else each[list(self.only)]).sum(0)
+        else:
+            value = self.ranks.whole(observation.score(outputs, x), 1)
+        if first:
+            self.outputs, self.each = outputs, each
+        return value
 
 
 def beside(z: Tensor, given: Tensor | None) -> Tensor:

@@ -28,6 +28,7 @@ FACTS = {
     "labelled": "the number of training images whose labels training may see",
     "elements": "n, the number of images of a set; 0 where items are no sets",
     "members": "of sets, the number of training images that a class has on average; else 0",
+    "parts": "(F_1, …, F_M), the features of each part of an item, side by side; () without parts",
     "shape": "(C, H, W), the shape of an image, or (n, C, H, W) of a set",
     "outputs": "M, the numbers that the likelihood takes for each value of a pixel",
     "expected": "the function from a decoder's outputs (..., M·C, H, W) to the expected picture",
@@ -36,12 +37,15 @@ FACTS = {
     "decoder": "the decoder that all variants share, or the variant's own, as a `Shared`",
 }
 #: Those that there are before networks are built.
-BEFORE = {name: FACTS[name] for name in FACTS if name not in ("context", "encoder", "decoder")}
+BEFORE = {
+    name: FACTS[name] for name in FACTS if name not in ("context", "parts", "encoder", "decoder")
+}
 #: What a data set may lack that a variant cannot do without, in the words of a remedy.
 NEEDS = {
     "labels": "labels that training may see, as those of mnist[labels=100]",
     "pictures": "pictures, as those of mnist",
     "elements": "sets of images, as those of mnist[sets=5]",
+    "parts": "items of several parts, as those of linear[kind=parts]",
 }
 
 

@@ -10,6 +10,7 @@ from vaebench.config.names import absolute, parse, spell, spelled
 from vaebench.data import conditions, heldout
 from vaebench.data.dataset import Dataset, permuted
 from vaebench.data.images import Images, Request, Source, negative
+from vaebench.data.modalities import Modalities
 from vaebench.data.remarks import remarks
 from vaebench.data.sets import Sets, grouped
 from vaebench.data.text import Text
@@ -154,7 +155,7 @@ def load(name: str, request: Request) -> Dataset:
         images = grouped(what, images, int(elements))
         check(what, images)
     images = conditions.conditioned(what, images, ours)
-    if isinstance(images, Text | Sets) and (label is not None or images.given):
+    if isinstance(images, Text | Sets | Modalities) and (label is not None or images.given):
         # What is known is the probability of an item of any class.
         images = replace(images, log_prob=None)
     check(what, images)
@@ -163,6 +164,11 @@ def load(name: str, request: Request) -> Dataset:
 
 def _check_size(name: str, images: Dataset, size: int | None) -> None:
     if size is None:
+        return
+    if isinstance(images, Modalities):
+        for part in images.like.values():
+            if isinstance(part, Images):
+                _check_size(name, part, size)
         return
     if not isinstance(images, Images | Sets):
         raise UserError(f"{name} has no pictures: leave out --image-size.")

@@ -115,12 +115,23 @@ class VariantRecord(TypedDict, total=False):
     networks: str
 
 
+class PartRecord(TypedDict):
+    """A part of an item: pictures or tokens, their shape and levels, and if they are real."""
+
+    name: str
+    kind: str
+    shape: list[int]
+    levels: int
+    real: bool
+
+
 class DataRecord(TypedDict, total=False):
     """The data set: its hash, the sizes of its splits, shape of an item and levels of its pixels.
 
     `notes` are sentences on what was read, passed over and converted. `given` says what the images
     are modelled given, `condition` of which shape that is for an image, and `classes` are the
-    labels that are given or may be seen in training.
+    labels that are given or may be seen in training. `parts` are those of an item, in their order,
+    where it has several.
     """
 
     hash: str
@@ -133,6 +144,7 @@ class DataRecord(TypedDict, total=False):
     given: str
     condition: list[int]
     classes: list[int]
+    parts: list[PartRecord]
 
 
 class TrainRecord(TypedDict, total=False):

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from vaebench.config.resources import Place
 from vaebench.data.conditions import shown
 from vaebench.data.dataset import Dataset
 from vaebench.data.images import Request
+from vaebench.data.modalities import Modalities
 from vaebench.data.sets import Sets
 from vaebench.data.text import Text
 from vaebench.errors import UserError
@@ -22,6 +23,8 @@ from vaebench.models import critic as critics
 from vaebench.models.backbones import Shape
 from vaebench.models.elements import EachElement, Elements, dimensions, shares
 from vaebench.models.likelihoods import Likelihood
+from vaebench.models.modalities import EachPart
+from vaebench.models.modalities import Modalities as Modal
 from vaebench.models.networks import brought
 from vaebench.models.observation import Observation, Pixels
 from vaebench.models.rival import Rival
@@ -32,6 +35,7 @@ from vaebench.models.variant import Variant, asked, informed
 from vaebench.registry.catalogue import catalogue
 from vaebench.registry.lookup import backbone, likelihood, load
 from vaebench.registry.validation import check_networks
+from vaebench.training.parts import choices
 
 #: The most channels of the critic's first layer, those of Isola et al. 2017.
 _CRITIC = 64
@@ -99,8 +103,6 @@ def build(cell: Cell, variant: Variant, images: Dataset, device: torch.device = 
     Encoder, decoder, likelihood and critic depend on the cell's seed and shapes, not on the
     variant, unless it brings networks of its own; the encoder not on the likelihood either.
     """
-    with seeded(cell.seed, "likelihood"):
-        observed_as = likelihood(cell.likelihood, images.levels)
     with seeded(cell.seed, "condition"):
         conditioner, told = _condition(cell, images)
     facts: dict[str, Any] = {
@@ -111,35 +113,91 @@ def build(cell: Cell, variant: Variant, images: Dataset, device: torch.device = 
         "labelled": images.labelled or 0,
         "elements": images.elements,
         "members": images.members if isinstance(images, Sets) else 0,
-        "outputs": observed_as.outputs,
-        "expected": observed_as.mean,
-        "score": observed_as.log_prob,
     }
-    encoder, decoder = _networks(cell, variant, images.part, facts)
-    if isinstance(images, Sets):
-        encoder = EachElement(encoder, pooled=not _tells_apart(variant, images))
+    made = (
+        _several(cell, images)
+        if isinstance(images, Modalities)
+        else _single(cell, variant, images, facts)
+    )
+    encoder, observation = made.encoder, made.observation
     latent = _dimensions(cell, variant, images)
-    observation = _observation(cell, variant, images, decoder, observed_as)
     features: Any = encoder.features
     context = features * (images.elements if _tells_apart(variant, images) else 1) + told
     variant = informed(
         variant,
         **facts,
+        **made.facts,
         context=context,
         encoder=Shared(encoder),
-        decoder=Shared(decoder, observation.alone),
+        decoder=Shared(made.decoder, observation.alone),
     )
     with seeded(cell.seed, "posterior"):
         posterior = variant.posterior(latent, context)
     with seeded(cell.seed, "critic"):
         critic = critics.build(cell.critic, images.part, min(2 * cell.width, _CRITIC))
     with seeded(cell.seed, "rival"):
-        rival = variant.rival and variant.rival(latent)
+        codes = posterior.features if isinstance(images, Modalities) else latent
+        rival = variant.rival and variant.rival(codes)
+    if isinstance(observation, Modal):
+        observation.tell(posterior.reads)
     model = VAE(encoder, posterior, observation, conditioner)
     labels = None
     if images.labelled is not None and images.train.labels is not None:
         labels = shown(images.train.labels, images.labelled, cell.seed)
     return Resolved(cell, variant, images, device, model, critic, rival, labels)
+
+
+class _Made(NamedTuple):
+    """What all variants share of a model, and what they may ask of it (`FACTS`)."""
+
+    encoder: nn.Module
+    decoder: nn.Module
+    observation: Observation
+    facts: dict[str, Any]
+
+
+def _single(cell: Cell, variant: Variant, images: Dataset, facts: Mapping[str, Any]) -> _Made:
+    """The networks of items without parts, or of the elements of sets."""
+    with seeded(cell.seed, "likelihood"):
+        observed_as = likelihood(cell.likelihood, images.levels)
+    said: dict[str, Any] = {
+        "outputs": observed_as.outputs,
+        "expected": observed_as.mean,
+        "score": observed_as.log_prob,
+        "parts": (),
+    }
+    encoder, decoder = _networks(cell, variant, images.part, {**facts, **said})
+    if isinstance(images, Sets):
+        encoder = EachElement(encoder, pooled=not _tells_apart(variant, images))
+    observation = _observation(cell, variant, images, decoder, observed_as)
+    return _Made(encoder, decoder, observation, said)
+
+
+def _several(cell: Cell, images: Modalities) -> _Made:
+    """The networks of items of several parts, each part with its own."""
+    chosen = choices(images, cell.backbone, cell.width, cell.likelihood)
+    with seeded(cell.seed, "likelihood"):
+        observed_as = {n: c.observed(images.like[n].levels) for n, c in chosen.items()}
+    with seeded(cell.seed, "backbone"):
+        pairs = {
+            name: choice.networks.networks(
+                images.like[name].shape, cell.latent, choice.width, observed_as[name].outputs
+            )
+            for name, choice in chosen.items()
+        }
+    encoder = EachPart(images.layout, {name: pair[0] for name, pair in pairs.items()})
+    parts = {
+        name: _pixels_or_tokens(cell, images.like[name], decoder, observed_as[name])
+        for name, (_, decoder) in pairs.items()
+    }
+    observation = Modal(images.layout, parts)
+    said = {
+        "outputs": 1,
+        "expected": observation.expected,
+        "score": observation.score,
+        "parts": encoder.sizes,
+    }
+    return _Made(encoder, observation.decoder, observation, said)
 
 
 def _networks(
@@ -178,14 +236,19 @@ def _observation(
     cell: Cell, variant: Variant, images: Dataset, decoder: nn.Module, likelihood: Likelihood
 ) -> Observation:
     """What sees both z and the items of a data set's kind."""
-    if isinstance(images, Text):
-        return Tokens(decoder, likelihood, images.shape.length, images.end, cell.word_dropout)
-    pixels = Pixels(decoder, likelihood)
     if not isinstance(images, Sets):
-        return pixels
+        return _pixels_or_tokens(cell, images, decoder, likelihood)
     latent = _dimensions(cell, variant, images)
     split = shares(latent, images.elements) if _tells_apart(variant, images) else (latent, 0)
-    return Elements(pixels, images.elements, *split)
+    return Elements(Pixels(decoder, likelihood), images.elements, *split)
+
+
+def _pixels_or_tokens(
+    cell: Cell, images: Dataset, decoder: nn.Module, likelihood: Likelihood
+) -> Observation:
+    if isinstance(images, Text):
+        return Tokens(decoder, likelihood, images.shape.length, images.end, cell.word_dropout)
+    return Pixels(decoder, likelihood)
 
 
 def _condition(cell: Cell, images: Dataset) -> tuple[nn.Module | None, int]:
@@ -203,5 +266,6 @@ def _condition(cell: Cell, images: Dataset) -> tuple[nn.Module | None, int]:
 
 def set_threads(cell: Cell, images: Dataset, available: int) -> None:
     """Let torch compute with the threads that there are, or with one where items are small."""
-    small = cell.batch_size * math.prod(images.shape[1:]) < _SMALL
+    sides = images.shape if isinstance(images, Modalities) else images.shape[1:]
+    small = cell.batch_size * math.prod(sides) < _SMALL
     torch.set_num_threads(1 if small else available)

@@ -61,7 +61,7 @@ def regret(subject: Subject) -> Measurement:
 METRICS = (
     Metric(
         name="regret",
-        kind=("tokens", "sets"),
+        kind=("tokens", "sets", "modalities"),
         group="regret",
         title="Regret",
         unit="nats/image",
