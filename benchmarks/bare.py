@@ -79,7 +79,7 @@ def _elbo(model: VAE, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _batches(pictures: Tensor, size: int) -> Iterator[Tensor]:
-    order = torch.randperm(len(pictures))
+    order = torch.randperm(len(pictures), device=pictures.device)
     for chosen in order[: len(order) // size * size].split(size):
         yield pictures[chosen]
 
@@ -93,7 +93,7 @@ def train(
         against = Adam(critic.parameters(), plan.lr, betas=(0.5, 0.999), fused=True)
     steps, step, history, best, kept = len(pictures) // plan.batch_size, 0, [], -math.inf, {}
     for _ in range(plan.epochs):
-        total = torch.zeros(())
+        total = torch.zeros((), device=pictures.device)
         model.train()
         for picture in _batches(pictures, plan.batch_size):
             rate = plan.lr * 0.5 * (1 + math.cos(math.pi * step / (steps * plan.epochs)))

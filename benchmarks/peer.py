@@ -54,14 +54,14 @@ def forget() -> None:
     Path("/proc/self/clear_refs").write_text("5")
 
 
-def vaebench_side(plan: Cell, data: Images) -> Any:
+def vaebench_side(plan: Cell, data: Images, device: str = "cpu") -> Any:
     """A function that trains an epoch."""
     from vaebench.registry.catalogue import catalogue
     from vaebench.training.build import build
     from vaebench.training.fit import fit
 
     variant = catalogue().variant(plan.plugin)
-    made = build(plan, variant, data)
+    made = build(plan, variant, data, torch.device(device))
     return lambda: fit(made, lambda row, validated: None).history
 
 
@@ -109,7 +109,7 @@ def pythae_model(kind: str, plan: Cell, data: Images) -> Any:
     return model(config, encoder=Encoder(), decoder=Decoder())
 
 
-def pythae_side(kind: str, plan: Cell, data: Images, folder: str) -> Any:
+def pythae_side(kind: str, plan: Cell, data: Images, folder: str, device: str = "cpu") -> Any:
     """A function that trains an epoch."""
     from pythae.pipelines import TrainingPipeline
     from pythae.trainers import BaseTrainerConfig
@@ -128,7 +128,7 @@ def pythae_side(kind: str, plan: Cell, data: Images, folder: str) -> Any:
         learning_rate=plan.lr,
         per_device_train_batch_size=plan.batch_size,
         per_device_eval_batch_size=plan.batch_size,
-        no_cuda=True,
+        no_cuda=device == "cpu",
     )
     pipeline = TrainingPipeline(training_config=config, model=pythae_model(kind, plan, data))
     return lambda: pipeline(train_data=x, eval_data=validation)

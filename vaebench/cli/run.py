@@ -31,8 +31,15 @@ from vaebench.errors import UserError
 @click.option("--fid-weights", type=Path, help="Weights of the Inception network.")
 @click.option("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps.  [default: auto]")
 @click.option("--jobs", type=int, help="Cells at a time.  [default: one a core, one on a GPU]")
+@click.option("--pack", type=int, default=1, help="Cells that share a GPU.  [default: 1]")
 @click.option("--devices", type=int, default=1, help="Train each cell on so many.  [default: 1]")
 @click.option("--strategy", default="auto", help="auto or ddp: batches divided among devices.")
+@click.option("--compile", "compiled", is_flag=True, help="Train with compiled networks.")
+@click.option(
+    "--replay/--no-replay",
+    default=True,
+    help="On a GPU, record training steps and play them again.  [default: yes]",
+)
 @click.option("--retry-failed", is_flag=True, help="Run cells again that failed before.")
 @click.option("--dry-run", is_flag=True, help="Print the cells and how long they may take.")
 @click.option("--cell-timeout", type=float, help="Seconds after which a cell has failed.")

@@ -25,6 +25,8 @@ class Place:
         checkpoint_every: Seconds between two checkpoints of a cell's training.
         devices: Over how many devices the training of one cell is spread.
         loggers: Trackers that follow a cell's training.
+        compiled: Whether networks are compiled for training.
+        replay: Whether training steps on a GPU are recorded and played again.
     """
 
     root: Path
@@ -35,6 +37,8 @@ class Place:
     checkpoint_every: float = 60.0
     devices: int = 1
     loggers: tuple[str, ...] = ()
+    compiled: bool = False
+    replay: bool = True
 
 
 def cache_folder() -> Path:

@@ -53,6 +53,9 @@ class Where:
     devices: int = 1
     strategy: str = "auto"
     logger: str = ""
+    compiled: bool = False
+    replay: bool = True
+    pack: int = 1
     title: str | None = None
     note: str | None = None
 
@@ -72,6 +75,13 @@ class Where:
                 raise UserError(f"--{name.replace('_', '-')} must be positive.")
         if not (self.checkpoint_every >= 0 and self.gpus_per_cell >= 0):
             raise UserError("--checkpoint-every and --gpus-per-cell must not be negative.")
+        if self.pack < 1:
+            raise UserError("--pack must be 1 or more.")
+        if self.pack > 1 and (self.jobs is not None or self.devices > 1 or self.engine != "local"):
+            raise UserError(
+                "--pack says how many cells share a GPU of this machine: leave out --jobs, "
+                "--devices and --engine ray."
+            )
         if self.engine not in ENGINES:
             raise unknown("engine", self.engine, ENGINES)
         if self.engine == "local" and (self.address or self.gpus_per_cell):
@@ -107,9 +117,13 @@ def run(settings: Settings, where: Where) -> int:
         checkpoint_every=where.checkpoint_every,
         devices=where.devices,
         loggers=loggers.named(where.logger),
+        compiled=where.compiled,
+        replay=where.replay,
     )
     with screen.status("Reading plugins and data"):
         planned = local.call(plan, settings, place)
+    if where.pack > 1 and planned.device == "cpu":
+        raise UserError("--pack is for cells that share a GPU; on a CPU --jobs shares out cores.")
     folder = where.out or _default_folder(planned.settings)
     if where.dry_run:
         claimed(folder, planned.settings)
@@ -179,7 +193,7 @@ def compute(
 ) -> None:
     """Run tasks into their cells' folders, which are of one run, and show how far they are."""
     alone = place.device != "cpu" or place.devices > 1
-    jobs = min(where.jobs or (1 if alone else _cores()), len(todo))
+    jobs = min(where.jobs or (where.pack if alone else _cores()), len(todo))
     place = replace(place, threads=max(1, _cores() // (jobs * place.devices)))
     _run_tasks(todo, folders, place, _engine(where, jobs), screen)
 

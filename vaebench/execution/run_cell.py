@@ -7,9 +7,10 @@ import shlex
 import shutil
 import time
 import traceback
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from vaebench.runs import files
 from vaebench.runs.schema import DataRecord, Record, TrainRecord, VariantRecord
 from vaebench.training.build import Resolved, resolve
 from vaebench.training.checkpoint import Keeper
+from vaebench.training.fit import Report as EpochReport
 from vaebench.training.fit import Trained, fit
 from vaebench.training.harness import Diverged
 from vaebench.training.loggers import Trackers
@@ -107,7 +109,13 @@ def _train(
 def assist(cell: Cell, place: Place, folder: Path, ranks: Ranks) -> None:
     """Train a cell beside rank 0, which runs it and keeps the result."""
     resolved = resolve(cell, place, devices.of_rank(place.device, ranks.rank))
-    fit(resolved, lambda row, validated: None, _keeper(folder, place), ranks)
+    _fit(resolved, lambda row, validated: None, _keeper(folder, place), ranks, place)
+
+
+def _fit(
+    resolved: Resolved, report: EpochReport, keeper: Keeper, ranks: Ranks, place: Place
+) -> Trained:
+    return fit(resolved, report, keeper, ranks, compile=place.compiled, replay=place.replay)
 
 
 def _keeper(folder: Path, place: Place) -> Keeper:
@@ -188,7 +196,9 @@ def _trained(
 
     devices.forget_peak(resolved.device)
     with peers(cell, place, folder) as ranks:
-        trained = fit(resolved, report, _keeper(folder, place), ranks)
+        trained = _fit(resolved, report, _keeper(folder, place), ranks, place)
+    for remark in trained.remarks:
+        print(f"{files.OURS}{remark}")
     memory = devices.peak_memory(resolved.device)
     _write_training(resolved, trained, folder)
     return {
@@ -252,7 +262,11 @@ def of_machine(error: BaseException) -> bool:
 
 
 def _versions() -> dict[str, str]:
-    return {name: version(name) for name in VERSIONS} | {"python": platform.python_version()}
+    found = {"python": platform.python_version()}
+    for name in VERSIONS:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def _hardware(place: Place) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from vaebench.config.settings import Settings, from_dict
 from vaebench.config.yaml_files import read
 from vaebench.errors import UserError, unknown
 
-BUDGETS = ("full", "short")
+BUDGETS = ("full", "long", "short")
 X = int | float | str
 
 
@@ -29,6 +29,7 @@ class Measure:
         sign: -1 where the paper prints the negative.
         minus: Another column to subtract.
         within: Half the paper's last digit, or its own spread: a difference that says nothing.
+        near: A difference that a part of the paper's training may leave; 0 for none.
         budgets: Where it is measured.
     """
 
@@ -37,6 +38,7 @@ class Measure:
     sign: int = 1
     minus: str | None = None
     within: float = 0.0
+    near: float = 0.0
     budgets: tuple[str, ...] = BUDGETS
 
 
@@ -69,12 +71,14 @@ class Budget:
         settings: What differs from the recipe's settings.
         without: Positions that are left out.
         needs: What it takes.
+        share: The part of the paper's decoder passes that are made, where it is known.
     """
 
     says: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     without: tuple[X, ...] = ()
     needs: str = ""
+    share: float | None = None
 
 
 @dataclass(frozen=True)

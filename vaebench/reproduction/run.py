@@ -21,7 +21,7 @@ def reproduce(name: str, budget: str, where: driver.Where) -> int:
 
     Args:
         name: A recipe that comes with vaebench, or the path of one.
-        budget: ``full`` or ``short``.
+        budget: ``full``, ``long`` or ``short``.
         where: Where to compute; its folder is ``results/reproductions/<name>/<budget>`` unless it
             names another.
 

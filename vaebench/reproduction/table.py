@@ -201,6 +201,12 @@ def _verdict(
     measure = recipe.measures[key.measure]
     if _agrees(seeds, paper, measure.within):
         return "reproduced"
+    gap = abs(seeds.mean() - paper)
+    if plan.share is not None and gap <= measure.near:
+        return (
+            f"reproduced within {gap:.2g} {measure.unit} at {100 * plan.share:.2g} % of the "
+            "paper's passes"
+        )
     if measure.minus is not None:
         gaps, claimed, where = seeds, paper, "zero"
     elif point.against is not None:
@@ -220,7 +226,7 @@ def _verdict(
         return f"not reproduced: on the other side of {where}"
     if budget == "full":
         return f"not reproduced: the same side of {where}, another value"
-    return "reproduced in direction (short budget)"
+    return f"reproduced in direction ({budget} budget)"
 
 
 def frame(recipe: Recipe, budget: str, found: list[Row]) -> pd.DataFrame:

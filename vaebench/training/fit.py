@@ -15,6 +15,7 @@ from pytorch_lightning.strategies import DDPStrategy, Strategy
 from torch.utils.data import DataLoader
 
 from vaebench.compute import devices, precision
+from vaebench.compute.compiled import compiled
 from vaebench.compute.random import seeded
 from vaebench.compute.ranks import ALONE, Ranks
 from vaebench.data.batches import Batches, Groups, items_of
@@ -39,12 +40,14 @@ class Trained:
         epoch: The number of the epoch whose weights were kept.
         decoder_passes: Images that the decoder made.
         seconds: Time that training took, validation included.
+        remarks: Sentences on what could not be made faster.
     """
 
     history: list[dict[str, float]]
     epoch: int
     decoder_passes: int
     seconds: float
+    remarks: tuple[str, ...] = ()
 
 
 class _Best(pl.Callback):
@@ -98,7 +101,13 @@ def _devices(device: torch.device, ranks: Ranks) -> int | list[int]:
 
 
 def fit(
-    resolved: Resolved, report: Report, keeper: Keeper | None = None, ranks: Ranks = ALONE
+    resolved: Resolved,
+    report: Report,
+    keeper: Keeper | None = None,
+    ranks: Ranks = ALONE,
+    *,
+    compile: bool = False,
+    replay: bool = True,
 ) -> Trained:
     """Train, and leave in the model the weights to evaluate.
 
@@ -107,6 +116,8 @@ def fit(
         report: Told what each epoch came to.
         keeper: Keeps a checkpoint to go on from; training goes on from what it has.
         ranks: The processes that share the training; each of them calls this function.
+        compile: Let torch.compile make programs of encoder, decoder and critic.
+        replay: On a GPU, record steps and play them again where that is possible.
 
     Raises:
         UserError: The batches cannot be divided among the ranks, the weights not be saved, or the
@@ -132,7 +143,7 @@ def fit(
     validation = items_of(images.validation, model.likelihood, "validation").to(device)
     rows = torch.arange(len(validation), device=device).tensor_split(parts)
     held_out: Any = [validation[some] for some in rows]
-    harness = Harness(model, resolved.variant, resolved.critic, cell, ranks, resolved.rival)
+    harness = Harness(model, resolved.variant, resolved.critic, cell, ranks, resolved.rival, replay)
     best = _Best(report)
     group = _GROUP if keeper.every else 1
     safe = Safe(f"{cell.id} {version('vaebench')} {torch.__version__} {pl.__version__} {group}")
@@ -163,7 +174,11 @@ def fit(
         networks = [
             one for one in (model.encoder, model.decoder, resolved.critic) if one is not None
         ]
-        with devices.known_absent(), precision.reduced(networks, cell.precision, device):
+        with (
+            devices.known_absent(),
+            compiled(networks, compile) as reasons,
+            precision.reduced(networks, cell.precision, device),
+        ):
             trainer.fit(
                 harness,
                 Groups(batches, group),
@@ -182,4 +197,18 @@ def fit(
         epoch = best.epoch
     elif harness.average is not None:
         model.load_state_dict(harness.evaluated.state_dict())
-    return Trained(harness.history, epoch, harness.decoder_passes, keeper.seconds)
+    return Trained(
+        harness.history,
+        epoch,
+        harness.decoder_passes,
+        keeper.seconds,
+        _remarks(harness, reasons),
+    )
+
+
+def _remarks(harness: Harness, reasons: list[str]) -> tuple[str, ...]:
+    """What could not be made faster, and why."""
+    found = [f"A network trains without being compiled: {reason}" for reason in reasons]
+    if harness.recording is not None and harness.recording.reason:
+        found.append(f"Steps are computed one by one, not recorded: {harness.recording.reason}")
+    return tuple(found)

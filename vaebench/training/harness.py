@@ -29,6 +29,7 @@ from vaebench.models.variant import Variant
 from vaebench.training.averaging import average
 from vaebench.training.kl_schedules import kl_schedule
 from vaebench.training.optimisers import model_optimiser
+from vaebench.training.recording import Made, Recording
 from vaebench.training.schedules import SCHEDULES
 
 
@@ -53,6 +54,7 @@ class Harness(pl.LightningModule):
             term, precision, seed.
         ranks: The processes that share each batch, this one among them.
         rival: The variant's second player on codes, or None.
+        replay: Whether steps on a GPU are recorded and played again, where that is possible.
 
     Attributes:
         history: A row for each epoch.
@@ -69,6 +71,7 @@ class Harness(pl.LightningModule):
         cell: Cell,
         ranks: Ranks = ALONE,
         rival: Rival | None = None,
+        replay: bool = True,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -83,6 +86,10 @@ class Harness(pl.LightningModule):
         self.seconds = 0.0
         self.warming = False
         self.average: AveragedModel | None = average(model, cell.ema) if cell.ema else None
+        self.replay = replay
+        self.recording: Recording | None = None
+        self._decoded = 0
+        self._weight = 1.0
         self._scaler = torch.amp.GradScaler(enabled=cell.precision == "16-mixed")
         self._kl_weight = kl_schedule(cell.kl_schedule, cell.kl_warmup, cell.epochs)
         self._sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.device))
@@ -128,9 +135,21 @@ class Harness(pl.LightningModule):
 
         def count(decoder: nn.Module, given: tuple[Tensor, ...], made: Any) -> None:
             if decoder.training:
-                self.decoder_passes += len(given[0]) * self.ranks.size
+                self._decoded += len(given[0]) * self.ranks.size
 
         self._counter = self.model.decoder.register_forward_hook(count)
+        if self.replay and self._can_be_recorded:
+            self.recording = Recording(self._counted, self)
+
+    @property
+    def _can_be_recorded(self) -> bool:
+        """Whether a step is kernels of one GPU alone, the same ones for every batch."""
+        return (
+            self.device.type == "cuda"
+            and self.ranks.size == 1
+            and self.rival is None
+            and not self._scaler.is_enabled()
+        )
 
     def on_fit_end(self) -> None:
         """Count no longer."""
@@ -152,77 +171,118 @@ class Harness(pl.LightningModule):
 
     def training_step(self, group: Iterator[tuple[Tensor, Items]], index: int) -> None:
         """For each batch a step of the model, then one of critic and rival on the same draws."""
-        for each, batch in enumerate(group, index * self._groups.size):
-            clock = time.perf_counter()
-            self._step(*batch, each)
-            self.seconds += time.perf_counter() - clock
-            if self.cell.seconds is not None and self.ranks.size > 1:
-                spent = torch.tensor(self.seconds, device=self.device)
-                self.seconds = self.ranks.mean(spent).item()
-            if self._spent(each + 1, len(batch[0])) >= self.cell.epochs:
-                self.trainer.should_stop = True
-                break
+        losses: list[Tensor] = []
+        clock = time.perf_counter()
+        try:
+            for each, batch in enumerate(group, index * self._groups.size):
+                clock = time.perf_counter()
+                losses.append(self._step(*batch, each))
+                self.seconds += time.perf_counter() - clock
+                if self.cell.seconds is not None and self.ranks.size > 1:
+                    spent = torch.tensor(self.seconds, device=self.device)
+                    self.seconds = self.ranks.mean(spent).item()
+                if self._spent(each + 1, len(batch[0])) >= self.cell.epochs:
+                    self.trainer.should_stop = True
+                    break
+        finally:
+            self._verify(losses, index * self._groups.size)
 
-    def _step_of(self, optimiser: Any, loss: Tensor, clip: float = 0.0) -> None:
-        optimiser.zero_grad()
-        scaled = self._scaler.scale(loss)
-        if self.ranks.size == 1:
-            scaled.backward()
-        else:
-            self.manual_backward(scaled)
-        if clip:
-            self._scaler.unscale_(optimiser)
-            norm = clip_grad_norm_(optimiser.param_groups[0]["params"], clip)
-            self._note(train_clipped=(norm > clip).float())
-        self._scaler.step(optimiser)
-        self._scaler.update()
+    def _verify(self, losses: list[Tensor], first: int) -> None:
+        """Raise Diverged where one of the losses of steps from `first` on is not finite."""
+        clock = time.perf_counter()
+        values = torch.stack(losses).tolist() if losses else []
+        self.seconds += time.perf_counter() - clock
+        for step, value in enumerate(values, first + 1):
+            if not math.isfinite(value):
+                raise Diverged(
+                    f"the loss is {value} at step {step} of epoch {self.current_epoch + 1}"
+                )
 
-    def _step(self, pixels: Tensor, x: Items, index: int) -> None:
+    def _step(self, pixels: Tensor, x: Items, index: int) -> Tensor:
+        """Update all players; the model's loss."""
         plan = self.cell
         optimiser, *others = self.trainer.optimizers
         spent = self._spent(index, len(x))
         factor = SCHEDULES[plan.lr_schedule](min(1.0, spent / plan.epochs))
         for each in (optimiser, *others):
             each.param_groups[0]["lr"] = plan.lr * factor
+        self._weight = self._kl_weight(spent)
+        self.warming = self._weight < 1
 
+        draw = None
+        if self.recording is None:
+            means, draw = self._gradients(pixels, x, index)
+        else:
+            means, self._decoded = self.recording(pixels, x, self._weight)
+        self._update(optimiser, plan.clip_norm)
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+        if self.critic is not None:
+            self._update(others[0])
+        self._scaler.update()
+        self._note(**{name: mean for name, mean in means.items() if name != "loss"})
+        if self.rival is not None and draw is not None:
+            self._rival_step(others[-1], self.rival, draw.detached(), index)
+        self.decoder_passes += self._decoded
+        return means["loss"].clone()
+
+    def _counted(self, pixels: Tensor, x: Items) -> Made:
+        """Gradients in place; means over the batch, and the images that the decoder made."""
+        means, _ = self._gradients(pixels, x, 0)
+        return means, self._decoded
+
+    def _gradients(self, pixels: Tensor, x: Items, index: int) -> tuple[dict[str, Tensor], Draw]:
+        """Put the gradients of model and critic in place.
+
+        Returns:
+            Means over the batch by name, among them the model's loss, and the draws.
+        """
+        self._decoded = 0
+        optimiser, *others = self.trainer.optimizers
         draw = self.model.draw(x, self.variant.samples, paired=True, ranks=self.ranks)
-        weight = self._kl_weight(spent)
-        self.warming = weight < 1
-        draw = draw._replace(kl_weight=weight, free_bits=plan.free_bits)
+        draw = draw._replace(kl_weight=self._weight, free_bits=self.cell.free_bits)
         value, penalties = self._terms(draw)
         loss = -value.mean()
+        noted: dict[str, Tensor] = {}
         for penalty in penalties.values():
             loss = loss + penalty.mean()
         if self.rival is not None:
-            loss = loss + self._against_rival(self.rival, draw, index)
+            term = self._against_rival(self.rival, draw, index)
+            noted["train_against_rival"] = term
+            loss = loss + term
+        fake = None
         if self.critic is not None:
             assert draw.outputs is not None
             rows = torch.arange(len(x), device=self.device)
             fake = self.model.observation.expected(draw.outputs[self.ranks.mine(draw.pick()), rows])
             with held([self.critic]):
                 term = decoder_loss(self.critic(fake))
-            loss = loss + plan.critic_weight * term
-            self._note(train_decoder_against_critic=term)
-        self._step_of(optimiser, loss, plan.clip_norm)
-        if self.average is not None:
-            self.average.update_parameters(self.model)
-        self._note(train_objective=value, train_log_px=draw.mean(draw.log_px))
-        self._note(**{f"train_{name}": penalty for name, penalty in penalties.items()})
-        if not math.isfinite(loss.item()):
-            raise Diverged(
-                f"the loss is {loss.item()} at step {index + 1} of epoch {self.current_epoch + 1}"
-            )
-        if self.critic is not None:
+            noted["train_decoder_against_critic"] = term
+            loss = loss + self.cell.critic_weight * term
+        noted |= {"train_objective": value, "train_log_px": draw.mean(draw.log_px)}
+        noted |= {f"train_{name}": penalty for name, penalty in penalties.items()}
+        self._differentiate(optimiser, loss)
+        if self.critic is not None and fake is not None:
             real = grey(pixels, self.model.likelihood.levels)
-            self._critic_step(others[0], real, fake.detach())
-        if self.rival is not None:
-            self._rival_step(others[-1], self.rival, draw.detached(), index)
+            noted["train_critic"] = critic_loss(self.critic(real), self.critic(fake.detach()))
+            self._differentiate(others[0], noted["train_critic"])
+        means = {name: each.detach().mean() for name, each in noted.items()}
+        return means | {"loss": loss.detach()}, draw
 
-    def _critic_step(self, optimiser: Any, real: Tensor, fake: Tensor) -> None:
-        assert self.critic is not None
-        loss = critic_loss(self.critic(real), self.critic(fake))
-        self._step_of(optimiser, loss)
-        self._note(train_critic=loss)
+    def _differentiate(self, optimiser: Any, loss: Tensor) -> None:
+        optimiser.zero_grad()
+        scaled = self._scaler.scale(loss)
+        if self.ranks.size == 1:
+            scaled.backward()
+        else:
+            self.manual_backward(scaled)
+
+    def _update(self, optimiser: Any, clip: float = 0.0) -> None:
+        if clip:
+            self._scaler.unscale_(optimiser)
+            norm = clip_grad_norm_(optimiser.param_groups[0]["params"], clip)
+            self._note(train_clipped=(norm > clip).float())
+        self._scaler.step(optimiser)
 
     def _aside(self, what: str, index: int) -> AbstractContextManager[None]:
         """Random numbers for the rival alone, the same ones where training goes on from here."""
@@ -230,14 +290,14 @@ class Harness(pl.LightningModule):
 
     def _against_rival(self, rival: Rival, draw: Draw, index: int) -> Tensor:
         with held([rival]), self._aside("term", index):
-            term = rival.term(draw).mean()
-        self._note(train_against_rival=term)
-        return term
+            return rival.term(draw).mean()
 
     def _rival_step(self, optimiser: Any, rival: Rival, draw: Draw, index: int) -> None:
         with self._aside("loss", index):
             loss = rival.loss(draw).mean()
-        self._step_of(optimiser, loss)
+        self._differentiate(optimiser, loss)
+        self._update(optimiser)
+        self._scaler.update()
         self._note(train_rival=loss)
 
     def on_validation_epoch_start(self) -> None:
