@@ -17,6 +17,8 @@ from vaebench.errors import UserError, unknown
 #: What the options of a data set say here, beside what its reader takes.
 OPTIONS = ("given", "labels")
 KINDS = ("label", "left")
+#: What puts several images into an item, and what that is called.
+_GROUPS = {"sets": "a set", "views": "an item"}
 _NOTE = (
     "Each {noun} is modelled given {what}, which encoder and decoder are told: every likelihood is "
     "one of {part}{noun}s given that, log p(x|y), and samples are drawn under the conditions of "
@@ -29,15 +31,23 @@ D = TypeVar("D", bound=Dataset)
 def check(what: str, options: Mapping[str, str]) -> None:
     """Raise UserError where options of a data set cannot be had, whatever its images are."""
     kind, labels = options.get("given"), options.get("labels")
-    if (sets := options.get("sets")) is not None:
-        if not (sets.isascii() and sets.isdecimal() and 1 <= len(sets) <= 6 and int(sets)):
+    for each, holder in _GROUPS.items():
+        if (number := options.get(each)) is not None:
+            if not (number.isascii() and number.isdecimal() and len(number) <= 6 and int(number)):
+                raise UserError(
+                    f"{what}[{each}={number}] does not say how many images {holder} has; write a "
+                    "number."
+                )
+            if kind is not None:
+                raise UserError(
+                    f"{what} cannot have given={kind} beside {each}={number}: {each} are modelled "
+                    "given nothing; leave out one of the two."
+                )
+    for other in ("sets", "without"):
+        if "views" in options and other in options:
             raise UserError(
-                f"{what}[sets={sets}] does not say how many images a set has; write a number."
-            )
-        if kind is not None:
-            raise UserError(
-                f"{what} cannot have given={kind} beside sets={sets}: sets are modelled given "
-                "nothing; leave out one of the two."
+                f"{what} cannot have views={options['views']} beside {other}={options[other]}: "
+                "leave out one of the two."
             )
     if kind is not None and kind not in KINDS:
         raise unknown(f"condition of {what}:", kind, KINDS)

@@ -15,6 +15,7 @@ from vaebench.data.remarks import remarks
 from vaebench.data.sets import Sets, grouped
 from vaebench.data.text import Text
 from vaebench.data.validation import check, explained
+from vaebench.data.views import viewed
 from vaebench.errors import UserError, unknown
 from vaebench.models.backbones import Backbone
 from vaebench.models.likelihoods import Likelihood
@@ -23,7 +24,7 @@ from vaebench.registry.catalogue import catalogue
 from vaebench.registry.options import chosen, keywords
 
 #: The options that every data set has.
-_OURS = ("without", "sets", *conditions.OPTIONS)
+_OURS = ("without", "sets", "views", *conditions.OPTIONS)
 
 
 def backbone(name: str) -> Backbone:
@@ -60,8 +61,8 @@ def located(name: str) -> str:
 def options(name: str) -> dict[str, Any]:
     """The options of a spelled data set; UserError where it has none of that name or kind.
 
-    Every one has ``without``, the class that is left out, ``sets``, the images of a set, and those
-    of `conditions`, beside what its reader takes.
+    Every one has ``without``, the class that is left out, ``sets``, the images of a set, ``views``,
+    the images of an item, and those of `conditions`, beside what its reader takes.
     """
     taken, ours = _options(name)
     return taken | ours
@@ -153,6 +154,9 @@ def load(name: str, request: Request) -> Dataset:
     images = replace(images, notes=(*images.notes, *remarks(images)))
     if (elements := ours.pop("sets", None)) is not None:
         images = grouped(what, images, int(elements))
+        check(what, images)
+    if (views := ours.pop("views", None)) is not None:
+        images = viewed(what, images, int(views))
         check(what, images)
     images = conditions.conditioned(what, images, ours)
     if isinstance(images, Text | Sets | Modalities) and (label is not None or images.given):
