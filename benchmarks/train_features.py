@@ -1,11 +1,12 @@
-"""Trains the classifiers whose features measure samples: digits, (Fashion-)MNIST and sprites.
+"""Trains the classifiers whose features measure samples: digits, MNIST, sprites and others.
 
     python benchmarks/train_features.py digits
     python benchmarks/train_features.py mnist --data-dir DIR
 
 Only training images are seen: of digits, the images that vaebench trains on (the rest after the
 400 test and 200 validation images of its split); of MNIST and of Fashion-MNIST, their 60,000
-training images; of sprites, 30,000 that are in no test or validation split of the default subset.
+training images; of sprites, 30,000 that are in no test or validation split of the default subset;
+of polydigits, the five views of 10,000 training items together.
 Half of each batch is augmented by small shifts, rotations and scalings, and by faint noise:
 without that, MNIST's exactly black background makes invisible noise weigh more than a clear blur.
 Sprites are given noise alone, for shifts, rotations and scalings are what their features must see:
@@ -37,7 +38,7 @@ WEIGHTS = Path(__file__).parents[1] / "vaebench" / "evaluation" / "features" / "
 
 
 class Labelled(NamedTuple):
-    """Images (N, 1, H, W) in [0, 1], classes (N,), and what else features shall tell (N, T)."""
+    """Images (N, C, H, W) in [0, 1], classes (N,), and what else features shall tell (N, T)."""
 
     images: Tensor
     labels: Tensor
@@ -93,6 +94,18 @@ def sprites(folder: Path | None) -> tuple[Labelled, Labelled]:
     return known(images.train), known(images.test)
 
 
+def polydigits(folder: Path | None) -> tuple[Labelled, Labelled]:
+    """All views, one after the other."""
+    parts = vaebench.read("polydigits").parts.values()
+
+    def together(name: str) -> Labelled:
+        splits = [getattr(part, name) for part in parts]
+        pixels = torch.cat([split.pixels for split in splits])
+        return Labelled(pixels / 255, torch.cat([split.labels for split in splits]))
+
+    return together("train"), together("test")
+
+
 RECIPES = {
     "digits": Recipe(digits, {"size": 8, "dimension": 32, "width": 32, "classes": 10}, 120),
     "mnist": Recipe(idx("MNIST"), {"size": 28, "dimension": 64, "width": 16, "classes": 10}, 8),
@@ -101,6 +114,11 @@ RECIPES = {
     ),
     "sprites": Recipe(
         sprites, {"size": 32, "dimension": 64, "width": 12, "classes": 3}, 9, amount=0.0, batch=32
+    ),
+    "polydigits": Recipe(
+        polydigits,
+        {"size": 16, "dimension": 64, "width": 16, "classes": 10, "channels": 3},
+        6,
     ),
 }
 

@@ -38,6 +38,7 @@ def blurred(images):
         ("mnist", 28, 64, 10, 0.99),
         ("fashion-mnist", 28, 64, 10, 0.91),
         ("sprites", 32, 64, 3, 0.98),
+        ("polydigits", 16, 64, 10, 0.99),
     ],
 )
 def test_shipped_weights_load_and_say_where_they_come_from(name, size, dimension, classes, least):
@@ -47,7 +48,8 @@ def test_shipped_weights_load_and_say_where_they_come_from(name, size, dimension
     assert float(about["accuracy"]) > least
     assert about["name"] == name and {"data", "recipe", "seed"} <= set(about)
     shipped = extractor(name)
-    features = shipped(torch.rand(5, 1, size, size))
+    assert shipped.shape == (3 if name == "polydigits" else 1, size, size)
+    features = shipped(torch.rand(5, *shipped.shape))
     assert features.shape == (5, dimension)
     assert features.dtype == torch.float32 and not features.requires_grad
     assert shipped.logits(features).shape == (5, classes)
@@ -95,6 +97,13 @@ def test_features_see_blur_noise_and_missing_digits_and_little_else(test_split):
     assert noises[1] < by_chance, "noise that nobody sees"
     assert distance(images[labels != 3]) > by_chance
     assert distance(torch.rand_like(images)) > blurs[-1]
+
+
+def test_every_view_of_polydigits_is_classified():
+    polydigits = extractor("polydigits")
+    for name, part in vaebench.read("polydigits[items=10]").parts.items():
+        guesses = polydigits.logits(polydigits(part.test.pixels / 255)).argmax(1)
+        assert (guesses == part.test.labels).float().mean() > 0.98, name
 
 
 def test_features_of_sprites_see_every_factor():

@@ -6,30 +6,27 @@ Photographs and handwriting are read through torchvision, in its own folder layo
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from vaebench.data import glyphs, grammar, hmm, linear, sprites, text_file, topics, wordnet
+from vaebench.data import (
+    captions,
+    digits,
+    glyphs,
+    grammar,
+    hmm,
+    linear,
+    polydigits,
+    sprites,
+    text_file,
+    topics,
+    wordnet,
+)
 from vaebench.data.dataset import subset
 from vaebench.data.folder import read_folder
 from vaebench.data.images import Images, Request, Source, Split, holdout, stratified
 from vaebench.data.pictures import stack, stored
 from vaebench.errors import UserError, short
-
-
-def _digits(request: Request) -> Images:
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    order = np.random.default_rng(0).permutation(len(bunch.images))
-    pixels = torch.from_numpy(bunch.images[order].astype(np.uint8))[:, None]
-    labels = torch.from_numpy(bunch.target[order])
-    test, validation, train = (
-        Split(pixels[part], labels[part])
-        for part in (slice(400), slice(400, 600), slice(600, None))
-    )
-    return Images(train, validation, test, levels=17)
 
 
 def _torchvision(name: str, request: Request, **options: Any) -> Any:
@@ -113,7 +110,7 @@ SOURCES = {
     "digits": Source(
         "scikit-learn's handwritten digits, 8×8, embedded",
         "1197 train, 200 validation, 400 test",
-        _digits,
+        digits.read,
         extractor="digits",
         latent=8,
         shuffled=True,
@@ -136,6 +133,27 @@ SOURCES = {
         glyphs.read,
         backbone="mlp",
         extractor="thumbnail",
+    ),
+    "polydigits": Source(
+        "up to five views of one of scikit-learn's digits, in colour, each on a background of its "
+        "own kind, 16×16 or 32×32 (--image-size)",
+        "10000 train, 1000 validation, 1000 test, of other digits each",
+        polydigits.read,
+        likelihood="logistic",
+        binarise="none",
+        backbone="mlp",
+        extractor="polydigits",
+        shuffled=True,
+    ),
+    "captions": Source(
+        "sprites and sentences that name their shape, size and place, of known probability",
+        "10000 train, 2000 validation, 2000 test, of other sprites each",
+        captions.read,
+        binarise="fixed",
+        backbone="mlp",
+        extractor="sprites",
+        latent=16,
+        shuffled=True,
     ),
     "linear": Source(
         "linear-Gaussian sets, of known density: elements in R^4 around the code of a set; with "

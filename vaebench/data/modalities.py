@@ -46,10 +46,12 @@ class Modalities(Dataset):
         like: The data set of each part by name, without items.
         log_prob: Stored items (N, S), and by keyword the names `only` of some parts, to the
             log-density (N,) of these in nats, float64, where the source knows it.
+        named: Of parts that name their class, stored ones (N, …) to it (N,), -1 where none.
     """
 
     like: Mapping[str, Dataset] = field(default_factory=dict)
     log_prob: Callable[..., Tensor] | None = None
+    named: Mapping[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)
     kind: ClassVar[Kind] = "modalities"
 
     @cached_property

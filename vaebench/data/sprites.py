@@ -10,6 +10,8 @@ References:
 """
 
 from collections.abc import Callable
+from functools import cache
+from itertools import product
 
 import numpy as np
 import torch
@@ -123,3 +125,48 @@ def _window(middle: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
     pixel = _UNITS // side
     indices = (middle - _REACH) // pixel + np.arange(2 * _REACH // pixel + 1)
     return indices, pixel * indices + pixel // 2 - middle
+
+
+def seen(pictures: np.ndarray) -> np.ndarray:
+    """The factors (N, 5) of pictures (N, side, side), uint8; -1 where one shows no sprite.
+
+    Raises:
+        ValueError: They are of another size.
+    """
+    side = pictures.shape[-1]
+    if side not in SIDES:
+        raise ValueError(f"Sprites are 32 or 64 pixels wide, not {side}.")
+    known = _outlines(side)
+    found = np.full((len(pictures), len(FACTORS)), -1)
+    period = _UNITS // side // _STEP
+    for row, picture in zip(found, pictures, strict=True):
+        key, corner = _outline(picture)
+        if key in known:
+            *row[:3], x, y = known[key][0]
+            moved = (corner - known[key][1]) * period
+            row[3:] = np.array([x, y]) + moved[::-1]
+    inside = (found[:, 3:] >= 0) & (found[:, 3:] < [FACTORS["x"], FACTORS["y"]])
+    return np.where(inside.all(1, keepdims=True), found, -1)
+
+
+@cache
+def _outlines(side: int) -> dict[bytes, tuple[np.ndarray, np.ndarray]]:
+    """Factors and corner of a sprite of each outline: all others are as many pixels away."""
+    period = _UNITS // side // _STEP
+    middle = [count // 2 // period * period for count in (FACTORS["x"], FACTORS["y"])]
+    steps = [range(start, start + period) for start in middle]
+    every = np.array([*product(range(3), range(6), range(40), *steps)])
+    found = {}
+    for factors, picture in zip(every, render(every, side), strict=True):
+        key, corner = _outline(picture)
+        found[key] = factors, corner
+    return found
+
+
+def _outline(picture: np.ndarray) -> tuple[bytes, np.ndarray]:
+    """What is shown, wherever that is, and the row and column of its corner."""
+    rows, columns = np.flatnonzero(picture.any(1)), np.flatnonzero(picture.any(0))
+    if not len(rows):
+        return b"", np.zeros(2, np.int64)
+    shown = picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return bytes(shown.shape) + shown.tobytes(), np.array([rows[0], columns[0]])

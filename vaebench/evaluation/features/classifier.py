@@ -1,4 +1,4 @@
-"""The small classifiers of grey images whose penultimate layer measures samples of digits."""
+"""The small classifiers of images whose penultimate layer measures samples of digits."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from vaebench.errors import UserError
 
 
 class Classifier(nn.Module):
-    """A convolutional classifier of grey images: features (B, F), then one linear layer.
+    """A convolutional classifier of images: features (B, F), then one linear layer.
 
     Each stage convolves, applies SiLU and halves the image until at most three pixels are left a
     side. The features are smooth (SiLU) and keep the sharpness of their input (training blurs
@@ -22,13 +22,16 @@ class Classifier(nn.Module):
         dimension: F, the number of features.
         width: Channels of the first stage; each further one has twice as many.
         classes: Number of classes.
+        channels: C, those of the images.
     """
 
-    def __init__(self, size: int, dimension: int, width: int, classes: int = 10) -> None:
+    def __init__(
+        self, size: int, dimension: int, width: int, classes: int = 10, channels: int = 1
+    ) -> None:
         super().__init__()
-        self.size = size
+        self.size, self.channels = size, channels
         stages: list[nn.Module] = []
-        channels, wider = 1, width
+        wider = width
         while size > 3:
             stages += [nn.Conv2d(channels, wider, 3, padding=1), nn.SiLU(), nn.AvgPool2d(2)]
             channels, wider, size = wider, 2 * wider, size // 2
@@ -38,7 +41,7 @@ class Classifier(nn.Module):
         self.head = nn.Linear(dimension, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (B, 1, size, size) in [0, 1] to features (B, F)."""
+        """Images (B, C, size, size) in [0, 1] to features (B, F)."""
         return self.body(images)
 
 
@@ -50,7 +53,7 @@ def load(path: Path) -> tuple[Classifier, dict[str, str]]:
 
     Returns:
         The network, in evaluation mode and without gradients, and the metadata: size, dimension,
-        width, classes, and the accuracy, recipe, data and seed of its training.
+        width, classes, channels, and the accuracy, recipe, data and seed of its training.
 
     Raises:
         UserError: The file is missing, damaged, or holds something else.
@@ -60,6 +63,7 @@ def load(path: Path) -> tuple[Classifier, dict[str, str]]:
             about: dict[str, str] = file.metadata() or {}
             weights: dict[str, Any] = {key: file.get_tensor(key) for key in file.keys()}
         sizes = {key: int(about[key]) for key in ("size", "dimension", "width", "classes")}
+        sizes["channels"] = int(about.get("channels", 1))
         with torch.device("meta"):
             network = Classifier(**sizes)
         network.load_state_dict(weights, assign=True)

@@ -111,7 +111,7 @@ def shipped(name: str) -> Loader:
     def load(weights: Path | None = None, download: bool = False) -> Extractor:
         path = Path(__file__).parent / "weights" / f"{name}.safetensors"
         network, _ = classifier.load(path)
-        shape = (1, network.size, network.size)
+        shape = (network.channels, network.size, network.size)
         return Extractor(name, digest(path), network, network.head, shape)
 
     return load
@@ -139,9 +139,13 @@ def digest(path: Path) -> str:
     return sha256(path.read_bytes()).hexdigest()
 
 
+_SHIPPED = ("digits", "mnist", "fashion-mnist", "sprites", "polydigits")
 #: The extractors that come with vaebench.
 EXTRACTORS: Mapping[str, Loader] = {
-    **{name: shipped(name) for name in ("digits", "mnist", "fashion-mnist", "sprites")},
+    **{
+        name: shipped(name)
+        for name in ("digits", "mnist", "fashion-mnist", "sprites", "polydigits")
+    },
     "inception": natural,
     "thumbnail": thumbnail,
 }
