@@ -252,6 +252,32 @@ def _log_density(q: Distribution, z: Tensor) -> Tensor:
         return z.new_full(z.shape[:-1], math.nan)
 
 
+def halved(
+    found: Draw,
+    of_parts: Callable[[Sequence[int]], Distribution],
+    log_likelihood: Callable[[Tensor], Tensor],
+    samples: int,
+) -> Draw:
+    """The draws as of items of two parts with half of log p(x|z) each, where variants are tried.
+
+    Args:
+        found: The draws.
+        of_parts: From S to q(z|x_S).
+        log_likelihood: Maps z (K, B, D) to log p(x|z) (K, B) in nats.
+        samples: K.
+    """
+
+    def each(z: Tensor) -> Tensor:
+        return (log_likelihood(z) / 2).expand(2, *z.shape[:-1])
+
+    def redraw(parts: Sequence[int]) -> Draw:
+        chosen = list(parts)
+        some = draw(of_parts(chosen), found.p, lambda z: each(z)[chosen].sum(0), samples)
+        return some._replace(h=found.h, seen=found.seen, each=each(some.z), redraw=redraw)
+
+    return found._replace(each=each(found.z), redraw=redraw)
+
+
 def draw(
     q: Distribution,
     p: Distribution,

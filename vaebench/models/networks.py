@@ -14,7 +14,7 @@ from vaebench.models.backbones import Backbone
 from vaebench.models.draw import Draw
 from vaebench.models.posterior import Posterior, prior_of
 from vaebench.models.shared import Shared, stand_ins
-from vaebench.models.variant import BEFORE, Variant, given, informed
+from vaebench.models.variant import BEFORE, Variant, asked, given, informed
 
 
 def brought(variant: Variant, features: int, **facts: Any) -> Backbone | None:
@@ -37,6 +37,8 @@ def tried(variant: Variant, context: int) -> Variant:
     pixels of a picture.
     """
     facts = stand_ins(context)
+    if "parts" in asked(variant.posterior):
+        variant = replace(variant, posterior=_of_size(variant.posterior))
     if variant.networks is None:
         return informed(variant, **facts)
 
@@ -59,6 +61,20 @@ def tried(variant: Variant, context: int) -> Variant:
         penalties={name: of_draws(term) for name, term in variant.penalties.items()},
     )
     return replace(informed(told, **facts), posterior=posterior)
+
+
+def _of_size(factory: Callable[..., Posterior]) -> Callable[..., Posterior]:
+    """The factory of a posterior of two parts, asked for D of z, not for what a decoder is told."""
+
+    @wraps(factory)
+    def posterior(features: int, context: int, **options: Any) -> Posterior:
+        for told in range(features, 0, -1):
+            found = factory(told, context, **options)
+            if found.features == features:
+                return found
+        raise ValueError(f"There is no z of {features} dimensions.")
+
+    return posterior
 
 
 def _own(variant: Variant, features: int, facts: dict[str, Any], dtype: torch.dtype) -> Any:

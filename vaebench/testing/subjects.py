@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -11,8 +12,8 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, kl_divergence
 
 from vaebench.models.distributions import inside
-from vaebench.models.draw import Draw, Fixed, draw, fixed, held
-from vaebench.models.posterior import Posterior
+from vaebench.models.draw import Draw, Fixed, draw, fixed, halved, held
+from vaebench.models.posterior import Posterior, knows_parts
 from vaebench.models.rival import Rival
 from vaebench.models.variant import Variant
 
@@ -303,7 +304,28 @@ def table(
         samples or variant.samples,
         fixed=held_densities(posterior, h, log_likelihood),
     )
-    return found._replace(kl_weight=kl_weight, h=h)
+    found = found._replace(kl_weight=kl_weight, h=h)
+    return of_two_parts(found, posterior, h, log_likelihood, samples or variant.samples)
+
+
+def of_two_parts(
+    found: Draw,
+    posterior: Posterior,
+    h: Tensor,
+    log_likelihood: Callable[[Tensor], Tensor],
+    samples: int,
+) -> Draw:
+    """The draws as of items of two parts, where the posterior knows of parts."""
+    if not knows_parts(posterior):
+        return found
+    return halved(found, partial(posterior.of_parts, h), log_likelihood, samples)
+
+
+def valued(variant: Variant, draw: Draw) -> Tensor:
+    """The objective (B,), its own random numbers the same each time."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        return variant.objective(draw)
 
 
 def rival_of(variant: Variant, size: int, dtype: torch.dtype = torch.float64) -> Rival | None:

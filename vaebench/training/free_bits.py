@@ -1,13 +1,16 @@
 """Which objectives can leave a part of their KL free."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
 from vaebench.compute.random import seeded
 from vaebench.errors import UserError
-from vaebench.models.draw import draw, fixed
+from vaebench.models.draw import draw, fixed, halved
 from vaebench.models.items import Seen
 from vaebench.models.networks import tried
+from vaebench.models.posterior import knows_parts
 from vaebench.models.variant import Variant
 
 #: Inputs, and features of each, that an objective is tried with.
@@ -32,6 +35,8 @@ def separates_kl(variant: Variant, latent: int) -> bool:
         held = fixed(posterior, h, [], flat)
         table = draw(posterior(h), posterior.prior(), flat, variant.samples, fixed=held)
         table = table._replace(h=h, seen=Seen())
+        if knows_parts(posterior):
+            table = halved(table, partial(posterior.of_parts, h), flat, variant.samples)
     losses: list[Tensor] = []
     for free in (0.0, _MUCH):
         freed = table._replace(free_bits=free)

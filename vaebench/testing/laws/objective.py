@@ -14,8 +14,10 @@ from vaebench.testing.subjects import (
     build,
     features,
     held_densities,
+    of_two_parts,
     one_small,
     table,
+    valued,
 )
 
 
@@ -28,12 +30,13 @@ def _case(variant: Variant, rows: int = 6) -> tuple[Posterior, Tensor, LinearGau
 
 def _again(posterior: Posterior, h: Tensor, draw: Draw, likelihood: LinearGaussian) -> Draw:
     """The same draws for the features h (B, F), under another likelihood."""
-    return draw._replace(
+    again = draw._replace(
         q=posterior(h),
         log_px=likelihood(draw.z),
         h=h,
         fixed=held_densities(posterior, h, likelihood),
     )
+    return of_two_parts(again, posterior, h, likelihood, len(draw.z))
 
 
 @check(
@@ -81,7 +84,7 @@ def _same_without_gradient(variant: Variant, report: Report) -> None:
 def monotone(variant: Variant, report: Report) -> None:
     """The objective never falls when the log-weight of a draw rises."""
     posterior, h, model, draw = _case(variant)
-    value = variant.objective(draw)
+    value = valued(variant, draw)
     worst = math.inf
     for size in (0.1, 2.0):
         for k in range(min(len(draw.z), 16)):
@@ -89,7 +92,7 @@ def monotone(variant: Variant, report: Report) -> None:
                 bonus = torch.zeros_like(draw.log_px)
                 bonus[k, b] = size
                 model.bonus = bonus
-                risen = variant.objective(_again(posterior, h, draw, model))
+                risen = valued(variant, _again(posterior, h, draw, model))
                 worst = min(worst, (risen - value).min().item())
     line = f"least change when log p(x|z) of one draw rises by 0.1 or 2 nats: {worst:.3g} nats"
     report.exact(worst >= -1e-9 * (1 + value.abs().max().item()), line)
@@ -103,10 +106,10 @@ def monotone(variant: Variant, report: Report) -> None:
 def rescaled(variant: Variant, report: Report) -> None:
     """c more nats of log p(x|z) in every draw are c more nats of objective."""
     posterior, h, model, draw = _case(variant)
-    value = variant.objective(draw)
+    value = valued(variant, draw)
     for shift in (-7.0, 3.0):
         model.bonus = torch.full_like(draw.log_px, shift)
-        change = variant.objective(_again(posterior, h, draw, model)) - value
+        change = valued(variant, _again(posterior, h, draw, model)) - value
         report.exact(
             bool((change - shift).abs().max() < 1e-7 * (1 + value.abs().max())),
             f"log p(x|z) moved by {shift:+g}, the objective by {_numbers(change)}",
@@ -116,7 +119,7 @@ def rescaled(variant: Variant, report: Report) -> None:
 def rows_apart(variant: Variant, posterior: Posterior, h: Tensor, model: LinearGaussian) -> Tensor:
     """The objective (B,) for a batch, less that of the same draws in two smaller batches."""
     draw = table(variant, posterior, h, model)
-    together = variant.objective(draw)
+    together = valued(variant, draw)
     apart = torch.empty_like(together)
     for index in torch.arange(len(h)).split([2, len(h) - 2]):
         part = draw._replace(
@@ -125,7 +128,7 @@ def rows_apart(variant: Variant, posterior: Posterior, h: Tensor, model: LinearG
             log_pz=draw.log_pz[:, index],
             log_weights=None if draw.log_weights is None else draw.log_weights[:, index],
         )
-        apart[index] = variant.objective(_again(posterior, h[index], part, model.rows(index)))
+        apart[index] = valued(variant, _again(posterior, h[index], part, model.rows(index)))
     return together - apart
 
 
@@ -159,8 +162,8 @@ def batch_size(variant: Variant, report: Report) -> None:
         log_pz=draw.log_pz[:, twice],
         log_weights=None if draw.log_weights is None else draw.log_weights[:, twice],
     )
-    value = variant.objective(draw)
-    change = variant.objective(_again(posterior, h[twice], double, model.rows(twice)))[: len(h)]
+    value = valued(variant, draw)
+    change = valued(variant, _again(posterior, h[twice], double, model.rows(twice)))[: len(h)]
     change = change - value
     report.exact(
         bool(change.abs().max() < 1e-7),
