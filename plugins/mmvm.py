@@ -1,5 +1,6 @@
 """Several modalities: a code of each part, all codes of an item near each other (MMVM)."""
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -8,15 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, kl_divergence
 
-from vaebench import Chain, Draw, Gaussian, Posterior, Seen, Variant, elbo, hookimpl
+from vaebench import Chain, Draw, Gaussian, Posterior, Variant, hookimpl
 
 
 class Separate(Posterior):
     r"""z = (z_1, …, z_M): q(z|x) = Π_m q_m(z_m|x_m), and the decoder of part m is told z_m.
 
-    Training measures each z_m against h(z_m|x) = Σ_k q_k(z_m|x_k) / M, the mixture of all experts;
-    M = 1 leaves nothing to pay for. Evaluation has no prior that training knows of: N(0, I) stands
-    there. What is inferred of a part that is missing is the mixture of the experts of the others.
+    `mmvm` measures each z_m against h(z_m|x) = Σ_k q_k(z_m|x_k) / M, the mixture of all experts, in
+    validation too; M = 1 leaves nothing to pay for. No prior that does not see the item is trained:
+    N(0, I) stands there. A part that is missing has the mixture of the experts of the others.
 
     Args:
         features: The dimensions of each z_m.
@@ -41,11 +42,6 @@ class Separate(Posterior):
             return self.prior().expand(h.shape[:1])
         among = _mixture([experts[m] for m in shown])
         return self._chain([experts[m] if m in shown else among for m in range(len(experts))], h)
-
-    def pair(self, h: Tensor, seen: Seen) -> tuple[Distribution, Distribution]:
-        """The product of the experts, and their mixture for every part."""
-        experts = self._experts(h)
-        return self._chain(experts, h), self._chain([_mixture(experts)] * len(experts), h)
 
     @property
     def reads(self) -> list[list[int]]:
@@ -95,15 +91,25 @@ def mmvm(draw: Draw, kl: str = "mixture") -> Tensor:
         Sutter, Meng, Agostini, Chopard, Fortin, Vogt & Mandt 2024, Unity by Diversity, arXiv
         2403.05300, eq. 4; ``pairwise`` is what its code computes.
     """
-    if kl == "mixture":
-        return elbo(draw)
-    if kl != "pairwise":
-        raise ValueError(f"kl is mixture or pairwise, not {kl!r}.")
     q: Any = draw.q
     experts = list(q.at(draw.z[0]).values())
-    pairs = [kl_divergence(one, other) for one in experts for other in experts]
-    apart = torch.stack(pairs).sum(0) / len(experts)
+    if kl == "mixture":
+        apart = draw.mean(_from_mixture(experts, list(q.parts(draw.z).values())))
+    elif kl == "pairwise":
+        pairs = [kl_divergence(one, other) for one in experts for other in experts]
+        apart = torch.stack(pairs).sum(0) / len(experts)
+    else:
+        raise ValueError(f"kl is mixture or pairwise, not {kl!r}.")
     return draw.mean(draw.log_px) - draw.kl_weight * apart
+
+
+def _from_mixture(experts: Sequence[Distribution], codes: Sequence[Tensor]) -> Tensor:
+    """Σ_m log q_m(z_m) - log h(z_m) (K, B) of codes (K, B, D) of each part."""
+    found = []
+    for own, z in zip(experts, codes, strict=True):
+        every = torch.stack([expert.log_prob(z) for expert in experts])
+        found.append(own.log_prob(z) - every.logsumexp(0) + math.log(len(experts)))
+    return torch.stack(found).sum(0)
 
 
 @hookimpl

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributions import MixtureSameFamily, MultivariateNormal, Normal
 from torch.optim import Adam
 
-from vaebench.models.posterior import Posterior
+from vaebench.models.posterior import Posterior, knows_parts
 from vaebench.models.variant import Variant
 from vaebench.testing.probes import neighbour
 from vaebench.testing.report import Report, check
@@ -245,6 +245,8 @@ def prior_matters(variant: Variant, report: Report) -> None:
     posterior, h = build(variant, one_small(variant)), features(6).requires_grad_()
     if not any(parameter.requires_grad for parameter in posterior.parameters()):
         raise DoesNotApply("the posterior has no parameters that could be pulled")
+    if knows_parts(posterior) and not set.intersection(*map(set, posterior.reads or [[0]])):
+        raise DoesNotApply("codes of parts may pull each other, which says nothing of the prior")
     whole, half = (_paid(variant, posterior, h, weight) for weight in (1.0, 0.5))
     slope = torch.zeros_like(h)
     if whole.requires_grad:
