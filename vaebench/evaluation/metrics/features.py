@@ -19,6 +19,7 @@ from vaebench.evaluation.functional.frechet import (
 )
 from vaebench.evaluation.functional.kernel_distance import kernel_distance
 from vaebench.evaluation.functional.neighbours import Neighbours, neighbours
+from vaebench.evaluation.metrics.parts import of_each
 from vaebench.evaluation.metrics.subject import Subject
 from vaebench.models.metric import MODEL, NOTHING, Measurement, Metric, Unavailable
 
@@ -154,7 +155,7 @@ def _of(side: Side) -> Iterator[Metric]:
     def real(kind: str) -> str:
         return "" if side.after else f"{kind}_{{extractor}}_real"
 
-    yield Metric(
+    whole = Metric(
         name=name("fid"),
         kind="pictures",
         group="fid",
@@ -168,6 +169,7 @@ def _of(side: Side) -> Iterator[Metric]:
         **_SHOWN.get(side.words, {}),
         compute=lambda subject: fid(subject, side.features(subject)),
     )
+    yield of_each(whole)
     yield Metric(
         name=name("kid"),
         kind="pictures",
