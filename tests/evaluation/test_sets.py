@@ -176,7 +176,7 @@ def _plain(model):
 
 
 def test_every_variant_learns_from_sets():
-    needy = {"labels", "pictures"}
+    needy = {"labels", "pictures", "parts"}
     for name in catalogue().names():
         if needy & set(catalogue().facts("variants", name)["needs"]):
             continue
