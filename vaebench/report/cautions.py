@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from vaebench.report.columns import Column, first, headlines
-from vaebench.runs import frames, schema
+from vaebench.runs import schema
+from vaebench.runs.numbers import Numbers
 from vaebench.runs.schema import Record
 
 #: The part of training, at its end, whose rise is looked at.
@@ -48,7 +49,7 @@ class Caution(NamedTuple):
 def cautions(
     rows: Mapping[str, pd.DataFrame],
     columns: Sequence[Column],
-    run: str,
+    epochs: Mapping[str, Numbers],
     records: Mapping[str, Record],
 ) -> list[Caution]:
     """What is to be said against the rows of a block.
@@ -56,14 +57,14 @@ def cautions(
     Args:
         rows: Finished cells by label, as in `Run.cells`.
         columns: The columns of the table.
-        run: The run's folder.
+        epochs: Their histories.
         records: The cells by name.
     """
     found = []
     for label, part in rows.items():
         cells = [records[cell] for cell in part["cell"]]
         found += [
-            *_unfinished(label, run, cells),
+            *_unfinished(label, epochs, cells),
             *_collapsed(label, part),
             *_doubted(label, columns, cells),
             *_like_noise(label, columns, part),
@@ -106,10 +107,13 @@ def _own_networks(networks: Mapping[str, set[str]]) -> Iterator[Caution]:
             )
 
 
-def _unfinished(label: str, run: str, cells: Sequence[Record]) -> Iterator[Caution]:
+def _unfinished(
+    label: str, epochs: Mapping[str, Numbers], cells: Sequence[Record]
+) -> Iterator[Caution]:
     """That the objective of the validation images still rises in one of the cells."""
-    rises = [rise for record in cells if (rise := _rise(run, record))]
-    hurried = [rise for record in cells if (rise := _hurried(run, record))]
+    known = [(epochs[record["cell"]], record) for record in cells]
+    rises = [rise for history, record in known if (rise := _rise(history, record))]
+    hurried = [rise for history, _ in known if (rise := _hurried(history))]
     if hurried and not rises:
         nats, share, epochs, total = max(hurried, key=lambda rise: rise.share)
         yield Caution(
@@ -128,16 +132,16 @@ def _unfinished(label: str, run: str, cells: Sequence[Record]) -> Iterator[Cauti
         )
 
 
-def _hurried(run: str, record: Record) -> "_Rise | None":
+def _hurried(history: Numbers) -> "_Rise | None":
     """How much the objective rose before the learning rate fell below half; None if not much.
 
     At the end of a schedule that decays to nothing the objective is level whatever was learnt.
     """
-    history = frames.numbers(run, f"cells/{record['cell']}/history.csv", "epoch")
-    if not {"valid_objective", "lr"} <= set(history):
+    if not ("valid_objective" in history and "lr" in history):
         return None
-    known = history[["valid_objective", "lr"]].dropna()
-    values, rates = known["valid_objective"].to_numpy(), known["lr"].to_numpy()
+    values, rates = history["valid_objective"], history["lr"]
+    known = ~np.isnan(values + rates)
+    values, rates = values[known], rates[known]
     if len(values) < 2 or rates[-1] >= rates.max() / 2:
         return None
     half = int(np.flatnonzero(rates >= rates.max() / 2)[-1]) + 1
@@ -151,13 +155,14 @@ def _hurried(run: str, record: Record) -> "_Rise | None":
 
 def _slope(values: np.ndarray) -> tuple[float, float]:
     """What a line through values (N,) gains from the first to the last, and gains surely."""
-    at = np.arange(len(values))
-    slope, level = np.polyfit(at, values, 1)
-    free = max(1, len(values) - 2)
-    error = math.sqrt(
-        np.square(values - level - slope * at).sum() / free / np.square(at - at.mean()).sum()
-    )
-    return slope * at[-1], (slope - 2 * error) * at[-1]
+    last = len(values) - 1
+    at = np.arange(len(values)) - last / 2
+    rest = values - values.mean()
+    squares = float(at @ at)
+    slope = float(at @ rest) / squares
+    rest = rest - slope * at
+    error = math.sqrt(float(rest @ rest) / max(1, last - 1) / squares)
+    return slope * last, (slope - 2 * error) * last
 
 
 def _collapsed(label: str, part: pd.DataFrame) -> Iterator[Caution]:
@@ -176,13 +181,13 @@ class _Rise(NamedTuple):
     total: int
 
 
-def _rise(run: str, record: Record) -> _Rise | None:
+def _rise(history: Numbers, record: Record) -> _Rise | None:
     """How much the objective rose at the end of training; None where it had levelled off."""
-    history = frames.numbers(run, f"cells/{record['cell']}/history.csv", "epoch")
     if "valid_objective" not in history:
         return None
     warmup = schema.number(record["config"].get("kl_warmup")) or 0.0
-    values = history.loc[history.index > warmup, "valid_objective"].dropna().to_numpy()
+    values = history["valid_objective"][history.index > warmup]
+    values = values[~np.isnan(values)]
     if len(values) < 2:
         return _Rise(0.0, 1.0, 1, 1) if len(history) == 1 else None
     end = values[-max(3, len(values) // _END) :]

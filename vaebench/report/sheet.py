@@ -6,19 +6,22 @@ from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from vaebench.config.cell import EFFORT, QUICK
 from vaebench.config.effort import USUAL, chosen
 from vaebench.config.names import shown
+from vaebench.report.bounds import Bounds, bounds
 from vaebench.report.cautions import Caution, cautions
 from vaebench.report.columns import Column, fixed, headlines, make_columns
 from vaebench.report.rows import Notes, Row, make_row
-from vaebench.runs import frames, schema
+from vaebench.runs import frames, numbers, schema
+from vaebench.runs.numbers import Numbers
 from vaebench.runs.run import Run
 from vaebench.runs.schema import MetricRecord, Record
 from vaebench.statistics.comparisons import Verdict, pairwise, verdict
-from vaebench.statistics.intervals import Difference, Score
+from vaebench.statistics.intervals import Difference, Score, sampled
 
 #: What a mean in nats may be of.
 _ITEMS = ("image", "sequence", "set")
@@ -33,6 +36,7 @@ class Block:
     `verdicts` are by column; so are `pairs`, the differences of the first row to the second, and
     `images`, which test images a mean of nats is over. Rows with `cautions` enter no verdict on the
     columns that these concern; `wholes` are those with all rows, for plots that are asked for.
+    `bounds` are those on the likelihood by number of draws, of the rows that have some.
     """
 
     settings: dict[str, Any]
@@ -43,6 +47,7 @@ class Block:
     images: dict[str, str] = field(default_factory=dict)
     cautions: list[Caution] = field(default_factory=list)
     wholes: dict[str, Verdict] = field(default_factory=dict)
+    bounds: dict[str, Bounds] = field(default_factory=dict)
 
     @property
     def seeds(self) -> int:
@@ -80,7 +85,7 @@ def sheets(run: Run, digits: int | None = None) -> list[Sheet]:
         key = (str(settings.get("dataset")), str(part.iloc[0]["data_hash"]))
         datasets.setdefault(key, []).append((settings, part))
     return [
-        _sheet(dataset, groups, cells.attrs, run.records, digits)
+        _sheet(dataset, groups, run, digits)
         for (dataset, _), groups in sorted(datasets.items(), key=lambda item: item[0])
     ]
 
@@ -88,10 +93,10 @@ def sheets(run: Run, digits: int | None = None) -> list[Sheet]:
 def _sheet(
     dataset: str,
     groups: list[tuple[dict[str, Any], pd.DataFrame]],
-    attrs: Mapping[Any, Any],
-    records: Mapping[str, Record],
+    run: Run,
     digits: int | None,
 ) -> Sheet:
+    attrs, records = run.cells.attrs, run.records
     done = pd.concat([part for _, part in groups]).query("status == 'done'")
     columns = list(make_columns(done, attrs["metrics"], [records[cell] for cell in done["cell"]]))
     if digits is not None:
@@ -103,7 +108,7 @@ def _sheet(
     notes = Notes()
     common = [_common(column, done, notes, records) for column in columns]
     ordered = sorted(blocks.values(), key=lambda rows: [_place(rows[0][0][n]) for n in names])
-    made = [_block(rows, common, notes, attrs["run"], records) for rows in ordered]
+    made = [_block(rows, common, notes, run) for rows in ordered]
     return Sheet(dataset, common, made, notes.texts, _distinguishing(names, list(blocks)))
 
 
@@ -180,24 +185,23 @@ def _block(
     groups: list[tuple[dict[str, Any], pd.DataFrame]],
     columns: list[Column],
     notes: Notes,
-    run: str,
-    records: Mapping[str, Record],
+    run: Run,
 ) -> Block:
+    records = run.records
     done = {str(s["plugin"]): part[part["status"] == "done"] for s, part in groups}
-    images = {
-        cell: frames.numbers(run, f"cells/{cell}/per_image.csv", "index")
-        for part in done.values()
-        for cell in part["cell"]
-    }
+    cells = [cell for part in done.values() for cell in part["cell"]]
+    images = numbers.read(run.folder, cells, "per_image.csv", "index")
     rank = _ranks(done, columns)
     done = dict(sorted(done.items(), key=lambda item: rank[item[0]]))
     verdicts, wholes, pairs = {}, {}, {}
     chosen = {column.name for column in headlines(columns)} if len(groups) <= _MATRIX else ()
-    doubts = cautions(done, columns, run, records)
+    doubts = cautions(done, columns, run.epochs, records)
     for column in columns:
         out = {doubt.label for doubt in doubts if doubt.concerns(column.name)}
+        if column.better is None:
+            continue
         every = {label: scores(part, column.name, images) for label, part in done.items()}
-        every = {label: row for label, row in every.items() if row}
+        every = {label: sampled(row) for label, row in every.items() if row}
         rows = {label: row for label, row in every.items() if label not in out}
         found = verdict(rows, column.better)
         whole = found if len(rows) == len(every) else verdict(every, column.better)
@@ -212,10 +216,20 @@ def _block(
         label = str(s["plugin"])
         against = [each.kind for each in doubts if each.label == label and each.columns is None]
         made.append(make_row(label, part, columns, verdicts, notes, records, against))
-    cells = [records[cell] for part in done.values() for cell in part["cell"]]
-    images_of = {column.name: _images(column, cells) for column in columns}
-    references = _references(columns, cells)
-    return Block(groups[0][0], made, references, verdicts, pairs, images_of, doubts, wholes)
+    mine = [records[cell] for cell in cells]
+    images_of = {column.name: _images(column, mine) for column in columns}
+    known = {row.label: bounds(row.cells, images, records) for row in made if row.entries}
+    return Block(
+        groups[0][0],
+        made,
+        _references(columns, mine),
+        verdicts,
+        pairs,
+        images_of,
+        doubts,
+        wholes,
+        {label: each for label, each in known.items() if each},
+    )
 
 
 def _images(column: Column, records: Sequence[Record]) -> str:
@@ -249,7 +263,7 @@ def _ranks(done: Mapping[str, pd.DataFrame], columns: list[Column]) -> dict[str,
     return ranks
 
 
-def scores(part: pd.DataFrame, name: str, images: Mapping[str, pd.DataFrame]) -> dict[int, Score]:
+def scores(part: pd.DataFrame, name: str, images: Mapping[str, Numbers]) -> dict[int, Score]:
     """The scores by seed of cells that differ by nothing but it.
 
     Args:
@@ -263,13 +277,22 @@ def scores(part: pd.DataFrame, name: str, images: Mapping[str, pd.DataFrame]) ->
     for index, cell, spelled, value, se in rows:
         if math.isnan(value):
             continue
-        seed, frame = schema.number(spelled), images[cell]
-        each = frame[name].dropna() if name in frame else None
-        if each is not None and not math.isclose(each.mean(), value, rel_tol=1e-3):
-            each = None
+        seed, each = schema.number(spelled), _each(images[cell], name, value)
         key = -1 - int(str(index)) if seed is None else int(seed)
         found[key] = Score(value, None if math.isnan(se) else se, each)
     return found
+
+
+def _each(images: Numbers, name: str, mean: float) -> pd.Series | None:
+    """What a metric is on each test image, None unless that has the mean."""
+    if name not in images:
+        return None
+    values = images[name]
+    there = ~np.isnan(values)
+    kept = values[there]
+    if not len(kept) or not math.isclose(kept.mean(), mean, rel_tol=1e-3):
+        return None
+    return pd.Series(kept, images.index[there])
 
 
 def _references(columns: list[Column], records: Sequence[Record]) -> dict[str, str]:

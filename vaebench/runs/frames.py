@@ -1,10 +1,7 @@
 """A run's cells as frames: a row for each cell, or the means over seeds."""
 
 import json
-import math
-from collections.abc import Iterator, Sequence
-from csv import Error, reader
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from vaebench.config.cell import ABSENT
-from vaebench.runs import files, schema
+from vaebench.runs import numbers
+from vaebench.runs.numbers import Numbers
 from vaebench.runs.schema import COST, FIXED, MetricRecord, Record
 from vaebench.statistics.cost import seconds_to_elbo
 from vaebench.statistics.intervals import UNIT, interval
@@ -21,17 +19,29 @@ from vaebench.statistics.intervals import UNIT, interval
 SHOWN = ("plugin", "dataset", "backbone", "critic", "latent")
 #: Settings that are not part of what is compared: where and how a cell ran, not what.
 _ASIDE = ("seed", "device", "code", "data")
-_LINES = 200_000
 #: Settings that cells must share for their ELBOs to be comparable, besides the images.
 _OBSERVED = ("dataset", "image_size", "likelihood", "binarise")
 
 
-def frame(run: Path | str, records: Sequence[Record]) -> pd.DataFrame:
+def histories(run: Path | str, records: Sequence[Record]) -> dict[str, Numbers]:
+    """What the finished of a run's cells kept of their epochs, by cell."""
+    done = [record["cell"] for record in records if record["status"] == "done"]
+    return numbers.read(run, done, "history.csv", "epoch")
+
+
+def frame(
+    run: Path | str, records: Sequence[Record], epochs: Mapping[str, Numbers] | None = None
+) -> pd.DataFrame:
     """The cells of a run, one row each, from records as `records.cells` returns them.
 
     Columns: ``cell``, the settings, ``status``, ``reason``, ``data_hash``, then ``<metric>`` and
     ``<metric>_se`` for each metric of any cell, and the cost. ``attrs`` holds ``run``, the names
     of the ``settings`` and, by name, what is known of each of the ``metrics``.
+
+    Args:
+        run: The run's folder.
+        records: The cells.
+        epochs: Their `histories`, where these have been read.
     """
     metrics: dict[str, MetricRecord] = {}
     settings = dict.fromkeys((*SHOWN, "seed"))
@@ -48,7 +58,9 @@ def frame(run: Path | str, records: Sequence[Record]) -> pd.DataFrame:
         *COST,
     ]
     cells = pd.DataFrame(rows, columns=columns, dtype=object)
-    cells[["elbo_target", "seconds_to_elbo"]] = _timed(run, cells).to_numpy()
+    cells[["elbo_target", "seconds_to_elbo"]] = _timed(
+        histories(run, records) if epochs is None else epochs, cells
+    ).to_numpy()
     numeric = [c for c in columns if c not in ("cell", *settings, "status", "reason", "data_hash")]
     cells[numeric] = cells[numeric].astype(float)
     cells.attrs = {"run": str(run), "settings": _Names(settings), "metrics": _Shared(metrics)}
@@ -93,13 +105,12 @@ def _row(record: Record, settings: list[str], metrics: list[str]) -> dict[str, A
     }
 
 
-def _timed(run: Path | str, cells: pd.DataFrame) -> pd.DataFrame:
+def _timed(epochs: Mapping[str, Numbers], cells: pd.DataFrame) -> pd.DataFrame:
     """The ELBO that finished cells are timed to, and their seconds."""
     done = cells[cells["status"] == "done"]
     parts = done.reindex(columns=[*_OBSERVED, "data_hash"]).map(str).itertuples(index=False)
     groups = dict(zip(done["cell"], parts, strict=True))
-    histories = {cell: numbers(run, f"cells/{cell}/history.csv", "epoch") for cell in groups}
-    return seconds_to_elbo(histories, groups).reindex(cells["cell"])
+    return seconds_to_elbo({cell: epochs[cell] for cell in groups}, groups).reindex(cells["cell"])
 
 
 def _scalar(value: Any) -> Any:
@@ -127,49 +138,6 @@ def _guess(rows: list[dict[str, Any]], settings: list[str]) -> None:
         if len(hashes) == 1:
             for row in same:
                 row["data_hash"] = next(iter(hashes))
-
-
-def numbers(run: Path | str, name: str, index: str) -> pd.DataFrame:
-    """A CSV of a run by the numbers in its column `index`, NaN where it holds no number.
-
-    Empty where the file is missing or cannot be read.
-    """
-    path = files.file(run, name)
-    if path is None:
-        return pd.DataFrame()
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            names = next(reader(file))
-            if len(set(names)) < len(names):
-                return pd.DataFrame()
-            values = _parsed(list(islice(file, _LINES))).reshape(-1, len(names))
-        at = values[:, names.index(index)]
-    except (StopIteration, ValueError, OSError, Error):
-        return pd.DataFrame()
-    kept = np.zeros(len(at), bool)
-    kept[np.unique(at, return_index=True)[1]] = True
-    kept &= ~np.isnan(at)
-    rest = [i for i, name in enumerate(names) if name != index]
-    return pd.DataFrame(
-        values[kept][:, rest],
-        index=pd.Index(at[kept], name=index),
-        columns=[names[i] for i in rest],
-    )
-
-
-def _parsed(lines: list[str]) -> np.ndarray:
-    try:
-        values = np.loadtxt(lines, delimiter=",", comments=None, ndmin=2) if lines else np.empty(0)
-    except ValueError:
-        values = np.array([[_number(text) for text in line] for line in reader(lines)])
-    return np.where(np.abs(values) < schema.HUGE, values, np.nan)
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
 
 
 def groups(cells: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:

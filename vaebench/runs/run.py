@@ -6,7 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from vaebench.errors import UserError, unknown
-from vaebench.runs import frames, records
+from vaebench.runs import frames, numbers, records
+from vaebench.runs.numbers import Numbers
 from vaebench.runs.schema import Record
 
 
@@ -33,7 +34,12 @@ class Run:
     @cached_property
     def cells(self) -> pd.DataFrame:
         """A row per cell: settings, status, each metric with its ``_se``, and the cost."""
-        return frames.frame(self.folder, list(self.records.values()))
+        return frames.frame(self.folder, list(self.records.values()), self.epochs)
+
+    @cached_property
+    def epochs(self) -> dict[str, Numbers]:
+        """The history of each finished cell, a row per epoch."""
+        return frames.histories(self.folder, list(self.records.values()))
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -55,10 +61,17 @@ class Run:
         identity = ["cell", "plugin", "dataset", "seed"]
         columns = [*identity, index, kind, "value"]
         parts = []
+        found = numbers.read(self.folder, self.cells["cell"], name, index)
         for _, row in self.cells.iterrows():
-            wide = frames.numbers(self.folder, f"cells/{row['cell']}/{name}", index)
-            if len(wide):
-                part = wide.reset_index().melt(index, var_name=kind).dropna().astype({index: int})
+            if len(found[row["cell"]]):
+                part = (
+                    found[row["cell"]]
+                    .frame(index)
+                    .reset_index()
+                    .melt(index, var_name=kind)
+                    .dropna()
+                    .astype({index: int})
+                )
                 parts.append(part.assign(**{key: row[key] for key in identity})[columns])
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 

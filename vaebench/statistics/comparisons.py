@@ -16,13 +16,14 @@ from vaebench.statistics.intervals import (
     LEVEL,
     Difference,
     Gap,
+    Sample,
     Score,
     independent,
-    measured,
+    sampled,
 )
 
-#: A row of a table: what a variant scored, by seed.
-Row = Mapping[int, Score]
+#: A row of a table: what a variant scored, by seed or together.
+Row = Mapping[int, Score] | Sample
 
 
 class Verdict(NamedTuple):
@@ -66,6 +67,7 @@ def shared(comparisons: int) -> float:
 def pairwise(rows: Mapping[str, Row]) -> dict[tuple[str, str], Difference]:
     """The difference of each row, named first, to each other one, as simultaneous intervals."""
     found: dict[tuple[str, str], Difference] = {}
+    rows = {name: sampled(row) for name, row in rows.items()}
     level = shared(len(rows) * (len(rows) - 1) // 2)
     for a, b in combinations(rows, 2):
         gap = independent(rows[a], rows[b]).at(level)
@@ -92,16 +94,16 @@ def verdict(rows: Mapping[str, Row], better: str | None) -> Verdict | None:
     >>> verdict(rows, "higher").best, verdict(rows, "higher").ties
     ('b', [])
     """
-    rows = {name: known for name, row in rows.items() if (known := measured(row))}
-    if better not in ("higher", "lower") or len(rows) < 2:
+    samples = {name: known for name, row in rows.items() if len((known := sampled(row)).values)}
+    if better not in ("higher", "lower") or len(samples) < 2:
         return None
     sign = 1 if better == "higher" else -1
-    means = {name: float(np.mean([s.value for s in row.values()])) for name, row in rows.items()}
-    best, *others = sorted(rows, key=lambda name: -sign * means[name])
-    gaps = {name: independent(rows[name], rows[best]) for name in others}
+    means = {name: float(row.values.mean()) for name, row in samples.items()}
+    best, *others = sorted(samples, key=lambda name: -sign * means[name])
+    gaps = {name: independent(samples[name], samples[best]) for name in others}
     if not any(gap.errors for gap in gaps.values()):
         return None
-    seeds = max(len(row) for row in rows.values())
+    seeds = max(len(row.values) for row in samples.values())
     differences = _step_down(gaps, [n for n in others if seeds == 1 or not gaps[n].models])
     apart = [name for name in others if differences[name].significant]
     told = [name for name in apart if not differences[name].models]

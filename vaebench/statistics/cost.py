@@ -1,6 +1,7 @@
 """What training costs until it is good enough: the seconds to an ELBO that cells share."""
 
 from collections.abc import Hashable, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -9,8 +10,15 @@ import pandas as pd
 REACHED = 0.75
 
 
+class Columns(Protocol):
+    """Columns of equal length by name, such as those of a frame."""
+
+    def __contains__(self, name: object, /) -> bool: ...
+    def __getitem__(self, name: str, /) -> Any: ...
+
+
 def seconds_to_elbo(
-    histories: Mapping[str, pd.DataFrame],
+    histories: Mapping[str, Columns],
     groups: Mapping[str, Hashable],
     target: float | None = None,
 ) -> pd.DataFrame:
@@ -36,11 +44,11 @@ def seconds_to_elbo(
     return pd.DataFrame(rows, index=list(known), columns=["target", "seconds"], dtype=float)
 
 
-def _known(history: pd.DataFrame) -> np.ndarray:
+def _known(history: Columns) -> np.ndarray:
     """The epochs (2, E) that have both an ELBO and seconds."""
-    if not {"valid_elbo", "seconds"} <= set(history):
+    if not ("valid_elbo" in history and "seconds" in history):
         return np.empty((2, 0))
-    both = history[["valid_elbo", "seconds"]].to_numpy(float).T
+    both = np.array([history["valid_elbo"], history["seconds"]], float)
     return both[:, ~np.isnan(both).any(0)]
 
 

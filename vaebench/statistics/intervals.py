@@ -30,6 +30,21 @@ class Score(NamedTuple):
     images: pd.Series | None = None
 
 
+class Sample(NamedTuple):
+    """What the cells of a row that differ by their seed scored together.
+
+    Attributes:
+        values: A value for each seed, (S,).
+        images: Each image's value, averaged over seeds, of the images that all seeds have; None
+            where a seed has none.
+        square: The mean square of the estimator's own standard errors, None where one is unknown.
+    """
+
+    values: np.ndarray
+    images: pd.Series | None
+    square: float | None
+
+
 class Interval(NamedTuple):
     """A 95 % interval over seeds; NaN and an empty method for fewer than two values."""
 
@@ -165,7 +180,7 @@ def difference(a: Mapping[int, Score], b: Mapping[int, Score], level: float = LE
         return independent(a, b).at(level)
     x, y = (np.array([row[s].value for s in seeds], float) for row in (a, b))
     mean = _less(x, y)
-    error, source = _of_estimate([a[s] for s in seeds], [b[s] for s in seeds])
+    error, source = _of_estimate(*(sampled({s: row[s] for s in seeds}) for row in (a, b)))
     if len(seeds) == 1:
         return Gap(mean, error, source, True).at(level)
     spread = _rounded(_deviation(x - y), x, y)
@@ -176,18 +191,18 @@ def difference(a: Mapping[int, Score], b: Mapping[int, Score], level: float = LE
 
 
 @np.errstate(invalid="ignore", over="ignore")
-def independent(a: Mapping[int, Score], b: Mapping[int, Score]) -> Gap:
+def independent(a: Mapping[int, Score] | Sample, b: Mapping[int, Score] | Sample) -> Gap:
     """The difference a - b of rows whose training runs have nothing to do with each other.
 
     Seeds are two samples, as in Welch's test, since variants differ in how much their runs do;
     test images are the same for both and are paired. Where one row has a single seed the other's
     variance stands for both.
     """
-    a, b = measured(a), measured(b)
-    x, y = (np.array([score.value for score in row.values()], float) for row in (a, b))
+    a, b = sampled(a), sampled(b)
+    x, y = a.values, b.values
     if not (len(x) and len(y)):
         return Gap(np.nan, (), "", True)
-    error, source = _of_estimate(list(a.values()), list(b.values()))
+    error, source = _of_estimate(a, b)
     of_seeds = _of_seeds(x, y)
     counts = dict.fromkeys((len(x), len(y)))
     seeds = f"{' and '.join(map(str, counts))} seeds" if of_seeds else ""
@@ -233,24 +248,36 @@ def _of_seeds(x: np.ndarray, y: np.ndarray) -> tuple[Error, ...]:
     return (Error(math.sqrt(v + w), welch, chance),)
 
 
-def _of_estimate(a: list[Score], b: list[Score]) -> tuple[tuple[Error, ...], str]:
+def sampled(row: Mapping[int, Score] | Sample) -> Sample:
+    """The scores of a row together, but for those that are NaN."""
+    if isinstance(row, Sample):
+        return row
+    found = list(measured(row).values())
+    errors = [score.se for score in found if score.se is not None]
+    known = len(errors) == len(found) > 0
+    return Sample(
+        np.array([score.value for score in found], float),
+        _images(found),
+        float(np.mean([se**2 for se in errors])) if known else None,
+    )
+
+
+def _of_estimate(a: Sample, b: Sample) -> tuple[tuple[Error, ...], str]:
     """The error from evaluating on a sample of images, equal in all seeds, and its source."""
-    x, y = _images(a), _images(b)
-    if x is not None and y is not None:
-        each = (x - y).dropna()
+    if a.images is not None and b.images is not None:
+        each = (a.images - b.images).dropna()
         if len(each) > 1:
             error = Error(float(each.std(ddof=1) / np.sqrt(len(each))), len(each) - 1)
             return (error,), f"{len(each)} images, paired"
-    if any(score.se is None for score in (*a, *b)):
+    if a.square is None or b.square is None:
         return (), ""
-    squares = [np.mean([score.se**2 for score in row if score.se is not None]) for row in (a, b)]
-    return (Error(float(np.sqrt(np.sum(squares))), np.inf),), "their standard errors"
+    return (Error(float(np.sqrt(a.square + b.square)), np.inf),), "their standard errors"
 
 
 def _images(row: list[Score]) -> pd.Series | None:
     """Each image's value, averaged over seeds, of the images that all seeds have."""
     series = [score.images for score in row if score.images is not None]
-    if len(series) < len(row):
+    if len(series) < len(row) or not row:
         return None
     if all(each.index.equals(series[0].index) for each in series):
         return pd.Series(np.mean([each.to_numpy() for each in series], axis=0), series[0].index)

@@ -12,7 +12,7 @@ from vaebench.config.cell import ABSENT
 from vaebench.errors import UserError, meant, nearest, unknown
 from vaebench.report.columns import Column, make_columns, named
 from vaebench.report.sheet import scores
-from vaebench.runs import frames
+from vaebench.runs import frames, numbers
 from vaebench.runs.records import cells
 from vaebench.runs.run import newest
 from vaebench.runs.schema import MetricRecord, Record
@@ -242,8 +242,7 @@ def _measured(first: Side, second: Side) -> Iterator[_Measured]:
     metrics = _metrics((*first.records, *second.records))
     both = pd.concat([first.cells, second.cells], ignore_index=True)
     images = [
-        {c: frames.numbers(s.run, f"cells/{c}/per_image.csv", "index") for c in s.cells["cell"]}
-        for s in (first, second)
+        numbers.read(s.run, s.cells["cell"], "per_image.csv", "index") for s in (first, second)
     ]
     for column in make_columns(both, metrics, [*first.records, *second.records]):
         if column.name in first.cells and column.name in second.cells:

@@ -1,7 +1,7 @@
 """What a comparison says over all of its variants, data sets and seeds. No torch."""
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,7 +10,8 @@ from vaebench.report.comparison.differences import Comparison, Side, same, sides
 from vaebench.report.comparison.pairs import Matrix, matrix
 from vaebench.report.comparison.standings import Standing, standing
 from vaebench.report.sheet import scores
-from vaebench.runs import frames
+from vaebench.runs import numbers
+from vaebench.runs.numbers import Numbers
 from vaebench.statistics import iqm
 from vaebench.statistics.comparisons import pairwise
 from vaebench.statistics.ranks import LEAST, critical_difference, mean_ranks
@@ -96,11 +97,9 @@ def _matrices(found: list[Comparison], columns: list[Column]) -> Iterable[tuple[
     for group in groups.values():
         if len(group) < 3:
             continue
-        images: dict[str, Any] = {
-            cell: frames.numbers(side.run, f"cells/{cell}/per_image.csv", "index")
-            for side in group.values()
-            for cell in side.cells["cell"]
-        }
+        images: dict[str, Numbers] = {}
+        for side in group.values():
+            images |= numbers.read(side.run, side.cells["cell"], "per_image.csv", "index")
         dataset = next(iter(group.values())).settings["dataset"]
         for column in columns:
             have = {k: s for k, s in group.items() if column.name in s.cells}

@@ -68,9 +68,7 @@ def render(run: Run, sheets: list[Sheet], about: About) -> str:
     budget = _PICTURES // max(1, sum(len(block.rows) for _, block in pairs))
     with style.styled():
         sections = [
-            _section(
-                f"s{number}", str(folder), replace(sheet, blocks=[block]), look, budget, by_cell
-            )
+            _section(f"s{number}", run, replace(sheet, blocks=[block]), look, budget)
             for number, (sheet, block) in enumerate(pairs)
         ]
         ranks = ranking(pairs, look)
@@ -157,21 +155,15 @@ def _config(run: Path | str) -> str:
     return printable(path.read_text("utf-8", errors="replace"), _CONFIG) if path else ""
 
 
-def _section(
-    name: str,
-    run: str,
-    sheet: Sheet,
-    look: Look,
-    budget: int,
-    records: Mapping[str, Record],
-) -> dict[str, Any]:
+def _section(name: str, run: Run, sheet: Sheet, look: Look, budget: int) -> dict[str, Any]:
     """What the template shows of a sheet with one block of comparable rows."""
+    folder, records = str(run.folder), run.records
     sheet, empty = folded(sheet)
     sheet, notes = footnoted(sheet, [column for column in sheet.columns if column.key])
     (block,) = sheet.blocks
     shown = [row.label for row in block.rows if row.entries]
     focused = look.focused(shown)
-    figures = list(_figures(name, run, sheet, block, focused, records))
+    figures = list(_figures(name, run, sheet, block, focused))
     return {
         "name": name,
         "title": " · ".join(filter(None, (sheet.dataset, sheet.title(block)))),
@@ -206,8 +198,8 @@ def _section(
         "grey": focused.grey,
         "figures": [figure for figure in figures if not figure["curve"]],
         "curves": [figure for figure in figures if figure["curve"]],
-        "panels": panels(run, block.rows, budget, records),
-        "texts": texts(run, block.rows),
+        "panels": panels(folder, block.rows, budget, records),
+        "texts": texts(folder, block.rows),
     }
 
 
@@ -287,10 +279,10 @@ def _kind(found: Verdict | None) -> str:
 
 
 def _figures(
-    name: str, run: str, sheet: Sheet, block: Block, look: Look, records: Mapping[str, Record]
+    name: str, run: Run, sheet: Sheet, block: Block, look: Look
 ) -> Iterator[dict[str, Any]]:
     """Each plot that the block has data for: the first sentence about it, the rest, drawing."""
-    for plot in plots(run, sheet, block, look, records):
+    for plot in plots(sheet, block, look, run.records, run.epochs):
         drawing = style.svg(plot.figure, f"{plot.title}. {plot.text}".strip(), f"{name}-{plot.key}")
         first, stop, more = plot.text.partition(". ")
         text = first + stop.strip()
@@ -307,7 +299,7 @@ def _details(run: Path | str, records: list[Record]) -> Iterator[dict[str, Any]]
     """Every cell's command, record if it has ended, and log if it failed, while there is room."""
     room = _DETAILS
     for record in records:
-        text = json.dumps(_brief(record), indent=1, ensure_ascii=False)
+        text = json.dumps(_brief(record), indent=1, ensure_ascii=False) if room > 0 else ""
         ended = record["status"] != "unfinished"
         log = files.tail(run, record["cell"]) if record["status"] == "failed" else ""
         room -= (len(text) if ended else 0) + len(log)

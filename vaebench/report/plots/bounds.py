@@ -2,108 +2,14 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from vaebench.report.bounds import Bounds
 from vaebench.report.plots.look import Look
 from vaebench.report.plots.style import blank, tagged
-from vaebench.report.rows import Row
-from vaebench.runs import frames, schema
-from vaebench.runs.schema import MetricRecord, Record
-
-_LONGEST = 64
-
-
-class Bounds(NamedTuple):
-    """Bounds of one row on the same items, nats an item.
-
-    Attributes:
-        values: L_K by number of draws K, a column for each seed.
-        elbo: The ELBO, mean over seeds.
-        log_px: log p(x) by AIS, mean over seeds; NaN where there is none.
-        se: Its standard error: of the sampler, and of what AIS did not see of the
-            images.
-        images: How many images the bounds are means over, the first of the test set.
-        annealed: How many of them AIS saw.
-    """
-
-    values: pd.DataFrame
-    elbo: float
-    log_px: float
-    se: float
-    images: int
-    annealed: int
-
-
-class _Seed(NamedTuple):
-    curve: pd.Series
-    elbo: float
-    log_px: float
-    se: float
-    images: int
-    annealed: int
-
-
-def bounds(run: str, row: Row, records: Mapping[str, Record]) -> Bounds | None:
-    """The bounds of a row; None where there are not two of them."""
-    found = [seed for cell in row.cells if (seed := _seed(run, cell, records[cell]["metrics"]))]
-    if not found:
-        return None
-    values = pd.concat([seed.curve for seed in found], axis=1).dropna().sort_index()
-    squares = [seed.se**2 for seed in found if not math.isnan(seed.se)]
-    return Bounds(
-        values,
-        float(np.mean([seed.elbo for seed in found])),
-        float(np.mean([seed.log_px for seed in found])),
-        math.sqrt(np.sum(squares)) / len(squares) if squares else math.nan,
-        found[0].images,
-        found[0].annealed,
-    )
-
-
-def _seed(run: str, cell: str, metrics: Mapping[str, MetricRecord]) -> _Seed | None:
-    """One cell's bounds on the images of its largest K."""
-    frame = frames.numbers(run, f"cells/{cell}/per_image.csv", "index")
-    known = {name: metric for name, metric in metrics.items() if name in frame}
-    bounds = {m["k"]: name for name, m in known.items() if m["role"] == "bound" and m["k"]}
-    elbos = [name for name, metric in known.items() if metric["role"] == "elbo"]
-    if not bounds or not elbos:
-        return None
-    k, name = max(bounds.items())
-    own = frame[frame[name].notna()]
-    elbo, last = own[elbos[0]].mean(), own[name].mean()
-    curve = pd.Series({1: elbo, k: last} | _curve(known[name]))
-    estimates = [each for each, metric in known.items() if metric["role"] == "likelihood"]
-    for each in estimates[:1]:
-        if seen := int(own[each].notna().sum()):
-            log_px, se = _annealed(own[each], own[name], known[each])
-            return _Seed(curve, elbo, log_px, se, len(own), seen)
-    return _Seed(curve, elbo, math.nan, math.nan, len(own), 0)
-
-
-def _curve(metric: MetricRecord) -> dict[int, float]:
-    """What the metric keeps of smaller K."""
-    kept = metric["detail"].get("curve")
-    if kept is None or len(kept["k"]) > _LONGEST:
-        return {}
-    pairs = zip(kept["k"], kept["bound"], strict=False)
-    return {k: bound for k, bound in pairs if bound is not None and k >= 1}
-
-
-def _annealed(estimates: pd.Series, bound: pd.Series, metric: MetricRecord) -> tuple[float, float]:
-    """log p(x) of the images and its standard error.
-
-    AIS may have seen some of them only: its mean gap to the bound there is added to the bound.
-    """
-    gaps = (estimates - bound).dropna()
-    unseen = 1 - len(gaps) / len(bound)
-    sampler = schema.number(metric["depends"].get("sampler_se")) or 0.0
-    of_images = gaps.std() ** 2 / len(gaps) * unseen if len(gaps) > 1 and unseen else 0.0
-    return float(bound.mean() + gaps.mean()), math.sqrt(sampler**2 + of_images)
 
 
 def text(rows: Sequence[Bounds]) -> str:

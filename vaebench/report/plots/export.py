@@ -53,7 +53,7 @@ def write(run: Run, sheets: Sequence[Sheet], folder: Path, formats: Iterable[str
             focused = look.focused(shown)
             for plot in (
                 *_cards(sheet, block, look),
-                *plots(str(run.folder), sheet, block, focused, run.records),
+                *plots(sheet, block, focused, run.records, run.epochs),
             ):
                 if not plot.named:
                     labels = [label for label in shown if label not in focused.grey]

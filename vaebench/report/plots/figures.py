@@ -8,7 +8,7 @@ from vaebench.report.plots import history, ladder, style
 from vaebench.report.plots.look import Look
 from vaebench.report.plots.scatter import scatter as draw
 from vaebench.report.sheet import Block, sheets
-from vaebench.runs.frames import numbers
+from vaebench.runs import numbers
 from vaebench.runs.run import Run
 
 
@@ -18,10 +18,9 @@ def curves(run: Run, term: str) -> Axes:
     terms = set(run.history["term"])
     if term not in terms:
         raise unknown("term of the history:", term, terms)
-    histories = {
-        row.label: [numbers(run.folder, f"cells/{cell}/history.csv", "epoch") for cell in row.cells]
-        for row in block.rows
-    }
+    cells = [cell for row in block.rows for cell in row.cells]
+    found = numbers.read(run.folder, cells, "history.csv", "epoch")
+    histories = {row.label: [found[cell] for cell in row.cells] for row in block.rows}
     with style.styled():
         axes = history.curve(term, histories, look).axes[0]
         axes.set_ylabel(term.replace("_", " "))

@@ -10,7 +10,7 @@ from vaebench.report.plots import history, terms
 from vaebench.report.plots.look import Look
 from vaebench.report.plots.scatter import scatter
 from vaebench.report.sheet import Block, Sheet
-from vaebench.runs import frames
+from vaebench.runs.numbers import Numbers
 from vaebench.runs.schema import Record
 
 
@@ -29,9 +29,13 @@ class Plot(NamedTuple):
 
 
 def plots(
-    run: str, sheet: Sheet, block: Block, look: Look, records: Mapping[str, Record]
+    sheet: Sheet,
+    block: Block,
+    look: Look,
+    records: Mapping[str, Record],
+    epochs: Mapping[str, Numbers],
 ) -> Iterator[Plot]:
-    """Each plot that the block has data for."""
+    """Each plot that the block has data for, of records and histories by cell."""
     rate, distortion = first(sheet.columns, "rate"), first(sheet.columns, "distortion")
     main, quality = (*headlines(sheet.columns), None, None)[:2]
     seconds = first(sheet.columns, "cost")
@@ -45,14 +49,10 @@ def plots(
             figure = scatter(x, y, block.rows, look, guides=x is rate)
             if figure:
                 yield Plot(f"x{number}", title, text, figure, named=True)
-    for number, (title, text, figure) in enumerate(terms.figures(run, block.rows, records, look)):
+    for number, (title, text, figure) in enumerate(terms.figures(block, records, look)):
         yield Plot(f"t{number}", title, text, figure, named=False)
     histories = {
-        row.label: [
-            frames.numbers(run, f"cells/{cell}/history.csv", "epoch")
-            for cell in row.cells
-            if records[cell]["status"] == "done"
-        ]
+        row.label: [epochs[cell] for cell in row.cells if records[cell]["status"] == "done"]
         for row in block.rows
     }
     for number, (title, text, figure) in enumerate(history.curves(histories, look)):

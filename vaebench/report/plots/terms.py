@@ -1,6 +1,6 @@
 """Plots that take a likelihood apart: bounds by draws, KL by dimension, distortion by level."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -10,18 +10,18 @@ from vaebench.report.plots import bounds
 from vaebench.report.plots.look import Look
 from vaebench.report.plots.style import blank
 from vaebench.report.rows import Row
+from vaebench.report.sheet import Block
 from vaebench.runs.schema import Record
 
 _MOST_DIMENSIONS = 512
 
 
 def figures(
-    run: str, rows: Sequence[Row], records: Mapping[str, Record], look: Look
+    block: Block, records: Mapping[str, Record], look: Look
 ) -> Iterator[tuple[str, str, Figure]]:
-    """Each plot that the rows have data for: heading, explanation, figure."""
-    found = {row.label: bounds.bounds(run, row, records) for row in rows if row.entries}
-    known = {label: each for label, each in found.items() if each is not None}
-    if known:
+    """Each plot that a block has data for: heading, explanation, figure."""
+    rows = block.rows
+    if known := block.bounds:
         yield "Bounds against K", bounds.text(list(known.values())), bounds.figure(known, look)
     spectra = {row.label: _spectrum(row, records) for row in rows if row.entries}
     spectra = {label: values for label, values in spectra.items() if len(values) > 1}
