@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
+from functools import lru_cache
 from typing import Any
 
 #: So many names hide the one that was meant.
@@ -26,11 +27,21 @@ class UserError(Exception):
 
 def printable(value: Any, longest: int = 2000) -> Any:
     """The value with texts that no file, terminal or page chokes on, each cut at `longest`."""
+    if isinstance(value, str):
+        return _text(value, longest)
     if isinstance(value, dict):
-        return {printable(key): printable(item, longest) for key, item in value.items()}
-    if isinstance(value, list):
-        return [printable(item, longest) for item in value]
-    return _UNPRINTABLE.sub("\ufffd", value)[:longest] if isinstance(value, str) else value
+        return {
+            _text(key, 2000) if type(key) is str else key: _text(item, longest)
+            if type(item) is str
+            else printable(item, longest)
+            for key, item in value.items()
+        }
+    return [printable(item, longest) for item in value] if isinstance(value, list) else value
+
+
+@lru_cache(2**13)
+def _text(text: str, longest: int) -> str:
+    return _UNPRINTABLE.sub("\ufffd", text)[:longest]
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Mapping
 from dataclasses import MISSING
+from functools import cache, lru_cache
 from typing import Any
 
 from vaebench.config.cell import SETTINGS
@@ -21,14 +22,32 @@ def command(config: Mapping[str, Any], data: Mapping[str, Any]) -> str:
         return ""
     words = ["vaebench", "run"]
     effort = chosen(data.get("shape"), data.get("train"))
-    for setting in SETTINGS:
-        absent = None if setting.absent is MISSING else setting.absent
-        value = config.get(setting.name, absent)
-        text = join(map(shown, value if isinstance(value, list | tuple) else [value]))
-        usual = shown(effort[setting.name]) if setting.name in effort else setting.shown
-        if value is not None and text != usual and not _idle(setting.name, config):
-            words += [setting.flag, text]
+    for name, flag, usual, absent in _settings():
+        value = config.get(name, absent)
+        if value is None:
+            continue
+        text = _text(value) if isinstance(value, str | int | float) else _texts(value)
+        usual = shown(effort[name]) if name in effort else usual
+        if text != usual and not _idle(name, config):
+            words += [flag, text]
     return shlex.join(words)
+
+
+@cache
+def _settings() -> tuple[tuple[str, str, str, Any], ...]:
+    """Each setting's name, flag and default, and what older cells did."""
+    return tuple(
+        (s.name, s.flag, s.shown, None if s.absent is MISSING else s.absent) for s in SETTINGS
+    )
+
+
+@lru_cache(2**12, typed=True)
+def _text(value: str | float) -> str:
+    return join([shown(value)])
+
+
+def _texts(value: Any) -> str:
+    return join(map(shown, value if isinstance(value, list | tuple) else [value]))
 
 
 def _idle(name: str, config: Mapping[str, Any]) -> bool:

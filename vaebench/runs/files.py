@@ -200,13 +200,21 @@ def differing(
     """
     vouched = record.get("files")
     for name, digest in vouched.items() if isinstance(vouched, dict) else ():
-        path = folder / str(name)
         if not wanted(name):
             continue
-        if path.parent != folder or path.is_symlink() or not path.is_file():
+        path = os.path.join(folder, name)
+        if os.path.basename(name) != name or name in ("", ".", "..") or not _regular(path):
             yield name, "missing"
         elif _sha256(path) not in _digests(digest):
             yield name, "altered"
+
+
+def _regular(path: str) -> bool:
+    """Whether this is a file, and no link to one."""
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def flaw(folder: Path) -> str | None:
@@ -237,8 +245,8 @@ def checksum(record: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+def _sha256(path: Path | str) -> str:
+    with open(path, "rb", buffering=0) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -282,6 +290,8 @@ def clear(folder: Path) -> None:
 
 def file(run: Path | str, name: str, largest: int = LARGEST) -> Path | None:
     """The path of a regular file of a run, None where it is missing, too large or elsewhere."""
+    if (found := _within(os.fspath(run), name)) is not None:
+        return Path(run, name) if stat.S_ISREG(found[0]) and found[1] <= largest else None
     root = Path(run).resolve()
     try:
         real = (root / name).resolve(strict=True)
@@ -290,3 +300,19 @@ def file(run: Path | str, name: str, largest: int = LARGEST) -> Path | None:
     except (OSError, RuntimeError, ValueError):
         pass
     return None
+
+
+def _within(run: str, name: str) -> tuple[int, int] | None:
+    """Mode and size of what is in a run, 0 of nothing; None where there is a link on the way."""
+    path = run
+    try:
+        for part in name.split("/"):
+            path = f"{path}/{part}"
+            about = os.lstat(path)
+            if part in ("", ".", "..") or stat.S_ISLNK(about.st_mode):
+                return None
+    except FileNotFoundError:
+        return 0, 0
+    except (OSError, ValueError):
+        return None
+    return about.st_mode, about.st_size

@@ -169,7 +169,7 @@ def one(run: Path, cell: str) -> Record:
         os.lstat(path)
         if files.file(run, f"cells/{cell}/result.json") is None:
             return blank(cell, "failed", "result.json is not a readable file inside the run")
-        path.open("rb").close()
+        open(path, "rb", buffering=0).close()
     except (FileNotFoundError, NotADirectoryError):
         return blank(cell, "unfinished", _WAITING)
     except OSError as error:

@@ -4,8 +4,8 @@ A section that a reader gets has been checked: of the keys below it holds those 
 their type. Keys that are not declared here stay as they are, and nobody relies on them.
 """
 
-from collections.abc import Hashable, Mapping
-from functools import cache
+from collections.abc import Callable, Hashable, Mapping
+from functools import cache, reduce
 from types import NoneType, UnionType
 from typing import (
     Any,
@@ -219,43 +219,55 @@ T = TypeVar("T")
 
 def known(kind: type[T], found: Mapping[str, Any]) -> T:
     """The entries of `found` but for those that `kind`, a TypedDict, declares another type for."""
-    hints = _hints(cast(Any, kind))
-    kept = {key: value for key, value in found.items() if fits(value, hints.get(key, Any))}
+    tests = _entries(cast(Any, kind))
+    kept = {key: value for key, value in found.items() if key not in tests or tests[key](value)}
     return kept  # type: ignore[return-value]
 
 
 @cache
-def _hints(kind: Hashable) -> dict[str, Any]:
-    return get_type_hints(kind)
+def _entries(kind: Hashable) -> dict[str, Callable[[Any], bool]]:
+    return {key: _test(hint) for key, hint in get_type_hints(kind).items()}
 
 
 def fits(value: Any, hint: Any) -> bool:
     """Whether plain data has a type: a float can be squared, and a bool is not an int."""
-    inner = get_args(hint)
+    return _test(hint)(value)
+
+
+@cache
+def _test(hint: Any) -> Callable[[Any], bool]:
+    """Whether a value has a type, made once for each type: records are many."""
+    inner = tuple(map(_test, get_args(hint))) if get_origin(hint) is not Literal else ()
     origin = get_origin(hint)
     if hint is Any:
-        return True
+        return lambda value: True
     if is_typeddict(hint):
-        return (
+        return lambda value: (
             isinstance(value, dict)
             and len(known(hint, value)) == len(value)
-            and (hint.__required_keys__ <= value.keys())
+            and hint.__required_keys__ <= value.keys()
         )
     if origin in (Union, UnionType):
-        return any(fits(value, one) for one in inner)
+        return reduce(lambda one, other: lambda value: one(value) or other(value), inner)
     if origin is Literal:
-        return any(value == one and type(value) is type(one) for one in inner)
+        kinds = tuple((type(one), one) for one in get_args(hint))
+        return lambda value: any(type(value) is kind and value == one for kind, one in kinds)
     if origin is list:
-        return isinstance(value, list) and all(fits(item, inner[0]) for item in value)
+        return lambda value: isinstance(value, list) and all(map(inner[0], value))
     if origin is dict:
-        return isinstance(value, dict) and all(fits(item, inner[1]) for item in value.values())
-    if hint in (int, float):
-        return number(value) is not None and (hint is float or type(value) is int)
-    return type(value) is (NoneType if hint is None else hint)
+        return lambda value: isinstance(value, dict) and all(map(inner[1], value.values()))
+    if hint is float:
+        return lambda value: number(value) is not None
+    if hint is int:
+        return lambda value: type(value) is int and -HUGE < value < HUGE
+    kind = NoneType if hint is None else hint
+    return lambda value: type(value) is kind
 
 
 def number(value: Any) -> float | None:
     """A float that can be squared, or None for everything else."""
+    if type(value) is float:
+        return value if -HUGE < value < HUGE else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if abs(value) < HUGE else None

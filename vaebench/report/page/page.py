@@ -301,7 +301,7 @@ def _details(run: Path | str, records: list[Record]) -> Iterator[dict[str, Any]]
     for record in records:
         text = json.dumps(_brief(record), indent=1, ensure_ascii=False) if room > 0 else ""
         ended = record["status"] != "unfinished"
-        log = files.tail(run, record["cell"]) if record["status"] == "failed" else ""
+        log = files.tail(run, record["cell"]) if record["status"] == "failed" and room > 0 else ""
         room -= (len(text) if ended else 0) + len(log)
         yield {
             "record": record,

@@ -1,7 +1,8 @@
 """The pictures of a block, kind by kind, each variant's beside the others'."""
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,12 +86,13 @@ def panels(run: str, rows: list[Row], budget: int, records: Mapping[str, Record]
         records: The cells by name.
     """
     found = []
-    for title, text, files in [_samples(run, rows), *_KINDS]:
+    there = {cell: _names(run, cell) for row in rows for cell in row.cells}
+    for title, text, files in [_samples(rows, there), *_KINDS]:
         entries, without = [], []
         for row in rows:
             shown, cells = [], []
             for name, share, words, head in files if row.entries else ():
-                each, cell = _first(run, row, name, int(budget * share))
+                each, cell = _first(run, row, name, int(budget * share), there)
                 shown.append(Shown(words, head, each))
                 cells.append(cell)
             if any(each.picture for each in shown):
@@ -103,14 +105,22 @@ def panels(run: str, rows: list[Row], budget: int, records: Mapping[str, Record]
     return found
 
 
-def _samples(run: str, rows: list[Row]) -> _Kind:
+def _names(run: str, cell: str) -> Set[str]:
+    """The pictures in a cell's folder."""
+    try:
+        return {name for name in os.listdir(Path(run, "cells", cell)) if name.endswith(".png")}
+    except OSError:
+        return frozenset()
+
+
+def _samples(rows: list[Row], there: Mapping[str, Set[str]]) -> _Kind:
     """Samples from the prior, from each sampler fitted after training, and reconstructions."""
     names = dict.fromkeys(
-        path.name
+        name
         for row in rows
         for cell in row.cells
-        for path in sorted((Path(run) / "cells" / cell).glob("samples@*.png"))
-        if _SAMPLED.fullmatch(path.name)
+        for name in sorted(there[cell])
+        if _SAMPLED.fullmatch(name)
     )
     known = {
         name: name.removeprefix("samples@").removesuffix(".png") for name in list(names)[:_SAMPLERS]
@@ -143,10 +153,11 @@ def _samples(run: str, rows: list[Row]) -> _Kind:
     )
 
 
-def _first(run: str, row: Row, name: str, budget: int) -> tuple[Picture | None, str]:
+def _first(
+    run: str, row: Row, name: str, budget: int, there: Mapping[str, Set[str]]
+) -> tuple[Picture | None, str]:
     for cell in row.cells:
-        found = picture(run, cell, name, budget)
-        if found:
+        if name in there[cell] and (found := picture(run, cell, name, budget)):
             return found, cell
     return None, row.cells[0]
 

@@ -10,6 +10,7 @@ import matplotlib
 from markupsafe import Markup
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from vaebench.report.columns import Column
@@ -43,7 +44,10 @@ _LETTERS = 22
 def svg(figure: Figure, description: str, prefix: str) -> Markup:
     """A figure as inline SVG; `prefix` keeps its ids apart from those of other figures."""
     file = io.StringIO()
-    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    for patch in (figure.patch, *(axes.patch for axes in figure.axes)):
+        patch.set(facecolor="none", edgecolor="none")
+    # `savefig` would draw everything twice, the first time for its places alone.
+    FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None, "Creator": None})
     text = file.getvalue()
     text = text[text.index("<svg") :].replace(INK, "currentColor")
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
