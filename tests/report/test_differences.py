@@ -10,7 +10,6 @@ from tests.report.make_run import result, write_cell
 from vaebench.report.comparison import differences
 from vaebench.report.comparison.differences import Line, Side, compare, same, sides
 from vaebench.report.sheet import scores
-from vaebench.runs import frames
 from vaebench.statistics.intervals import Difference, difference
 
 
@@ -70,10 +69,7 @@ def scores_of(run, metric):
         scores(
             side.cells,
             metric,
-            {
-                cell: frames.numbers(run, f"cells/{cell}/per_image.csv", "index")
-                for cell in side.cells["cell"]
-            },
+            numbers.read(run, side.cells["cell"], "per_image.csv", "index"),
         )
         for side in sides(run)
     ]

@@ -56,9 +56,8 @@ def test_a_diagram_needs_six_data_sets(tmp_path, datasets, diagrams):
 
 
 def bounds_of(run, name):
-    ((_, block),), records = blocks(run)
-    (row,) = (row for row in block.rows if row.label == name)
-    return bounds.bounds(str(run), row, records)
+    ((_, block),), _ = blocks(run)
+    return block.bounds[name]
 
 
 def test_the_ais_estimate_is_carried_over_to_the_images_of_the_bound(tmp_path):
@@ -89,7 +88,7 @@ def test_the_bound_against_k_is_the_curve_that_the_metric_keeps(tmp_path):
         zip(kept["k"], np.array(kept["bound"]) - 0.5, strict=True)
     )
     ((_, block),), records = blocks(tmp_path)
-    drawn = {t: f for t, _, f in figures(str(tmp_path), block.rows, records, Look(["iaf"]))}
+    drawn = {t: f for t, _, f in figures(block, records, Look(["iaf"]))}
     axes = drawn["Bounds against K"].axes[0]
     assert axes.get_xscale() == "log"
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "128", "AIS"]
@@ -147,7 +146,7 @@ def test_kl_by_dimension_is_sorted_and_only_from_whole_lists(tmp_path):
         write_cell(tmp_path, found)
     ((_, block),), records = blocks(tmp_path)
     look = Look([row.label for row in block.rows])
-    drawn = {t: f for t, _, f in figures(str(tmp_path), block.rows, records, look)}
+    drawn = {t: f for t, _, f in figures(block, records, look)}
     (line,) = drawn["KL by dimension"].axes[0].lines
     assert list(line.get_ydata()) == [2.0, 0.1, 0.0]
 
@@ -226,7 +225,7 @@ def test_distortion_by_level_is_drawn_over_the_rate_of_the_levels(tmp_path):
         found["metrics"]["elbo"]["detail"] = {"levels": levels} if levels else {}
         write_cell(tmp_path, found)
     ((_, block),), records = blocks(tmp_path)
-    made = figures(str(tmp_path), block.rows, records, Look(r.label for r in block.rows))
+    made = figures(block, records, Look(r.label for r in block.rows))
     (axes,) = [f.axes[0] for title, _, f in made if title.startswith("Distortion at the rate")]
     (line,) = axes.lines
     assert line.get_xdata().tolist() == [0, 3, 8.5]

@@ -5,6 +5,7 @@ import math
 import os
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from vaebench.report import Report, write
 from vaebench.runs import about, files, records
 from vaebench.runs.effort import lacking
 from vaebench.runs.lock import Stage, claim, claimed, held
+from vaebench.runs.schema import Record
 from vaebench.training import loggers
 
 ENGINES = ("local", "ray")
@@ -146,7 +148,7 @@ def run(settings: Settings, where: Where) -> int:
             "kept: fix that and run the same command again."
         ) from error
     _print(made, where.quiet, where.as_json)
-    return _outcome(folder, planned)
+    return _outcome(made.run.records, planned)
 
 
 def _default_folder(settings: Settings) -> Path:
@@ -160,14 +162,14 @@ def _run(folder: Path, planned: Plan, place: Place, where: Where, screen: Consol
     cells = [task.cell for task in planned.tasks]
     records.adopt(folder, cells)
     records.write(folder, cells)
-    todo = [
-        task._replace(failed=where.measures_failed)
-        for task in planned.tasks
-        if missing(
-            folder, task.cell, where.retry_failed or task.cell.plugin in planned.broken, screen
-        )
-        or unmeasured(folder, task, planned, where.measures_failed)
-    ]
+    todo, found = [], []
+    for task in planned.tasks:
+        again = where.retry_failed or task.cell.plugin in planned.broken
+        if not missing(folder, task.cell, again, screen):
+            found.append(records.one(folder, task.cell.id))
+            if not unmeasured(found[-1], task, planned, where.measures_failed):
+                continue
+        todo.append(task._replace(failed=where.measures_failed))
     for line in preview.said(planned.notes):
         screen.print(line, markup=False, soft_wrap=True)
     for name in dict.fromkeys(task.cell.plugin for task in todo):
@@ -178,7 +180,7 @@ def _run(folder: Path, planned: Plan, place: Place, where: Where, screen: Consol
             place = replace(place, device=planned.device)
         compute(todo, [folder / "cells" / task.cell.id for task in todo], place, where, screen)
     else:
-        screen.print(_nothing_to_do(folder, cells), markup=False, soft_wrap=True)
+        screen.print(_nothing_to_do(found), markup=False, soft_wrap=True)
     for reason, count in records.left_out(folder).items():
         screen.print(
             f"Left out of the tables: {count} of {folder}/cells, of {reason}; kept until you "
@@ -214,16 +216,15 @@ def missing(folder: Path, cell: Cell, retry_failed: bool, screen: Console) -> bo
         raise UserError(f"{path} leads out of the run; remove the link.")
     if not (path / "result.json").exists():
         return True
-    if flaw := files.flaw(path):
-        screen.print(f"{cell.id}: {flaw}; computing the cell again", markup=False, soft_wrap=True)
+    record = files.sealed(path)
+    if isinstance(record, str):
+        screen.print(f"{cell.id}: {record}; computing the cell again", markup=False, soft_wrap=True)
         return True
-    record = files.read_json(path / "result.json")
     return record.get("status") != "done" and (retry_failed or record.get("transient") is True)
 
 
-def unmeasured(folder: Path, task: Task, planned: Plan, failed: bool) -> bool:
+def unmeasured(record: Record, task: Task, planned: Plan, failed: bool) -> bool:
     """Whether a trained cell's record lacks a number that is asked for."""
-    record = records.one(folder, task.cell.id)
     if record["status"] != "done":
         return False
     wanted = planned.wanted[task.evaluation]
@@ -283,17 +284,20 @@ def _print(made: Report, quiet: bool, as_json: bool) -> None:
     sys.stdout.flush()
 
 
-def _nothing_to_do(folder: Path, cells: list[Cell]) -> str:
-    failed = sum(records.one(folder, cell.id)["status"] != "done" for cell in cells)
+def _nothing_to_do(found: list[Record]) -> str:
+    failed = sum(record["status"] != "done" for record in found)
     if failed:
-        return f"{failed} of {len(cells)} cells failed before; --retry-failed runs them again."
-    return f"All {len(cells)} cells are finished; to compute one again, delete its folder."
+        return f"{failed} of {len(found)} cells failed before; --retry-failed runs them again."
+    return f"All {len(found)} cells are finished; to compute one again, delete its folder."
 
 
-def _outcome(folder: Path, planned: Plan) -> int:
+def _outcome(found: Mapping[str, Record], planned: Plan) -> int:
     """0 if all cells are trained and measured, else 1."""
-    found = [records.one(folder, task.cell.id) for task in planned.tasks]
-    done = all(record["status"] == "done" for record in found)
-    return (
-        0 if done and not any(unmeasured(folder, t, planned, False) for t in planned.tasks) else 1
+    mine = [(found.get(task.cell.id), task) for task in planned.tasks]
+    whole = all(
+        record is not None
+        and record["status"] == "done"
+        and not unmeasured(record, task, planned, False)
+        for record, task in mine
     )
+    return 0 if whole else 1

@@ -82,14 +82,17 @@ def resolve(
     resolved = []
     left_out: dict[tuple[str, str], list[str]] = {}
     shared = {s.name: getattr(settings, s.asked) for s in SETTINGS if not s.axis}
-    for values in product(*(getattr(settings, axis.asked) for axis in AXES)):
-        choice = shared | {axis.name: value for axis, value in zip(AXES, values, strict=True)}
+    *axes, last = AXES
+    assert last.name == "seed"
+    for values in product(*(getattr(settings, axis.asked) for axis in axes)):
+        choice = shared | {axis.name: value for axis, value in zip(axes, values, strict=True)}
         key = choice["dataset"], choice["image_size"]
         if lacking := _lacks(choice["plugin"], datasets[key], found):
             left_out.setdefault((choice["dataset"], lacking), []).append(choice["plugin"])
             continue
         choice["extractor"], _ = extractors[choice["dataset"]]
-        resolved.append(_task(choice, datasets[key], hashes[key], found))
+        one = _task(choice | {"seed": 0}, datasets[key], hashes[key], found)
+        resolved += [one._replace(cell=replace(one.cell, seed=seed)) for seed in settings.seeds]
     absent = {plugin: need for (_, need), gone in left_out.items() for plugin in gone}
     settings = _applicable(settings, [task.cell.plugin for task in resolved], absent, names, found)
     _check_parts([task.cell for task in resolved], datasets)
@@ -219,11 +222,14 @@ def _check_parts(cells: list[Cell], datasets: dict[tuple[str, int | None], Datas
 
 def _check_training(cells: list[Cell], found: Catalogue) -> None:
     """Raise UserError unless optimisers and KL schedules exist, and objectives honour free bits."""
-    for cell in cells:
-        kl_schedule(cell.kl_schedule, cell.kl_warmup, cell.epochs)
-        with explained(f"The optimiser {cell.optimiser!r}"):
+    for spelled, warmup, epochs in dict.fromkeys(
+        (c.kl_schedule, c.kl_warmup, c.epochs) for c in cells
+    ):
+        kl_schedule(spelled, warmup, epochs)
+    for spelled, lr, decay in dict.fromkeys((c.optimiser, c.lr, c.weight_decay) for c in cells):
+        with explained(f"The optimiser {spelled!r}"):
             weight = [torch.zeros(1, requires_grad=True)]
-            model_optimiser(cell.optimiser, weight, cell.lr, cell.weight_decay, fused=False)
+            model_optimiser(spelled, weight, lr, decay, fused=False)
     for plugin, latent in sorted({(cell.plugin, cell.latent) for cell in cells if cell.free_bits}):
         if parse(plugin)[0] not in found.broken and not _leaves_free(plugin, latent, found):
             raise UserError(

@@ -49,7 +49,7 @@ class Caution(NamedTuple):
 def cautions(
     rows: Mapping[str, pd.DataFrame],
     columns: Sequence[Column],
-    epochs: Mapping[str, Numbers],
+    histories: Mapping[str, Numbers],
     records: Mapping[str, Record],
 ) -> list[Caution]:
     """What is to be said against the rows of a block.
@@ -57,14 +57,14 @@ def cautions(
     Args:
         rows: Finished cells by label, as in `Run.cells`.
         columns: The columns of the table.
-        epochs: Their histories.
+        histories: Theirs.
         records: The cells by name.
     """
     found = []
     for label, part in rows.items():
         cells = [records[cell] for cell in part["cell"]]
         found += [
-            *_unfinished(label, epochs, cells),
+            *_unfinished(label, histories, cells),
             *_collapsed(label, part),
             *_doubted(label, columns, cells),
             *_like_noise(label, columns, part),
@@ -108,10 +108,10 @@ def _own_networks(networks: Mapping[str, set[str]]) -> Iterator[Caution]:
 
 
 def _unfinished(
-    label: str, epochs: Mapping[str, Numbers], cells: Sequence[Record]
+    label: str, histories: Mapping[str, Numbers], cells: Sequence[Record]
 ) -> Iterator[Caution]:
     """That the objective of the validation images still rises in one of the cells."""
-    known = [(epochs[record["cell"]], record) for record in cells]
+    known = [(histories[record["cell"]], record) for record in cells]
     rises = [rise for history, record in known if (rise := _rise(history, record))]
     hurried = [rise for history, _ in known if (rise := _hurried(history))]
     if hurried and not rises:

@@ -200,8 +200,8 @@ def _block(
         out = {doubt.label for doubt in doubts if doubt.concerns(column.name)}
         if column.better is None:
             continue
-        every = {label: scores(part, column.name, images) for label, part in done.items()}
-        every = {label: sampled(row) for label, row in every.items() if row}
+        seeds = {label: scores(part, column.name, images) for label, part in done.items()}
+        every = {label: sampled(row) for label, row in seeds.items() if row}
         rows = {label: row for label, row in every.items() if label not in out}
         found = verdict(rows, column.better)
         whole = found if len(rows) == len(every) else verdict(every, column.better)

@@ -219,6 +219,12 @@ def _regular(path: str) -> bool:
 
 def flaw(folder: Path) -> str | None:
     """What is wrong with a cell's files, None where result and files are as they were written."""
+    found = sealed(folder)
+    return found if isinstance(found, str) else None
+
+
+def sealed(folder: Path) -> dict[str, Any] | str:
+    """The content of a cell's result; a sentence where it or a file is not as it was written."""
     try:
         record = read_json(folder / "result.json")
     except UserError as error:
@@ -227,7 +233,7 @@ def flaw(folder: Path) -> str | None:
         return "result.json was altered"
     words = {"missing": "is missing", "altered": "was altered"}
     found = (f"{name} {words[how]}" for name, how in differing(folder, record))
-    return printable(next(found, None))
+    return str(printable(wrong)) if (wrong := next(found, None)) else record
 
 
 def altered(folder: Path, record: Mapping[str, Any]) -> str | None:

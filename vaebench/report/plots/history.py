@@ -49,7 +49,7 @@ def curve(term: str, histories: Mapping[str, Sequence[Numbers]], look: Look) -> 
     for label, tables in histories.items():
         epochs, values = _seeds(term, tables)
         if len(values):
-            line = look.line(label, np.count_nonzero(~np.isnan(values[0])))
+            line = look.line(label, int((~np.isnan(values[0])).sum()))
             late.append(_curve(axes, epochs, values, line, band=label not in look.grey))
     _window(axes, late)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
