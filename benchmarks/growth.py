@@ -23,6 +23,7 @@ from bare import cell, images
 from page import Page
 from peer import forget, peak
 
+from vaebench import report
 from vaebench.config.resources import Place
 from vaebench.config.settings import Settings
 from vaebench.config.yaml_files import dump
@@ -37,6 +38,7 @@ from vaebench.runs.run import Run
 from vaebench.training.build import build
 
 TOLERANCE = 0.15
+_TERMS = ("valid_objective", "valid_elbo", "seconds", "lr", "train_kl", "train_log_px")
 REPEATS = 3
 
 
@@ -109,8 +111,11 @@ def _bound(draws: int) -> Callable[[], Any]:
     return bound
 
 
-def _run(variants: int, seeds: int) -> Callable[[], Any]:
-    """Planning and tables of a run whose cells have made-up results."""
+def _run(variants: int, seeds: int, page: bool = False) -> Callable[[], Any]:
+    """Planning and tables of a run whose cells have made-up results, or planning and its page.
+
+    For a page each cell has 60 epochs of six terms, and four numbers of each of 400 test images.
+    """
     plugins = tuple(f"gmm[components={2 + i}]" for i in range(variants))
     settings = Settings(plugins=plugins, seeds=tuple(range(seeds)))
     place = Place(Path("nowhere"), "cpu")
@@ -129,35 +134,50 @@ def _run(variants: int, seeds: int) -> Callable[[], Any]:
         record = files.failure(one, None) | {"status": "done", "metrics": metrics}
         record |= {"timings": {"total": 1.0}, "train": {"seconds": 1.0}}
         (folder / "cells" / one.id).mkdir(parents=True)
+        if page:
+            epochs = pd.DataFrame(random.normal(-80, 1, (60, 6)), columns=_TERMS)
+            epochs.to_csv(folder / "cells" / one.id / "history.csv", index_label="epoch")
+            images = pd.DataFrame(random.normal(-80, 1, (400, 4)), columns=list(metrics))
+            images.to_csv(folder / "cells" / one.id / "per_image.csv", index_label="index")
         files.write_result(folder / "cells" / one.id, record)
     records.write(folder, cells)
 
     def work(parent: Any = parent) -> None:
         plan(settings, place)
+        if page:
+            report.write(folder)
+            return
         run = Run(folder, pending=True)
         write.write(run, sheets(run), folder)
 
     return work
 
 
-def all_series() -> Iterable[Series]:
-    """Every series, cheapest first."""
-    yield measured(
+def all_series() -> Iterable[tuple[str, tuple[int, ...], Callable[[int], Callable[[], Any]]]]:
+    """What `measured` takes of every series, cheapest first."""
+    yield (
         "latent dimension: training step, mlp, 64 images",
         (32, 128, 512, 2048),
         lambda n: _step(28, n, 1, "mlp", 64),
     )
-    yield measured(
-        "K: training step, mlp, 64 images", (2, 8, 32, 128), lambda n: _step(28, 32, n, "mlp", 64)
+    yield (
+        "K: training step, mlp, 64 images",
+        (2, 8, 32, 128),
+        lambda n: _step(28, 32, n, "mlp", 64),
     )
-    yield measured("K: importance bound, mlp, 16 images", (200, 800, 3200, 12800), _bound)
-    yield measured(
+    yield ("K: importance bound, mlp, 16 images", (200, 800, 3200, 12800), _bound)
+    yield (
         "pixels: training step, resnetv2, 8 images",
         (8**2, 16**2, 32**2, 64**2),
         lambda n: _step(round(n**0.5), 32, 1, "resnetv2", 8),
     )
-    yield measured("variants: plan and tables, 2 seeds", (8, 16, 32, 64), lambda n: _run(n, 2))
-    yield measured("seeds: plan and tables, 2 variants", (8, 32, 128, 256), lambda n: _run(2, n))
+    yield ("variants: plan and tables, 2 seeds", (8, 16, 32, 64), lambda n: _run(n, 2))
+    yield ("seeds: plan and tables, 2 variants", (8, 32, 128, 256), lambda n: _run(2, n))
+    yield (
+        "cells: plan and report, 8 variants",
+        (80, 800, 10_000),
+        lambda n: _run(8, n // 8, page=True),
+    )
 
 
 def picture(found: list[Series], path: Path) -> None:
@@ -185,15 +205,19 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--out", default="results/performance")
+    parser.add_argument("--only", default="", help="of the series, those whose names begin so")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     out = Path(arguments.out)
-    page = Page("Growth", out / "growth.md")
+    stem = "_".join(filter(None, ("growth", arguments.only)))
+    page = Page("Growth", out / f"{stem}.md")
     page("b of the power law in time and memory; at most 1 but for measurement errors is asked.\n")
     page.header("what grows, and what is measured", "sizes", "seconds", "MiB", "b time", "b memory")
     found, rows = [], []
-    for one in all_series():
-        found.append(one)
+    for name, sizes, prepare in all_series():
+        if not name.startswith(arguments.only):
+            continue
+        found.append(one := measured(name, sizes, prepare))
         slopes = one.exponent(one.seconds), one.exponent(one.mebibytes)
         page.row(
             one.name,
@@ -208,8 +232,8 @@ def main() -> None:
     verdict = "No term grows" if worst <= 1 + TOLERANCE else "A term grows"
     page(f"\n{verdict} faster than the work: the largest b is {worst:.2f}.")
     page.close()
-    pd.DataFrame(rows).to_csv(out / "growth.csv", index=False, float_format="%.4g")
-    picture(found, out / "growth.svg")
+    pd.DataFrame(rows).to_csv(out / f"{stem}.csv", index=False, float_format="%.4g")
+    picture(found, out / f"{stem}.svg")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from tests.report.make_run import result, write_cell
 from vaebench.report.comparison import differences
 from vaebench.report.comparison.differences import Line, Side, compare, same, sides
 from vaebench.report.sheet import scores
+from vaebench.runs import numbers
 from vaebench.statistics.intervals import Difference, difference
 
 

@@ -4,6 +4,7 @@ import io
 import re
 import struct
 import zlib
+from collections import Counter
 from email.message import Message
 from html.parser import HTMLParser
 from xml.etree import ElementTree
@@ -15,7 +16,8 @@ from tests.report.make_run import HOSTILE, TRUTH, cell_name, fail, make_run, res
 from tests.report.written import render
 from vaebench import report
 from vaebench.report.page.embed import picture
-from vaebench.runs import files
+from vaebench.runs import files, numbers
+from vaebench.runs.run import Run
 
 
 class Page(HTMLParser):
@@ -336,3 +338,16 @@ def test_a_tie_by_a_wide_interval_alone_is_called_one(tmp_path):
     assert "iaf cannot be told from gaussian" in text
     assert "the others are significantly worse than gaussian" in text
     assert "That iaf is not ruled out is due to a wide interval." in text
+
+
+def test_each_file_of_a_cell_is_parsed_once(tmp_path, monkeypatch):
+    run = make_run(tmp_path / "run", (0, 1), lr=0.1)
+    make_run(run, (0, 1), lr=0.2)
+    opened = Counter()
+    content = numbers._content
+    monkeypatch.setattr(
+        numbers, "_content", lambda run, name: opened.update([name]) or content(run, name)
+    )
+    report.write(run)
+    done = [cell for cell, record in Run(run).records.items() if record["status"] == "done"]
+    assert opened == {f"cells/{c}/{n}.csv": 1 for c in done for n in ("history", "per_image")}

@@ -18,7 +18,7 @@ from vaebench.runs.run import Run
 from vaebench.runs.schema import Record, fits
 
 #: Cells of a run that is read at all.
-MOST = 5000
+MOST = 20_000
 #: Names, results and cells without one that are told of each run.
 _NAMES, _RESULTS, _LOST = 12, 8, 4
 #: Variants that are named of those that cannot be told apart.
