@@ -19,6 +19,7 @@ import json
 import logging
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -42,6 +43,7 @@ from vaebench.data.dataset import subset
 from vaebench.data.images import Images
 from vaebench.data.observation import grey
 from vaebench.evaluation import ais, importance_bound
+from vaebench.models.items import items
 from vaebench.registry.catalogue import catalogue
 from vaebench.training.build import Resolved, build
 from vaebench.training.fit import Trained, fit
@@ -146,22 +148,20 @@ def steps_a_second(plan: Cell, data: Images, size: Size, **how: bool) -> tuple[f
 
 def recorded(size: Size) -> Iterator[Row]:
     """Which variants' steps can be recorded, and what that gives; the losses must agree."""
-    data = small(size, 6400)
+    data = small(size, 1280)
     names = ["gaussian", "iwae", "vmf"] if size.toy else catalogue().select(("all",))
     for name in names:
         variant = catalogue().variant(name)
         if variant.needs:
             continue
-        plan = cell(
-            "mlp", plugin=name, epochs=2 if size.toy else 3, batch_size=16 if size.toy else 64
-        )
+        plan = cell("mlp", plugin=name, epochs=3, batch_size=16 if size.toy else 64)
         try:
             plain, one = steps_a_second(plan, data, size, replay=False)
             fast, other = steps_a_second(plan, data, size, replay=True)
         except Exception as error:
             yield Row(f"steps of {name}, mlp", f"{type(error).__name__}: {error}".splitlines()[0])
             continue
-        first, second = (each.history[0]["train_objective"] for each in (one, other))
+        first, second = (each.history[-1]["train_objective"] for each in (one, other))
         said = other.remarks[0] if other.remarks else f"objectives differ by {first - second:.1e}"
         what = f"steps of {name} a second, mlp: recorded / one by one ({said})"
         yield Row(what, f"{fast:.0f}", f"{plain:.0f}", f"{fast / plain:.2f}")
@@ -293,9 +293,8 @@ def annealing(size: Size) -> Iterator[Row]:
     """What a step of AIS launches and takes, compiled and not."""
     data, plan = images(size.folder, 64), cell("mlp")
     model = made(plan, data, size).model.to(size.device).eval().requires_grad_(False)
-    x = torch.bernoulli(grey(data.test.pixels, data.levels))[: 4 if size.toy else 64].to(
-        size.device
-    )
+    count = 4 if size.toy else 64
+    x = items(torch.bernoulli(grey(data.test.pixels, data.levels))[:count]).to(size.device)
 
     def run(steps: int, compile: bool) -> None:
         ais(
@@ -355,13 +354,12 @@ def packing(size: Size) -> Iterator[Row]:
     many = 2 if size.toy else 12
     dataset = "mnist" if size.folder and not size.toy else "digits"
     common = f"gaussian --dataset {dataset} --backbone mlp --width 200 --latent 32 --critic none"
-    common += f" --epochs {1 if size.toy else 8} --metrics elbo --device {size.device.type} --quiet"
+    common += f" --epochs {1 if size.toy else 4} --metrics elbo --device {size.device.type} --quiet"
     found: dict[str, float] = {}
     peak = ""
     for how, cells, options in (
         ("one at a time, steps one by one", max(1, many // 6), "--no-replay"),
         ("one at a time", max(1, many // 4), ""),
-        ("4 at a time", many, "--pack 4"),
         ("12 at a time", many, "--pack 12"),
     ):
         if size.device.type == "cpu" and "--pack" in options:
@@ -390,20 +388,23 @@ def packing(size: Size) -> Iterator[Row]:
 
 
 def long(size: Size) -> Iterator[Row]:
-    """The `long` budget of a published table, nine cells that share the GPU."""
+    """The `long` budget of a published table in the minutes that are left; finished cells stay."""
     if size.folder is None or size.toy or size.device.type != "cuda":
         yield Row("long budget of iwae-table1", "not run: it takes MNIST and a GPU")
         return
     out = Path(os.environ.get("OUT", "results")) / "iwae-table1-long"
     command = [sys.executable, "-m", "vaebench", "reproduce", "iwae-table1", "--budget", "long"]
-    command += ["--pack", "9", "--device", "cuda", "--data-dir", size.folder, "--out", str(out)]
+    command += ["--pack", "5", "--device", "cuda", "--data-dir", size.folder, "--out", str(out)]
     begin, left = time.perf_counter(), size.end - time.monotonic()
-    done = subprocess.run(command, capture_output=True, text=True, timeout=max(30.0, left))
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        process.wait(max(30.0, left))
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
     seconds = time.perf_counter() - begin
-    if done.returncode:
-        yield Row("long budget of iwae-table1", (done.stderr or done.stdout)[-200:].strip())
-    else:
-        yield Row("long budget of iwae-table1, nine cells at a time, s", f"{seconds:.0f}")
+    done = sum(1 for _ in out.glob("runs/*/cells/*/result.json"))
+    yield Row(f"long budget of iwae-table1, {done} of 9 cells, five at a time, s", f"{seconds:.0f}")
 
 
 PARTS = {

@@ -151,7 +151,7 @@ def test_a_step_that_python_changes_is_found_out():
 
 @pytest.mark.parametrize("name", ["gaussian", "iwae", "gmm"])
 def test_training_by_recorded_steps_is_training(name, monkeypatch):
-    monkeypatch.setattr(Harness, "_can_be_recorded", True)
+    monkeypatch.setattr(Harness, "_on_gpu", True)
     monkeypatch.setattr("vaebench.training.harness.Recording", recording)
     changes = {"plugin": name, "epochs": 2, "critic": "patchgan", "clip_norm": 1.0, "ema": 0.9}
     done = []

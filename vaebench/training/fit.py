@@ -209,6 +209,6 @@ def fit(
 def _remarks(harness: Harness, reasons: list[str]) -> tuple[str, ...]:
     """What could not be made faster, and why."""
     found = [f"A network trains without being compiled: {reason}" for reason in reasons]
-    if harness.recording is not None and harness.recording.reason:
-        found.append(f"Steps are computed one by one, not recorded: {harness.recording.reason}")
+    if harness.unrecorded:
+        found.append(f"Steps are computed one by one, not recorded: {harness.unrecorded}.")
     return tuple(found)

@@ -118,7 +118,8 @@ class Harness(pl.LightningModule):
 
     def _note(self, **values: Tensor) -> None:
         for name, value in values.items():
-            self._sums[name] = self._sums[name] + value.detach().mean()
+            mean = value.detach().mean() if value.ndim else value.detach()
+            self._sums[name] = self._sums[name] + mean
             self._counts[name] += 1
 
     def _terms(self, draw: Draw) -> tuple[Tensor, dict[str, Tensor]]:
@@ -138,18 +139,29 @@ class Harness(pl.LightningModule):
                 self._decoded += len(given[0]) * self.ranks.size
 
         self._counter = self.model.decoder.register_forward_hook(count)
-        if self.replay and self._can_be_recorded:
+        if self.replay and self._on_gpu and not self._obstacle:
             self.recording = Recording(self._counted, self)
 
     @property
-    def _can_be_recorded(self) -> bool:
-        """Whether a step is kernels of one GPU alone, the same ones for every batch."""
-        return (
-            self.device.type == "cuda"
-            and self.ranks.size == 1
-            and self.rival is None
-            and not self._scaler.is_enabled()
-        )
+    def _on_gpu(self) -> bool:
+        return self.device.type == "cuda"
+
+    @property
+    def _obstacle(self) -> str:
+        """Why a step is more than kernels of one GPU; empty where it is not."""
+        there = {
+            "a batch is divided among devices": self.ranks.size > 1,
+            "the variant has a rival": self.rival is not None,
+            "16-mixed scales the loss anew in each step": self._scaler.is_enabled(),
+        }
+        return next((reason for reason, holds in there.items() if holds), "")
+
+    @property
+    def unrecorded(self) -> str:
+        """Why the steps of a training on a GPU were computed one by one; empty if they were not."""
+        if not (self.replay and self._on_gpu):
+            return ""
+        return self._obstacle if self.recording is None else self.recording.reason
 
     def on_fit_end(self) -> None:
         """Count no longer."""
