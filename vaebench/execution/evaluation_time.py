@@ -18,6 +18,7 @@ from vaebench.config.cell import Evaluation
 from vaebench.config.resources import Place
 from vaebench.data.batches import items_of
 from vaebench.data.dataset import Dataset, subset
+from vaebench.data.modalities import Modalities
 from vaebench.errors import UserError
 from vaebench.evaluation.metrics.evaluate import evaluate
 from vaebench.evaluation.metrics.select import fitting, wanted
@@ -82,8 +83,11 @@ def _decoding(
 
     annealed = min(images, evaluation.ais_images) * max(evaluation.ais_budget, _PILOTS)
     passes = min(images, evaluation.iw_images) * evaluation.iw_samples
-    # Gaps make use of what "ais" has found, and a bracket anneals in both directions.
-    gradients = {"ais": annealed, "bdmc": 2 * annealed}
+    # Gaps make use of what "ais" has found, a bracket anneals in both directions, and what parts
+    # say of each other needs an estimate without each of them.
+    data = resolved.images
+    several = len(data.layout.names) if isinstance(data, Modalities) else 0
+    gradients = {"ais": annealed, "bdmc": 2 * annealed, "conditional": several * annealed}
     found: dict[str, float] = {}
     for metric in filter(_decodes, metrics):
         if "iw_images" in metric.effort:

@@ -92,6 +92,27 @@ class Posterior(nn.Module):
         raise NotImplementedError("the posterior infers no class")
 
 
+class OfParts(Posterior):
+    """q(z|x_S) of a posterior that infers z from some parts of items, with its prior.
+
+    Args:
+        whole: The posterior.
+        parts: S, the numbers of the parts from 0 on.
+    """
+
+    def __init__(self, whole: Posterior, parts: Sequence[int]) -> None:
+        super().__init__(whole.features, whole.context)
+        self.whole, self.parts = whole, tuple(parts)
+
+    def forward(self, h: Tensor) -> Distribution:
+        """Features (B, F) of whole items to q(z|x_S)."""
+        return self.whole.of_parts(h, self.parts)
+
+    def prior(self, given: Tensor | None = None) -> Distribution:
+        """The posterior's own prior."""
+        return prior_of(self.whole, given)
+
+
 def prior_of(posterior: Posterior, given: Tensor | None = None) -> Distribution:
     """p(z), or p(z|y) for conditions y (B, G) where the posterior's prior is told them."""
     told: Callable[..., Distribution] = posterior.prior

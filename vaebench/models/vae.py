@@ -13,7 +13,7 @@ from vaebench.models.draw import Draw, draw, fixed
 from vaebench.models.items import Items, items
 from vaebench.models.modalities import Modalities
 from vaebench.models.observation import Observation
-from vaebench.models.posterior import Posterior, pairs, prior_of
+from vaebench.models.posterior import OfParts, Posterior, knows_parts, pairs, prior_of
 
 
 class VAE(nn.Module):
@@ -94,6 +94,25 @@ class VAE(nn.Module):
     def simulated(self, z: Tensor, x: Items | None = None) -> Tensor:
         """Draws of x (..., C, H, W) for latents (..., D), or (..., B, D) as above."""
         return self.observation.sample(self.told(z, x))
+
+    def of_parts(self, parts: Sequence[int]) -> "VAE":
+        """The model of some parts of items alone, which it is told whole all the same.
+
+        It has log p(x_S|z), and q(z|x_S) where the posterior infers z from some parts; else q(z|x).
+
+        Args:
+            parts: S, the numbers of the parts from 0 on.
+
+        Raises:
+            TypeError: Items have no parts.
+        """
+        if not isinstance(self.observation, Modalities):
+            raise TypeError("Items have no parts.")
+        posterior = (
+            OfParts(self.posterior, parts) if knows_parts(self.posterior) else self.posterior
+        )
+        seeing = self.observation.seeing(parts)
+        return VAE(self.encoder, posterior, seeing, self.conditioner)
 
     def told(self, z: Tensor, x: Items | None) -> Tensor:
         """What the decoder is told (..., D + G): latents, and the items' condition if any."""

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable
 from vaebench.config.cell import Evaluation
 from vaebench.errors import UserError, unknown
 from vaebench.evaluation.metrics import (
+    conditional,
     conditions,
     disentanglement,
     features,
@@ -32,6 +33,7 @@ METRICS: tuple[Metric, ...] = (
     *likelihood.METRICS,
     *regret.METRICS,
     *sets.METRICS,
+    *conditional.METRICS,
     *parts.METRICS,
     *language.METRICS,
     *gaps.METRICS,
