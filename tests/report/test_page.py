@@ -1,6 +1,7 @@
 import base64
 import hashlib
 import io
+import json
 import re
 import struct
 import zlib
@@ -207,6 +208,12 @@ def noise(width, height):
     return Image.effect_noise((width, height), 90).convert("RGB")
 
 
+def noise_png(width, height):
+    file = io.BytesIO()
+    noise(width, height).save(file, "PNG")
+    return file.getvalue()
+
+
 def put(run, image, **options):
     file = io.BytesIO()
     image.save(file, "PNG", **options)
@@ -301,6 +308,28 @@ def test_samples_under_a_sampler_stand_beside_those_of_the_prior(tmp_path):
     heads = re.findall(r"<small>([^<]*)</small>", figure)
     assert heads == ["prior", "gmm", "reconstructions"] and figure.count("<img") == 3
     assert "Samples under gmm of" in figure and html.count('class="panel"') == 1
+
+
+def test_words_of_items_have_their_pictures_before_them_and_stay_words(tmp_path):
+    said = {
+        "items": [["a <b>hook</b>", "whole item: a dome"], ["a bracket"]],
+        "drawn": [["a dome"]],
+    }
+    for name in ("gaussian", "iwae"):
+        cell = write_cell(tmp_path, result(name, 0))
+        files.write_text(cell / "texts.json", json.dumps(said))
+        files.write_bytes(cell / "items-items.png", noise_png(10, 3 * 8))
+        files.write_bytes(cell / "items-drawn.png", noise_png(10, 7) if name == "iwae" else b"no")
+    html = render(tmp_path, drawn=False)
+    galleries = html.split('<div class="gallery texts">')[1:]
+    drawn, items = (re.findall(r"<figure.*?</figure>", each, re.S)[:2] for each in galleries)
+    assert [figure.count("<img") for figure in items] == [3, 3]
+    assert [figure.count("<img") for figure in drawn if ">iwae" in figure] == [1]
+    assert sum(figure.count("<img") for figure in drawn) == 1
+    first = items[0].index("a &lt;b&gt;hook&lt;/b&gt;")
+    assert items[0].index("<img") < first < items[0].index("whole item: a dome")
+    assert items[0].count('width="10" height="8"') == 3
+    assert "<h4>Drawn items</h4>" in html and "<h4>Test items</h4>" in html
 
 
 def test_names_keep_their_hyphens_and_numbers_get_minus_signs(tmp_path):

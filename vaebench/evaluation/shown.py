@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vaebench.evaluation.gallery import pictures
 from vaebench.evaluation.metrics.subject import Subject
+from vaebench.evaluation.part_pictures import part_pictures
 from vaebench.evaluation.set_pictures import set_pictures
 from vaebench.evaluation.texts import texts
 
@@ -31,7 +32,7 @@ def shown(subject: Subject, folder: Path) -> Iterator[tuple[str, bytes, list[str
         yield from ((name, content, []) for name, content in set_pictures(subject))
         return
     if subject.images.kind == "modalities":
-        yield "texts.json", b"{}", []
+        yield from part_pictures(subject)
         return
     for name, content, words in pictures(subject, folder):
         yield f"{name}.png", content, words

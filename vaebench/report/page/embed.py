@@ -26,6 +26,29 @@ def picture(run: Path | str, cell: str, name: str, budget: int) -> Picture | Non
 
     Small pictures stay exact; larger ones become lossy, then smaller.
     """
+    image = _read(run, cell, name)
+    return None if image is None else _encode(image, budget)
+
+
+def strip(run: Path | str, cell: str, name: str, count: int, budget: int) -> list[Picture]:
+    """The pictures that stand one below the other in a PNG of a cell.
+
+    Args:
+        run: The run's folder.
+        cell: The cell's name.
+        name: The file's name.
+        count: How many there are; where it holds no so many of one size, none is returned.
+        budget: Bytes that they may take together, about.
+    """
+    image = _read(run, cell, name)
+    if image is None or not count or image.height % count:
+        return []
+    height = image.height // count
+    boxes = [(0, height * i, image.width, height * (i + 1)) for i in range(count)]
+    return [_encode(image.crop(box), budget // count) for box in boxes]
+
+
+def _read(run: Path | str, cell: str, name: str) -> Image.Image | None:
     path = files.file(run, f"cells/{cell}/{name}", _LARGEST_FILE)
     if path is None:
         return None
@@ -33,10 +56,9 @@ def picture(run: Path | str, cell: str, name: str, budget: int) -> Picture | Non
         with Image.open(path, formats=["PNG"]) as file:
             if file.width * file.height > _LARGEST_PIXELS:
                 return None
-            image = file.convert("RGB" if file.mode in ("RGB", "RGBA", "P") else "L")
+            return file.convert("RGB" if file.mode in ("RGB", "RGBA", "P") else "L")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
-    return _encode(image, budget)
 
 
 def _encode(image: Image.Image, budget: int) -> Picture:

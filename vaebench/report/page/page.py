@@ -199,7 +199,7 @@ def _section(name: str, run: Run, sheet: Sheet, look: Look, budget: int) -> dict
         "figures": [figure for figure in figures if not figure["curve"]],
         "curves": [figure for figure in figures if figure["curve"]],
         "panels": panels(folder, block.rows, budget, records),
-        "texts": texts(folder, block.rows),
+        "texts": texts(folder, block.rows, budget),
     }
 
 

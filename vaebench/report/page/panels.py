@@ -46,6 +46,13 @@ _KINDS: tuple[_Kind, ...] = (
         (("given.png", 0.2, "Test sets over sets drawn given them, by", ""),),
     ),
     (
+        "Generated from one part",
+        "A line of test items, their parts side by side, then for each part a line of items of "
+        "which all parts are generated from that one alone, from a draw of q. The same items for "
+        "every variant.",
+        (("generated.png", 0.25, "Items generated from one part alone, by", ""),),
+    ),
+    (
         "Interpolations",
         "Each line leads from the code of one test image to that of another, in equal steps.",
         (("interpolations.png", 0.15, "Interpolations by", ""),),
