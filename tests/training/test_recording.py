@@ -4,6 +4,7 @@ from contextlib import nullcontext
 
 import pytest
 import torch
+from torch import nn
 
 from tests.cells import cell, digits
 from vaebench.models.items import Items
@@ -11,7 +12,7 @@ from vaebench.registry.catalogue import catalogue
 from vaebench.training.build import build
 from vaebench.training.fit import fit
 from vaebench.training.harness import Harness
-from vaebench.training.recording import Recording
+from vaebench.training.recording import Recording, without_chance
 
 
 def again_in_place(step, modules):
@@ -165,3 +166,21 @@ def test_training_by_recorded_steps_is_training(name, monkeypatch):
     assert rows == again
     assert passes == more
     assert all(torch.equal(weights[key], others[key]) for key in weights)
+
+
+def test_a_step_whose_course_is_drawn_on_the_cpu_is_not_recorded():
+    """Played again, it would take the same course each time."""
+
+    def step(stored, x):
+        for parameter in weight:
+            parameter.grad = torch.zeros(1)
+        list(weight)[int(torch.randint(2, ()))].grad += 1
+        return {}, 0
+
+    weight = nn.ParameterList([nn.Parameter(torch.ones(1)) for _ in range(2)])
+    found = Recording(step, weight, lambda one: (one(), lambda: None), without_chance)
+    for _ in range(3):
+        found(torch.zeros(2), Items(torch.zeros(2)), 1.0)
+    assert "random numbers on the CPU" in found.reason
+    with without_chance():
+        torch.rand(3, generator=torch.Generator())

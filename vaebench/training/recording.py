@@ -37,6 +37,15 @@ def on_gpu(step: Callable[[], Made]) -> tuple[Made, Callable[[], None]]:
 
 
 @contextmanager
+def without_chance() -> Iterator[None]:
+    """Raise where a step draws random numbers on the CPU, which a recording would repeat."""
+    before = torch.get_rng_state()
+    yield
+    if not torch.equal(before, torch.get_rng_state()):
+        raise ValueError("the step draws random numbers on the CPU")
+
+
+@contextmanager
 def unsynchronised() -> Iterator[None]:
     """Raise where a step waits for the GPU, which no recording can; run it beside the stream."""
     ahead = torch.cuda.Stream()
@@ -44,7 +53,7 @@ def unsynchronised() -> Iterator[None]:
     before = torch.cuda.get_sync_debug_mode()
     torch.cuda.set_sync_debug_mode("error")
     try:
-        with torch.cuda.stream(ahead):
+        with torch.cuda.stream(ahead), without_chance():
             yield
     finally:
         torch.cuda.set_sync_debug_mode(before)
