@@ -135,7 +135,7 @@ def _run(variants: int, seeds: int, page: bool = False) -> Callable[[], Any]:
         record |= {"timings": {"total": 1.0}, "train": {"seconds": 1.0}}
         (folder / "cells" / one.id).mkdir(parents=True)
         if page:
-            epochs = pd.DataFrame(random.normal(-80, 1, (60, 6)), columns=_TERMS)
+            epochs = pd.DataFrame(random.normal(80, 1, (60, 6)), columns=_TERMS)
             epochs.to_csv(folder / "cells" / one.id / "history.csv", index_label="epoch")
             images = pd.DataFrame(random.normal(-80, 1, (400, 4)), columns=list(metrics))
             images.to_csv(folder / "cells" / one.id / "per_image.csv", index_label="index")

@@ -178,3 +178,11 @@ def test_networks_of_its_own_keep_a_row_out_of_verdicts_unless_all_have_them(tmp
     compared = block.verdicts["elbo"]
     assert {compared.best, *compared.differences} == {"gaussian", "gmm", "iaf"}
     assert [len(row.notes) for row in block.rows] == [1, 1, 1]
+
+
+def test_learning_rates_that_cannot_be_cost_nobody_the_page(tmp_path):
+    write(tmp_path, "gaussian")
+    (folder,) = (tmp_path / "cells").iterdir()
+    rows = [f"{epoch},{-1 - epoch},{-30 + epoch}" for epoch in range(9)]
+    files.write_text(folder / "history.csv", "\n".join(["epoch,lr,valid_objective", *rows]))
+    assert [one.label for one in block_of(tmp_path)[1].cautions] == ["gaussian"]

@@ -10,6 +10,7 @@ from torch import Tensor
 from vaebench.compute import devices
 from vaebench.compute.random import generator
 from vaebench.compute.ranks import ALONE, Ranks
+from vaebench.data import mapped
 from vaebench.data.observation import grey, met
 from vaebench.errors import UserError
 from vaebench.models.items import Items, Seen
@@ -20,6 +21,8 @@ from vaebench.models.modalities import Joint
 EVALUATION_SEED = 0
 
 
+#: Stored numbers between two looks at what stays mapped of a data set.
+_TOUCHED = 2**22
 #: Batches that sequences are sorted among by their length.
 _WINDOW = 50
 
@@ -118,6 +121,7 @@ class Batches:
         parts = order[: len(self) * self.size].split(self.size)
         if self.lengths is not None:
             parts = alike(parts, self.lengths, generator(self.seed, "lengths", epoch))
+        often = max(1, _TOUCHED * len(self.stored) // (self.size * max(1, self.stored.numel())))
         for number, chosen in list(enumerate(parts))[start:]:
             # What comes after the last batch is the next epoch.
             self.epoch, self._position = divmod(epoch * len(self) + number + 1, len(self))
@@ -134,6 +138,8 @@ class Batches:
                 given = ranks.mine(condition(picked, self.likelihood.levels))
             labels = None if self.labels is None else self.labels[index]
             items = Items(ranks.mine(x), Seen(given, labels, index))
+            if number % often == 0:
+                mapped.release()
             yield ranks.mine(stored).to(self.device, non_blocking=True), items.to(self.device)
 
     def state_dict(self) -> dict[str, int]:

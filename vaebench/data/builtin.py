@@ -247,6 +247,7 @@ SOURCES = {
         likelihood="gaussian",
         binarise="none",
         latent=64,
+        shuffled=True,
         path="PATH",
     ),
     "wordnet": Source(

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vaebench.data.mapped import pieces
 from vaebench.models.items import NOUNS, Kind
 
 S = TypeVar("S")
@@ -89,7 +90,8 @@ class Dataset:
         splits = [self.train, self.validation, self.test]
         for split in splits if self.outside is None else [*splits, self.outside]:
             digest.update(str(tuple(split.stored.shape)).encode())
-            digest.update(split.stored.contiguous().numpy().data)
+            for some in pieces(split.stored):
+                digest.update(some.contiguous().numpy().data)
             for known in self._known(split):
                 digest.update(f"{known.dtype} {tuple(known.shape)}".encode())
                 digest.update(known.contiguous().numpy().tobytes())
@@ -114,4 +116,9 @@ def subset(split: S, rows: Tensor | slice) -> S:
 def permuted(split: S) -> S:
     """The items in an order that is random, and the same each time."""
     known: Any = split
-    return subset(split, torch.from_numpy(np.random.default_rng(0).permutation(len(known))))
+    return subset(split, torch.from_numpy(order(len(known))))
+
+
+def order(count: int) -> np.ndarray:
+    """A permutation (N,) that is random, and the same each time."""
+    return np.random.default_rng(0).permutation(count)

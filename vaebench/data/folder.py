@@ -1,17 +1,26 @@
 """Anyone's pictures in a folder, as a data set."""
 
+import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 
+from vaebench.data import mapped
+from vaebench.data.dataset import order, permuted
 from vaebench.data.images import Images, Request, Split, stratified
-from vaebench.data.pictures import Picture, coloured, read, stack, suffixes
+from vaebench.data.pictures import Picture, coloured, decoder, read, stack, suffixes
 from vaebench.errors import UserError
 
 LEAST = 20
+#: So many files are decoded once, into a cache that is mapped.
+WORTH = 1000
+#: Seconds within which a file may change twice and look as if it had not.
+_SETTLED = 0.1
 #: The names of folders that hold a split, in lower case.
 SPLITS = {
     "train": ("train", "training"),
@@ -53,7 +62,7 @@ class Listing:
 
 
 def read_folder(request: Request) -> Images:
-    """Anyone's pictures, grey if all of them are, labelled by the folders that they are in.
+    """Anyone's pictures in random order, grey if all are, labelled by the folders they are in.
 
     The splits are the folders `train`, `valid` or `val`, and `test`, where `train` and another one
     exist; else a tenth of each class is for testing, and a tenth of the rest for validation.
@@ -69,6 +78,94 @@ def read_folder(request: Request) -> Images:
             f"{root} is not a folder; write --dataset folder:PATH with one of images, a comma in "
             "PATH as \\,."
         )
+    why = ""
+    known = mapped.state(root)
+    if known.files >= WORTH and time.time() - known.latest > _SETTLED:
+        try:
+            return _kept(f"{known.digest} {side} {decoder()}", root, side)
+        except OSError as error:
+            why = f"decoded into memory, since their cache cannot be written ({error.strerror})"
+    return _decoded(root, side, why)
+
+
+def _decoded(root: Path, side: int, why: str) -> Images:
+    """The pictures in memory, with a reason for that if there is one to give."""
+    found = divided(root)
+    changes: Counter[str] = Counter()
+    size = side, side
+
+    def split(part: str) -> Split:
+        paths, labels = found.parts[part], found.labels(part)
+        pictures = _counted((read(path, size) for path in paths), changes)
+        pixels = stack(pictures, len(paths), size)
+        return permuted(Split(pixels, None if labels is None else torch.tensor(labels)))
+
+    splits = {part: split(part) for part in SPLITS}
+    if any(each.pixels.shape[1] > 1 for each in splits.values()):
+        splits = {part: Split(coloured(s.pixels), s.labels) for part, s in splits.items()}
+    else:
+        del changes["grey made colour"]
+    train, validation, test = (splits[part] for part in SPLITS)
+    notes = [*_notes(found, changes), *([f"The pictures are {why}."] if why else [])]
+    return Images(train, validation, test, notes=tuple(notes))
+
+
+def _kept(identity: str, root: Path, side: int) -> Images:
+    """The pictures from the cache, decoded into it where they are not there."""
+    known = mapped.kept(f"folder {identity}", lambda part: _written(root, side, part))
+    train, validation, test = (
+        Split(known.pixels[part], None if known.labels is None else known.labels[part])
+        for part in SPLITS
+    )
+    return Images(train, validation, test, notes=known.notes)
+
+
+def _written(root: Path, side: int, home: Path) -> dict[str, Any]:
+    """Decode the pictures into a folder of the cache, see `mapped.kept`."""
+    found = divided(root)
+    orders = {part: order(len(found.parts[part])) for part in SPLITS}
+    changes: Counter[str] = Counter()
+    if not _put(found, orders, side, 1, home / mapped.PIXELS, changes):
+        changes.clear()
+        _put(found, orders, side, 3, home / mapped.PIXELS, changes)
+    else:
+        del changes["grey made colour"]
+    if found.classes:
+        labels = [np.array(found.labels(part))[orders[part]] for part in SPLITS]
+        np.save(home / mapped.LABELS, np.concatenate(labels))
+    counts = {part: len(found.parts[part]) for part in SPLITS}
+    return {"counts": counts, "notes": list(_notes(found, changes))}
+
+
+def _put(
+    found: Listing,
+    orders: Mapping[str, np.ndarray],
+    side: int,
+    channels: int,
+    path: Path,
+    changes: Counter[str],
+) -> bool:
+    """Write all pictures in their order; False where one is in colour and there is one channel."""
+    total = sum(map(len, orders.values()))
+    with mapped.Writer(path, (total, channels, side, side)) as writer:
+        start = 0
+        for part, of in orders.items():
+            places = start + np.argsort(of)
+            pictures = _counted((read(each, (side, side)) for each in found.parts[part]), changes)
+            for place, picture in zip(places.tolist(), pictures, strict=True):
+                if len(picture.pixels) > channels:
+                    return False
+                writer.put(place, picture.pixels.expand(channels, -1, -1))
+            start += len(of)
+    return True
+
+
+def divided(root: Path) -> Listing:
+    """The pictures under a folder, in three splits.
+
+    Raises:
+        UserError: There are too few of them.
+    """
     found = listing(root)
     count = sum(map(len, found.parts.values()))
     if count < LEAST:
@@ -78,22 +175,7 @@ def read_folder(request: Request) -> Images:
     for part, least in (("test", 2), ("validation", 1)):
         if part not in found.parts:
             found.divide("train", part, least)
-    changes: Counter[str] = Counter()
-    size = side, side
-
-    def split(part: str) -> Split:
-        paths, labels = found.parts[part], found.labels(part)
-        pictures = _counted((read(path, size) for path in paths), changes)
-        pixels = stack(pictures, len(paths), size)
-        return Split(pixels, None if labels is None else torch.tensor(labels))
-
-    splits = {part: split(part) for part in SPLITS}
-    if any(each.pixels.shape[1] > 1 for each in splits.values()):
-        splits = {part: Split(coloured(s.pixels), s.labels) for part, s in splits.items()}
-    else:
-        del changes["grey made colour"]
-    train, validation, test = (splits[part] for part in SPLITS)
-    return Images(train, validation, test, notes=tuple(_notes(found, changes)))
+    return found
 
 
 def listing(root: Path) -> Listing:

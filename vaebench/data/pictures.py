@@ -76,6 +76,13 @@ def suffixes() -> frozenset[str]:
     return frozenset(end for end, name in Image.EXTENSION.items() if name in readable)
 
 
+def decoder() -> str:
+    """What decodes pictures here, with its version."""
+    import PIL
+
+    return f"Pillow {PIL.__version__} {','.join(formats())}"
+
+
 def read(path: Path, size: tuple[int, int], channels: int | None = None) -> Picture:
     """A picture file as stored pixels.
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from vaebench.data.dataset import Dataset
 from vaebench.data.images import Images
+from vaebench.data.mapped import pieces
 from vaebench.data.text import Text
 
 #: The share of the levels that the brightest pixel reaches in a data set that is not almost black.
@@ -18,8 +19,11 @@ def remarks(images: Dataset) -> Iterator[str]:
     """Sentences on items in both train and test, classes that validation lacks, and darkness."""
     # A source that knows its probabilities repeats itself as often as it should.
     known_source = isinstance(images, Text) and images.log_prob is not None
-    learned = _keys(images.train.stored) | _keys(images.validation.stored)
-    again = 0 if known_source else sum(key in learned for key in _rows(images.test.stored))
+    tested = [] if known_source else list(_rows(images.test.stored))
+    wanted = set(tested)
+    seen = (key for split in (images.train, images.validation) for key in _rows(split.stored))
+    learned = {key for key in seen if key in wanted} if wanted else set()
+    again = sum(key in learned for key in tested)
     if again:
         noun = images.noun
         yield (
@@ -35,7 +39,8 @@ def remarks(images: Dataset) -> Iterator[str]:
 
 
 def _darkness(images: Images) -> Iterator[str]:
-    brightest = max(int(s.pixels.max()) for s in (images.train, images.validation, images.test))
+    splits = (images.train, images.validation, images.test)
+    brightest = max(int(some.max()) for split in splits for some in pieces(split.pixels))
     if brightest < _DARK * (images.levels - 1):
         yield (
             f"The brightest pixel of all is {brightest} where white is {images.levels - 1}: the "
@@ -45,11 +50,8 @@ def _darkness(images: Images) -> Iterator[str]:
 
 
 def _rows(stored: Tensor) -> Iterator[int]:
-    return (hash(row.tobytes()) for row in np.ascontiguousarray(stored.numpy()))
-
-
-def _keys(stored: Tensor) -> set[int]:
-    return set(_rows(stored))
+    for some in pieces(stored):
+        yield from (hash(row.tobytes()) for row in np.ascontiguousarray(some.numpy()))
 
 
 def _classes(split: Any) -> set[int]:

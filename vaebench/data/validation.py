@@ -94,7 +94,7 @@ def _check_pixels(what: str, name: str, split: Split, found: Images) -> None:
         raise UserError(
             f"{what} has {pixels.shape[1]} channels; 1 (grey) or 3 (colour) can be pictured."
         )
-    if not 2 <= found.levels <= 256 or int(pixels.max()) >= found.levels:
+    if not 2 <= found.levels <= 256 or (found.levels < 256 and int(pixels.max()) >= found.levels):
         raise UserError(
             f"{what} stores the level {int(pixels.max())} and says `levels={found.levels}`; "
             "levels run from 0 to levels - 1, and there are 2 to 256 of them."

@@ -142,7 +142,7 @@ def _hurried(history: Numbers) -> "_Rise | None":
     values, rates = history["valid_objective"], history["lr"]
     known = ~np.isnan(values + rates)
     values, rates = values[known], rates[known]
-    if len(values) < 2 or rates[-1] >= rates.max() / 2:
+    if len(values) < 2 or rates[-1] >= rates.max() / 2 or rates.max() <= 0:
         return None
     half = int(np.flatnonzero(rates >= rates.max() / 2)[-1]) + 1
     end = values[max(0, half - max(3, len(values) // _END)) : half]

@@ -60,6 +60,16 @@ def _acquired(path: Path, timeout: float) -> BaseFileLock:
     return lock
 
 
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Have others that ask for the same file wait; OSError where it cannot be written."""
+    lock = _acquired(path, -1)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def claim(folder: Path, settings: Settings) -> None:
     """Make the folder this experiment's, and note what is to be measured beside what was before.
 
