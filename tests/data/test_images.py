@@ -53,6 +53,7 @@ def test_a_source_that_is_shuffled_stays_as_it_is(loaded):
     assert loaded(Source("", "", lambda request: whole, shuffled=True)).hash() == whole.hash()
     known = {name for name, source in SOURCES.items() if source.shuffled}
     pictures = {"digits", "mnist", "fashion-mnist", "cifar10", "sprites"}
+    pictures |= {"polydigits", "captions", "folder"}
     assert known == pictures | {"hmm", "topics", "grammar", "wordnet", "linear"}
 
 

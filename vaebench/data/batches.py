@@ -11,6 +11,7 @@ from vaebench.compute import devices
 from vaebench.compute.random import generator
 from vaebench.compute.ranks import ALONE, Ranks
 from vaebench.data import mapped
+from vaebench.data.dataset import subset
 from vaebench.data.observation import grey, met
 from vaebench.errors import UserError
 from vaebench.models.items import Items, Seen
@@ -29,12 +30,24 @@ _WINDOW = 50
 
 def observed(split: Any, likelihood: Likelihood | Joint, purpose: str) -> Tensor:
     """The whole split observed once, the same whatever the cell's seed: float32, tokens int64."""
-    noise = generator(EVALUATION_SEED, "observe", purpose)
+    return _observed(split, likelihood, generator(EVALUATION_SEED, "observe", purpose))
+
+
+def _observed(split: Any, likelihood: Likelihood | Joint, noise: torch.Generator) -> Tensor:
     kind = torch.int64 if likelihood.takes == "tokens" else torch.float32
     found = torch.empty(split.stored.shape, dtype=kind)
     for some, stored in zip(found.split(512), split.stored.split(512), strict=True):
         some.copy_(met(likelihood, stored, noise))
     return found
+
+
+def some_of(split: Any, likelihood: Likelihood | Joint, purpose: str, rows: int) -> Iterator[Items]:
+    """The items of `items_of`, `rows` at a time, which is a multiple of 512."""
+    noise = generator(EVALUATION_SEED, "observe", purpose)
+    for start in range(0, len(split), rows):
+        part = subset(split, slice(start, start + rows))
+        yield Items(_observed(part, likelihood, noise), seen(part, likelihood.levels))
+        mapped.release()
 
 
 def condition(given: Tensor, levels: int) -> Tensor:

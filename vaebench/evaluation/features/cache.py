@@ -5,12 +5,13 @@ and holds plain tensors. One that is damaged in any way is computed again.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import accumulate
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -34,7 +35,9 @@ class Real:
     moments: Moments
 
 
-def real(extractor: Extractor, data: str, part: str, images: Callable[[], Tensor]) -> Real:
+def real(
+    extractor: Extractor, data: str, part: str, images: Callable[[], Tensor | Iterable[Tensor]]
+) -> Real:
     """The features of a part of a data set, from the disk where they have been computed before.
 
     A folder that cannot be written to costs the computation in each cell, and nothing else.
@@ -43,13 +46,15 @@ def real(extractor: Extractor, data: str, part: str, images: Callable[[], Tensor
         extractor: Its name and the hash of its weights are part of the file's name.
         data: Hash of the data set.
         part: Which of its images, such as ``test[:10000]``.
-        images: Makes the images (N, C, H, W) in [0, 1] where they are needed.
+        images: Makes the images (N, C, H, W) in [0, 1] where they are needed, or some at a time.
     """
     identity = "/".join((str(VERSION), extractor.name, extractor.sha256, data, part))
     path = cache_folder() / "features" / f"{sha256(identity.encode()).hexdigest()}.safetensors"
     found = _read(path, identity)
     if found is None:
-        features = extractor(images())
+        made = images()
+        parts = [made] if isinstance(made, Tensor) else made
+        features = torch.cat([extractor(some) for some in parts])
         found = Real(features, moments(features))
         _write(path, identity, found)
     return found

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from vaebench.data.images import Split
 from vaebench.evaluation.functional.probes import Probe, accuracy, linear, nearest
 from vaebench.evaluation.metrics.subject import Subject
-from vaebench.models.items import Items
 from vaebench.models.metric import Measurement, Metric, Unavailable
 
 #: Labels that a probe sees, None for all, and over how many draws of them it is averaged.
@@ -26,15 +26,14 @@ def _labels(split: Split) -> np.ndarray:
 
 
 def _training(subject: Subject) -> np.ndarray:
-    return _means(subject, subject.meet(subject.images.train, "train"))
+    return _finite(subject.training_means())
 
 
 def _test(subject: Subject) -> np.ndarray:
-    return _means(subject, subject.items)
+    return _finite(subject.means(subject.items))
 
 
-def _means(subject: Subject, x: Items) -> np.ndarray:
-    found = subject.means(x)
+def _finite(found: Tensor) -> np.ndarray:
     if not found.isfinite().all():
         raise Unavailable("posterior means are not finite")
     return found.numpy()

@@ -1,6 +1,6 @@
 """What is evaluated: a trained model on held-out images, each costly thing computed once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vaebench.compute.random import generator, seeded
-from vaebench.data.batches import EVALUATION_SEED, condition, items_of, observed
+from vaebench.data.batches import EVALUATION_SEED, condition, items_of, observed, some_of
 from vaebench.data.conditions import whole
 from vaebench.data.dataset import Dataset, subset
 from vaebench.data.images import Images, Split
@@ -31,6 +31,8 @@ from vaebench.models.vae import VAE
 from vaebench.models.variant import Variant
 from vaebench.registry import lookup
 
+#: Pictures at a time whose features are computed, and stored numbers of items that are met.
+_ROWS, _NUMBERS = 2**13, 140_000_000
 #: The most images on either side of a Fréchet distance.
 MOST_IMAGES = 10_000
 #: Draws from q for an expectation under it, and decoder passes in all above which they get fewer.
@@ -155,9 +157,9 @@ class Subject:
     @cached_property
     def _codes(self) -> tuple[Tensor, Distribution]:
         """A draw of each training image's posterior (N, D), and these posteriors."""
-        items = self.meet(self.images.train, "train")
         with seeded(self.seed, "training codes"), torch.no_grad():
-            q = self.model.posterior(self._features(items))
+            parts = [self._features(items) for items in self.training_items()]
+            q = self.model.posterior(torch.cat(parts))
             return q.sample(), q
 
     def _features(self, items: Items) -> Tensor:
@@ -319,10 +321,14 @@ class Subject:
 
     def training_features(self, count: int) -> Real:
         """Features of the first `count` training images."""
-        some = subset(self.pictured.train, slice(count))
+        parts = [
+            subset(self.pictured.train, slice(start, min(start + _ROWS, count)))
+            for start in range(0, count, _ROWS)
+        ]
 
-        def read() -> Tensor:
-            return self.completed(grey(some.pixels, self.images.levels).to(self.device), some)
+        def read() -> Iterator[Tensor]:
+            for some in parts:
+                yield self.completed(grey(some.pixels, self.images.levels).to(self.device), some)
 
         return self._real(f"train[:{count}]", read)
 
@@ -338,7 +344,7 @@ class Subject:
 
         return self._real(f"noise[:{count}]", draw)
 
-    def _real(self, part: str, images: Callable[[], Tensor]) -> Real:
+    def _real(self, part: str, images: Callable[[], Tensor | Iterable[Tensor]]) -> Real:
         return real(self.extractor, self.data, part, images)
 
     @cached_property
@@ -359,9 +365,28 @@ class Subject:
     def means(self, x: Items | Tensor) -> Tensor:
         """Posterior means (N, D) of N items, float64 on the CPU."""
         x = as_items(x)
+        return self._means([x], len(x))
+
+    def training_means(self) -> Tensor:
+        """Posterior means (N, D) of the training items, float64 on the CPU."""
+        return self._means(self.training_items(), len(self.images.train))
+
+    def training_items(self) -> Iterator[Items]:
+        """The training items as the model meets them, as many at a time as memory is for."""
+        split = self.images.train
+        rows = max(1, _NUMBERS // max(1, split.stored[:1].numel() * 512)) * 512
+        for met in some_of(split, self.model.likelihood, "train", rows):
+            with torch.no_grad():
+                yield self.model.see(met.to(self.device))
+
+    def _means(self, items: Iterable[Items], count: int) -> Tensor:
         with seeded(self.seed, "means"), torch.no_grad():
-            draws = 256 if len(x) <= 5000 else 64
-            parts = [posterior_means(self.model.encode(some), draws)[0] for some in x.split(512)]
+            draws = 256 if count <= 5000 else 64
+            parts = [
+                posterior_means(self.model.encode(some), draws)[0]
+                for each in items
+                for some in each.split(512)
+            ]
         return torch.cat(parts).double().cpu()
 
     def column(self, metric: Metric) -> str:
