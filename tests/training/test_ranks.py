@@ -118,6 +118,7 @@ def trained(ranks, plugin, changes):
         ("iwae", {"dataset": "digits[given=left]"}),
         ("m2[width=16]", {"dataset": "digits[labels=100]", "latent": 13}),
         ("acn[width=16]", {}),
+        ("masked[width=16]", {"dataset": "digits[views=2]"}),
     ],
 )
 def test_two_ranks_train_as_one(tmp_path, plugin, changes):
