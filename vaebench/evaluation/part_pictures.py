@@ -52,9 +52,9 @@ def pictured(images: Modalities) -> list[str]:
 def _pictured(subject: Subject, images: Modalities) -> Iterator[tuple[str, bytes, list[str]]]:
     names = pictured(images)
     a_line = max(1, (COLUMNS + 1) // (len(names) + 1))
-    shown = min(a_line * SHOWN // 4, len(images.test))
+    shown, drawn = (min(a_line * most, len(images.test)) for most in (SHOWN // 8, SHOWN // 4))
     for name, other in _laws(subject):
-        yield f"{name}.png", lines(beside(_drawn(other, shown), names)), []
+        yield f"{name}.png", lines(beside(_drawn(other, drawn), names)), []
     originals = beside(_test(images, shown), names)
     if given := _given(subject, min(2 * a_line, shown)):
         some = [originals[: 2 * a_line], *(beside(parts, names) for parts in given.values())]
