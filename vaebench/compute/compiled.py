@@ -6,6 +6,17 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.distributions import Distribution
+
+
+@contextmanager
+def validating_as_before() -> Iterator[None]:
+    """Let distributions check their parameters as before, which torch.compile changes for all."""
+    before = Distribution._validate_args
+    try:
+        yield
+    finally:
+        Distribution.set_default_validate_args(before)
 
 
 class _Compiled:
@@ -15,10 +26,13 @@ class _Compiled:
         self.network = network
         self.failed = failed
         self.written: Any = network.forward
-        self.program: Any = torch.compile(self.written)
+        with validating_as_before():
+            self.program: Any = torch.compile(self.written)
 
     def __call__(self, *given: Any) -> Any:
-        if self.network.training and self.program is not None:
+        if not self.network.training or self.program is None:
+            return self.written(*given)
+        with validating_as_before():
             from torch._dynamo.exc import TorchDynamoException  # loads all of the compiler
 
             try:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vaebench.compute.compiled import validating_as_before
 from vaebench.compute.random import undisturbed
 from vaebench.models.items import Items
 
@@ -58,17 +59,6 @@ def unsynchronised() -> Iterator[None]:
     finally:
         torch.cuda.set_sync_debug_mode(before)
         torch.cuda.current_stream().wait_stream(ahead)
-
-
-@contextmanager
-def _trusting() -> Iterator[None]:
-    """Leave out the checks of distributions' parameters, each of which waits for the GPU."""
-    before = Distribution._validate_args
-    Distribution.set_default_validate_args(False)
-    try:
-        yield
-    finally:
-        Distribution.set_default_validate_args(before)
 
 
 @dataclass(frozen=True)
@@ -139,7 +129,9 @@ class Recording:
         if self.reason:
             return
         try:
-            with _trusting():
+            with validating_as_before():
+                # Each check of a parameter waits for the GPU.
+                Distribution.set_default_validate_args(False)
                 played = self._recorded(stored, x)
         # A plugin is a stranger's code, which may do what no recording can.
         except Exception as error:
