@@ -15,6 +15,7 @@ from vaebench.data.batches import EVALUATION_SEED, condition, items_of, observed
 from vaebench.data.conditions import whole
 from vaebench.data.dataset import Dataset, subset
 from vaebench.data.images import Images, Split
+from vaebench.data.mapped import release
 from vaebench.data.observation import grey
 from vaebench.data.text import Text
 from vaebench.evaluation.features.cache import Real, real
@@ -329,6 +330,7 @@ class Subject:
         def read() -> Iterator[Tensor]:
             for some in parts:
                 yield self.completed(grey(some.pixels, self.images.levels).to(self.device), some)
+                release()
 
         return self._real(f"train[:{count}]", read)
 
@@ -374,7 +376,9 @@ class Subject:
     def training_items(self) -> Iterator[Items]:
         """The training items as the model meets them, as many at a time as memory is for."""
         split = self.images.train
-        rows = max(1, _NUMBERS // max(1, split.stored[:1].numel() * 512)) * 512
+        # Conditions go through networks, whose last digits depend on how many they are.
+        numbers = _ROWS * 1024 if split.given is None else _NUMBERS
+        rows = max(1, numbers // max(1, split.stored[:1].numel() * 512)) * 512
         for met in some_of(split, self.model.likelihood, "train", rows):
             with torch.no_grad():
                 yield self.model.see(met.to(self.device))
