@@ -296,6 +296,6 @@ def test_an_effort_that_cannot_be_made_is_refused(vaebench, trained):
     done = vaebench("evaluate", trained, "--metrics", "elob")
     assert done.exit_code == 2 and "Did you mean 'elbo'" in done.output
     done = vaebench("evaluate", trained, "--metrics", "elbo,regret")
-    assert done.exit_code == 2 and "--metrics regret is of sets and tokens" in done.output
+    assert done.exit_code == 2 and "--metrics regret is of modalities, sets, tokens" in done.output
     done = vaebench("evaluate", trained, "--metrics", "")
     assert done.exit_code == 2 and "--metrics cannot be empty" in done.output

@@ -47,7 +47,9 @@ def test_names_are_taken_apart():
     assert spelled("folder:/a[b]") == ("folder:/a[b]", {})
     with pytest.raises(UserError, match=r"No option of mnist: 'with'\. Did you mean 'without'"):
         located("mnist[with=3]")
-    with pytest.raises(UserError, match=r"option of mnist: .size..*given, labels, sets, without"):
+    with pytest.raises(
+        UserError, match=r"option of mnist: .size..*given, labels, sets, views, without"
+    ):
         located("mnist[without=3,size=2]")
     assert located("mnist[]") == "mnist"
 

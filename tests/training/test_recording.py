@@ -1,7 +1,9 @@
 """Recorded steps, with a stand-in for the GPU that writes into the same memory each time."""
 
+import random
 from contextlib import nullcontext
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -168,13 +170,18 @@ def test_training_by_recorded_steps_is_training(name, monkeypatch):
     assert all(torch.equal(weights[key], others[key]) for key in weights)
 
 
-def test_a_step_whose_course_is_drawn_on_the_cpu_is_not_recorded():
+@pytest.mark.parametrize(
+    "chance",
+    [lambda: torch.randint(2, ()).item(), lambda: random.randrange(2), lambda: np.random.choice(2)],
+    ids=["torch", "random", "numpy"],
+)
+def test_a_step_whose_course_is_drawn_on_the_cpu_is_not_recorded(chance):
     """Played again, it would take the same course each time."""
 
     def step(stored, x):
         for parameter in weight:
             parameter.grad = torch.zeros(1)
-        list(weight)[int(torch.randint(2, ()))].grad += 1
+        list(weight)[chance()].grad += 1
         return {}, 0
 
     weight = nn.ParameterList([nn.Parameter(torch.ones(1)) for _ in range(2)])

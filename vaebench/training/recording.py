@@ -6,11 +6,13 @@ numbers, in a fraction of the time.
 """
 
 import gc
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -40,9 +42,14 @@ def on_gpu(step: Callable[[], Made]) -> tuple[Made, Callable[[], None]]:
 @contextmanager
 def without_chance() -> Iterator[None]:
     """Raise where a step draws random numbers on the CPU, which a recording would repeat."""
-    before = torch.get_rng_state()
+
+    def states() -> tuple[Any, ...]:
+        _, keys, place, *_ = np.random.get_state()
+        return torch.get_rng_state().tolist(), random.getstate(), list(keys), place
+
+    before = states()
     yield
-    if not torch.equal(before, torch.get_rng_state()):
+    if states() != before:
         raise ValueError("the step draws random numbers on the CPU")
 
 

@@ -89,7 +89,7 @@ def check_kinds(names: Iterable[str], kinds: Collection[str]) -> None:
         if not any(fitting(found, kind) for kind in kinds):
             of = {str(kind) for metric in found for kind in metric.kinds}
             raise UserError(
-                f"--metrics {name} is of {' and '.join(sorted(of))}, and the data are "
+                f"--metrics {name} is of {', '.join(sorted(of))}; the data are "
                 f"{' and '.join(sorted(kinds))}: leave it out."
             )
 
