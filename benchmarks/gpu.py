@@ -49,8 +49,6 @@ from vaebench.training.build import Resolved, build
 from vaebench.training.fit import Trained, fit
 
 COLUMNS = ("what", "ours", "theirs", "ratio", "asked", "met")
-#: What a variant may lack here: labels, sets, words.
-_ELSEWHERE = "needs other data"
 
 
 class Row(NamedTuple):

@@ -50,3 +50,13 @@ def task(**changes) -> Task:
 def digits():
     """The embedded data set, read once: no test changes it."""
     return load("digits", Request(Path("nowhere")))
+
+
+def renamed(values, names):
+    """A dictionary whose keys have other words for some of theirs."""
+    found = {}
+    for name, value in values.items():
+        for before, after in names.items():
+            name = name.replace(before, after)
+        found[name] = value
+    return found

@@ -58,8 +58,7 @@ def test_pictures_are_digits_of_their_split_in_front_of_their_background(monkeyp
 
 def test_which_digits_views_show_is_independent_given_their_class(monkeypatch):
     monkeypatch.setattr(polydigits, "enlarged", lambda pixels, side: pixels.numpy() / 255)
-    zero = lambda *_: np.zeros((1, 3, 8, 8))  # noqa: E731
-    monkeypatch.setattr(polydigits, "background", zero)
+    monkeypatch.setattr(polydigits, "background", lambda *_: np.zeros((1, 3, 8, 8)))
     monkeypatch.setattr(polydigits, "_TINT", 0.0)
     found = read(HERE, views=2)
     one, other = (part.train.pixels.flatten(1) for part in found.parts.values())

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from vaebench_plugins.statistician import Statistician
 
-from tests.cells import cell
+from tests.cells import cell, renamed
 from vaebench.data.images import Request, Split
 from vaebench.data.linear import CODE, NOISE, A, W, log_prob
 from vaebench.data.sets import Sets
@@ -167,12 +167,7 @@ def test_training_on_sets_of_one_is_training_on_the_images_to_the_bit():
 
 def _plain(model):
     names = {"encoder.encoder.": "encoder.", "observation.part.": "observation."}
-    found = {}
-    for name, value in model.state_dict().items():
-        for long, short in names.items():
-            name = name.replace(long, short)
-        found[name] = value
-    return found
+    return renamed(model.state_dict(), names)
 
 
 def test_every_variant_learns_from_sets():

@@ -8,8 +8,13 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 from vaebench_plugins.m2 import M1M2, M2, Strata, classified
 
+import vaebench
+from tests.cells import cell
 from vaebench import Seen, elbo, iwae
 from vaebench.models.draw import Draw, draw
+from vaebench.registry.catalogue import catalogue
+from vaebench.training.build import build
+from vaebench.training.fit import fit
 
 MEANS = torch.tensor([-1.0, 2.0], dtype=torch.float64)
 X, NOISE = 0.8, 0.5
@@ -133,3 +138,20 @@ def test_what_cannot_be_is_refused() -> None:
         M2(5, 4, classes=5)
     with pytest.raises(ValueError, match="--latent 5"):
         M1M2(4, 4, classes=3)
+
+
+def test_topics_of_sequences_are_learnt_from_a_hundred_labels() -> None:
+    """The decoder of a text is told the class as that of a picture is."""
+    data = vaebench.read("topics[items=4000,labels=100]")
+    asked = {"dataset": "topics", "backbone": "bow", "width": 32, "likelihood": "tokens"}
+    asked |= {"epochs": 8, "batch_size": 64, "lr": 1e-2, "data": data.hash()}
+    plan = cell(plugin="m2", latent=10, **asked)
+    made = build(plan, catalogue().variant("m2"), data)
+    fit(made, lambda row, validated: None)
+    model, x = made.model.eval(), data.test.stored.long()
+    with torch.no_grad():
+        found = model.posterior.classify(model.features(x)).argmax(-1)
+        codes = torch.cat([torch.eye(8), torch.zeros(8, 2)], -1)
+        told = model.observation.alone(codes).flatten(1)
+    assert (found == data.test.labels).double().mean() > 0.7
+    assert torch.pdist(told).min() > 1

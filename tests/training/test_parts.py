@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from tests.cells import cell, digits
+from tests.cells import cell, digits, renamed
 from vaebench.data.images import Images, Request, Split
 from vaebench.data.modalities import aligned
 from vaebench.data.text import Sentences, Text
@@ -27,12 +27,7 @@ def trained(images, plugin="gaussian", **more):
 
 def plain(model):
     names = {"encoder.parts.one.": "encoder.", "observation.decoder.parts.one.": "observation."}
-    found = {}
-    for name, value in model.state_dict().items():
-        for long, short in names.items():
-            name = name.replace(long, short)
-        found[name] = value
-    return found
+    return renamed(model.state_dict(), names)
 
 
 def test_training_on_items_of_one_part_is_training_on_the_part_to_the_bit():

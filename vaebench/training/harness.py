@@ -184,7 +184,6 @@ class Harness(pl.LightningModule):
     def training_step(self, group: Iterator[tuple[Tensor, Items]], index: int) -> None:
         """For each batch a step of the model, then one of critic and rival on the same draws."""
         losses: list[Tensor] = []
-        clock = time.perf_counter()
         try:
             for each, batch in enumerate(group, index * self._groups.size):
                 clock = time.perf_counter()
