@@ -11,6 +11,7 @@ from vaebench.cli.completion import names
 from vaebench.config.cell import QUICK, SETTINGS
 from vaebench.config.settings import from_dict
 from vaebench.errors import UserError
+from vaebench.runs.frozen import told
 
 
 @click.command()
@@ -84,5 +85,7 @@ def run(variants: tuple[str, ...], config: Path | None, quick: bool, **options: 
     if quick:
         values |= {name: value for name, value in QUICK.items() if given[name] is None}
         lines = {name: line for name, line in lines.items() if name not in QUICK}
+    runs = [folder for folder in (options["out"], config and config.parent) if folder]
+    values = told(values, runs)
     settings = from_dict(values, str(config or "the command line"), lines)
     sys.exit(driver.run(settings, driver.Where(**options)))

@@ -157,6 +157,11 @@ class Training:
         "Evaluate the best validation epoch's weights, or the last ones.",
         choices=("best", "last"),
     )
+    decoder_of: str | None = setting(
+        None,
+        "Folder of a trained cell: its decoder is frozen, and posteriors alone are trained.",
+        absent=None,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

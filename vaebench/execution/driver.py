@@ -20,7 +20,7 @@ from vaebench.execution.engines import Engine, Limits, local
 from vaebench.execution.progress import Display
 from vaebench.execution.worker import Plan, plan, rehearse
 from vaebench.report import Report, write
-from vaebench.runs import about, files, records
+from vaebench.runs import about, files, frozen, records
 from vaebench.runs.effort import lacking
 from vaebench.runs.lock import Stage, claim, claimed, held
 from vaebench.runs.schema import Record
@@ -138,8 +138,12 @@ def run(settings: Settings, where: Where) -> int:
         for line in preview.said(planned.notes):
             print(line)
         return 0 if preview.preview(folder, planned, rehearsed) else 1
+    decoder = None if settings.decoder_of is None else frozen.asked(settings.decoder_of)
     try:
         with held(folder):
+            claim(folder, planned.settings)
+            if decoder is not None:
+                frozen.keep(folder, decoder)
             _run(folder, planned, place, where, screen)
             made = write(folder)
     except OSError as error:
@@ -157,7 +161,6 @@ def _default_folder(settings: Settings) -> Path:
 
 
 def _run(folder: Path, planned: Plan, place: Place, where: Where, screen: Console) -> None:
-    claim(folder, planned.settings)
     about.keep(folder, where.title, where.note)
     cells = [task.cell for task in planned.tasks]
     records.adopt(folder, cells)

@@ -20,6 +20,7 @@ from vaebench.data.validation import explained
 from vaebench.errors import UserError, unknown
 from vaebench.evaluation.features.extractor import EXTRACTORS, lacking
 from vaebench.evaluation.metrics.select import check_kinds, select
+from vaebench.execution import frozen
 from vaebench.models.backbones import Shape
 from vaebench.models.items import Kind
 from vaebench.models.likelihoods import Takes
@@ -27,6 +28,7 @@ from vaebench.models.variant import NEEDS
 from vaebench.registry.catalogue import Catalogue, catalogue
 from vaebench.registry.lookup import backbone, likelihood, load, located, parts, source
 from vaebench.registry.validation import check_likelihood, check_networks
+from vaebench.runs.frozen import asked
 from vaebench.training.free_bits import separates_kl
 from vaebench.training.kl_schedules import kl_schedule
 from vaebench.training.optimisers import model_optimiser, usual_decay
@@ -65,6 +67,10 @@ def resolve(
         optimiser=_expanded(settings.optimiser),
         kl_schedule=_expanded(settings.kl_schedule),
     )
+    decoder = None
+    if settings.decoder_of is not None:
+        decoder = frozen.frozen(asked(settings.decoder_of))
+        settings = frozen.inherited(settings, decoder)
     if not settings.plugins:
         raise UserError("No variants to compare; see `vaebench list`.")
     select(settings.metrics, settings.sampler)
@@ -78,6 +84,8 @@ def resolve(
     }
     check_kinds(settings.metrics, {images.kind for images in datasets.values()})
     hashes = {key: images.hash() for key, images in datasets.items()}
+    if decoder is not None:
+        frozen.check_data(decoder, [(name, digest) for (name, _), digest in hashes.items()])
     extractors = {name: _extractor(settings, name, place) for name in settings.dataset}
     resolved = []
     left_out: dict[tuple[str, str], list[str]] = {}
@@ -93,6 +101,11 @@ def resolve(
         choice["extractor"], _ = extractors[choice["dataset"]]
         one = _task(choice | {"seed": 0}, datasets[key], hashes[key], found)
         resolved += [one._replace(cell=replace(one.cell, seed=seed)) for seed in settings.seeds]
+    unfit: list[str] = []
+    if decoder is not None:
+        images = next(iter(datasets.values()))
+        resolved, others, unfit = frozen.fitting(resolved, decoder, images, found)
+        settings = replace(settings, plugins=tuple(p for p in settings.plugins if p not in others))
     absent = {plugin: need for (_, need), gone in left_out.items() for plugin in gone}
     settings = _applicable(settings, [task.cell.plugin for task in resolved], absent, names, found)
     _check_parts([task.cell for task in resolved], datasets)
@@ -102,6 +115,8 @@ def resolve(
         notes |= {name: (*notes.get(name, ()), note)} if note else {}
     for (name, need), gone in left_out.items():
         notes |= {name: (*notes.get(name, ()), _omission(need, gone))}
+    if unfit:
+        notes |= {name: (*notes.get(name, ()), *unfit) for name in settings.dataset}
     for name, note in _less_effort(settings, datasets):
         notes |= {name: (*notes.get(name, ()), note)}
     return settings, tuple(dict.fromkeys(resolved)), notes

@@ -19,11 +19,9 @@ from vaebench.models.vae import VAE
 from vaebench.registry.catalogue import catalogue
 from vaebench.runs import files
 from vaebench.runs.described import Described, described
+from vaebench.runs.frozen import LARGEST
 from vaebench.runs.schema import Record
 from vaebench.training.build import CPU, Resolved, build
-
-#: The largest file of weights that is read, in bytes.
-LARGEST = 4 * 2**30
 
 
 def restore(

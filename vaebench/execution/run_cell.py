@@ -27,7 +27,7 @@ from vaebench.data.modalities import Modalities
 from vaebench.data.text import Text
 from vaebench.errors import UserError
 from vaebench.evaluation import gallery
-from vaebench.execution import vocabulary
+from vaebench.execution import frozen, vocabulary
 from vaebench.execution.measure import complete, restored
 from vaebench.execution.peers import peers
 from vaebench.models import weights
@@ -88,7 +88,7 @@ def _train(
 ) -> Resolved | None:
     """Train, or note in the record why that failed and return None."""
     try:
-        resolved = resolve(cell, place)
+        resolved = _resolved(cell, place, folder)
         for note in resolved.images.notes:
             print(f"{files.OURS}{note}")
         record["variant"], record["data"] = _variant(resolved), _data(resolved)
@@ -106,9 +106,19 @@ def _train(
         return None
 
 
+def _resolved(
+    cell: Cell, place: Place, folder: Path, device: torch.device | None = None
+) -> Resolved:
+    """The cell in a folder, ready to be trained."""
+    resolved = resolve(cell, place, device)
+    if cell.decoder_of is not None:
+        frozen.fill(resolved.model, folder.parents[1], cell)
+    return resolved
+
+
 def assist(cell: Cell, place: Place, folder: Path, ranks: Ranks) -> None:
     """Train a cell beside rank 0, which runs it and keeps the result."""
-    resolved = resolve(cell, place, devices.of_rank(place.device, ranks.rank))
+    resolved = _resolved(cell, place, folder, devices.of_rank(place.device, ranks.rank))
     _fit(resolved, lambda row, validated: None, _keeper(folder, place), ranks, place)
 
 

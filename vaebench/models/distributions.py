@@ -87,3 +87,22 @@ def from_normal(distribution: Distribution, u: Tensor) -> Tensor:
     if isinstance(factors, Normal):
         return factors.loc + factors.scale * u
     return factors.icdf(torch.special.ndtr(u.clamp(-NORMAL_EDGE, NORMAL_EDGE)))
+
+
+def alike(p: Distribution, q: Distribution, count: int = 256, close: float = 1e-4) -> bool:
+    """Whether two distributions agree in shapes and in the densities of draws of both.
+
+    Args:
+        p: The one; batch shape (), event shape (D,).
+        q: The other.
+        count: Draws from each.
+        close: Nats that the log-densities may differ by, and in parts of themselves.
+
+    Raises:
+        ValueError: One checks its arguments, and does not have draws of the other in its support.
+        NotImplementedError: One has no draws or no density.
+    """
+    if (p.batch_shape, p.event_shape) != (q.batch_shape, q.event_shape):
+        return False
+    z = torch.cat([each.sample(torch.Size((count,))) for each in (p, q)])
+    return torch.allclose(p.log_prob(z), q.log_prob(z), rtol=close, atol=close)

@@ -26,6 +26,9 @@ class VAE(nn.Module):
         posterior: Features (B, F + G) to q, with its prior.
         observation: Latents (…, D + G) and items to log p(x|z, y).
         conditioner: Conditions that are pictures (B, C, H, W) to (B, G), where they are pictures.
+
+    Attributes:
+        frozen: Whether decoder and likelihood are not trained.
     """
 
     def __init__(
@@ -40,6 +43,19 @@ class VAE(nn.Module):
         self.posterior = posterior
         self.observation = observation
         self.conditioner = conditioner
+        self.frozen = False
+
+    def freeze(self) -> None:
+        """Keep decoder and likelihood as they are: without gradients, as in evaluation."""
+        self.frozen = True
+        self.observation.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> "VAE":
+        """Set the mode of all networks but those that are frozen."""
+        super().train(mode)
+        if self.frozen:
+            self.observation.eval()
+        return self
 
     @property
     def decoder(self) -> nn.Module:

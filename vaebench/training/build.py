@@ -141,6 +141,8 @@ def build(cell: Cell, variant: Variant, images: Dataset, device: torch.device = 
     if isinstance(observation, Modal):
         observation.tell(posterior.reads)
     model = VAE(encoder, posterior, observation, conditioner)
+    if cell.decoder_of is not None:
+        model.freeze()
     labels = None
     if images.labelled is not None and images.train.labels is not None:
         labels = shown(images.train.labels, images.labelled, cell.seed)

@@ -135,7 +135,7 @@ class Harness(pl.LightningModule):
         """Count what the decoder makes."""
 
         def count(decoder: nn.Module, given: tuple[Tensor, ...], made: Any) -> None:
-            if decoder.training:
+            if decoder.training or (self.model.frozen and self.model.training):
                 self._decoded += len(given[0]) * self.ranks.size
 
         self._counter = self.model.decoder.register_forward_hook(count)

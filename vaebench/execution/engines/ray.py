@@ -15,12 +15,19 @@ from vaebench.config.resources import Place
 from vaebench.errors import UserError
 from vaebench.execution.engines import Event, Limits, local
 from vaebench.runs import files
+from vaebench.runs.frozen import carried
 
 #: How often a cell is started again when its worker or node dies.
 RETRIES = 3
 
 
-def compute(task: Task, place: Place, limits: Limits, there: dict[str, bytes]) -> dict[str, bytes]:
+def compute(
+    task: Task,
+    place: Place,
+    limits: Limits,
+    there: dict[str, bytes],
+    beside: dict[str, bytes] | None = None,
+) -> dict[str, bytes]:
     """Run a task in a process of its own on this node; the cell's files by their names.
 
     Args:
@@ -28,11 +35,14 @@ def compute(task: Task, place: Place, limits: Limits, there: dict[str, bytes]) -
         place: Where its data are.
         limits: What it may use.
         there: The files of the cell, where it has been trained.
+        beside: Files of the run that training needs, by their paths in it.
     """
     with TemporaryDirectory(prefix="vaebench-") as run:
         folder = Path(run) / "cells" / task.cell.id
         for name, content in there.items():
             files.write_bytes(folder / name, content)
+        for name, content in (beside or {}).items():
+            files.write_bytes(Path(run) / name, content)
         for _ in local.Local(1, limits).run([task], place, [folder]):
             pass
         return _content(folder)
@@ -96,8 +106,13 @@ class Ray:
             num_cpus=1, num_gpus=self.gpus, max_retries=RETRIES, scheduling_strategy="SPREAD"
         )
         there = [_content(folder) if files.trained(folder) else {} for folder in folders]
+        beside = [
+            carried(folder.parents[1], task.cell.decoder_of)
+            for task, folder in zip(asked, folders, strict=True)
+        ]
         tasks = {
-            remote.remote(task, place, self.limits, there[i]): i for i, task in enumerate(asked)
+            remote.remote(task, place, self.limits, there[i], beside[i]): i
+            for i, task in enumerate(asked)
         }
         while tasks:
             ended, _ = ray.wait(list(tasks))
