@@ -159,7 +159,7 @@ class Training:
     )
     decoder_of: str | None = setting(
         None,
-        "Folder of a trained cell: its decoder is frozen, and posteriors alone are trained.",
+        "Folder of a trained cell: freeze its decoder, and train posteriors alone.",
         absent=None,
     )
 

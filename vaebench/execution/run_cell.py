@@ -192,7 +192,8 @@ def _trained(
     """Train; write weights, history and film."""
     cell, model = resolved.cell, resolved.model
     players = {"critic": resolved.critic, "rival": resolved.rival}
-    parts = dict(model.named_children()) | {name: p for name, p in players.items() if p is not None}
+    mine = {n: p for n, p in model.named_children() if not (model.frozen and n == "observation")}
+    parts = mine | {name: p for name, p in players.items() if p is not None}
     parameters = {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
     film = gallery.Film(folder, cell.seed, cell.epochs, resolved.images)
 
