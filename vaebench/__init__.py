@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from vaebench._version import __version__
 
 if TYPE_CHECKING:
+    from vaebench.config.space import Choice as Choice
+    from vaebench.config.space import Range as Range
     from vaebench.data.images import Images as Images
     from vaebench.data.images import Request as Request
     from vaebench.data.images import Source as Source
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Backbone": "models.backbones",
     "Chain": "models.chain",
+    "Choice": "config.space",
     "Draw": "models.draw",
     "Gaussian": "models.posterior",
     "Images": "data.images",
@@ -51,6 +54,7 @@ _HOME = {
     "Metric": "models.metric",
     "Modalities": "data.modalities",
     "Posterior": "models.posterior",
+    "Range": "config.space",
     "Request": "data.images",
     "Rival": "models.rival",
     "Run": "notebook",

@@ -9,6 +9,7 @@ import pluggy
 if TYPE_CHECKING:
     from torch import nn
 
+    from vaebench.config.space import Space
     from vaebench.data.images import Source
     from vaebench.models.backbones import Backbone
     from vaebench.models.likelihoods import Likelihood
@@ -27,6 +28,15 @@ hookimpl = pluggy.HookimplMarker(GROUP)
 @hookspec
 def vaebench_variants() -> "list[Variant]":  # type: ignore[empty-body]
     """Return the variants that this plugin adds, one for each row of the table."""
+
+
+@hookspec
+def vaebench_search_spaces() -> "dict[str, dict[str, Space]]":  # type: ignore[empty-body]
+    """Return by variant the options that ``vaebench tune`` tries, each a `Range` or `Choice`.
+
+    For variants that declare none with `Variant.search`, whoever brings them: a plugin's code is
+    part of its cells' names, and spaces of another file change none of these.
+    """
 
 
 @hookspec

@@ -12,6 +12,7 @@ from vaebench.cli.plugins import check, list_, new_plugin
 from vaebench.cli.reproduce import reproduce
 from vaebench.cli.run import run
 from vaebench.cli.runs import compare, index, merge, report, status
+from vaebench.cli.tune import tune
 from vaebench.cli.verify import verify
 from vaebench.errors import UserError, nearest, printable, unknown
 from vaebench.execution.engines import local
@@ -68,6 +69,7 @@ def main(debug: bool) -> None:
     \b
     vaebench run                                    the eight built-in variants on digits
     vaebench run --plugins gamix,iwae --seeds 0..4  two of them, five seeds
+    vaebench tune gaussian iwae --trials 20         as many trials for each, then compare
     vaebench list                                   what is installed
     vaebench check NAME                             is a variant's mathematics right?
     vaebench new-plugin NAME                        start a variant of your own
@@ -83,7 +85,7 @@ def main(debug: bool) -> None:
 
 
 for command in (
-    *(run, reproduce, status, merge, list_, check, new_plugin, report, index),
+    *(run, tune, reproduce, status, merge, list_, check, new_plugin, report, index),
     *(compare, show, evaluate, verify, sample, encode, decode),
 ):
     main.add_command(command)

@@ -9,7 +9,7 @@ import click
 from vaebench.cli.arguments import NOTE, TITLE, setting_options
 from vaebench.cli.completion import names
 from vaebench.config.cell import QUICK, SETTINGS
-from vaebench.config.settings import from_dict
+from vaebench.config.settings import Settings, from_dict
 from vaebench.errors import UserError
 from vaebench.runs.frozen import told
 
@@ -64,6 +64,18 @@ def run(variants: tuple[str, ...], config: Path | None, quick: bool, **options: 
     """
     from vaebench.execution import driver
 
+    settings = asked(variants, config, quick, options)
+    sys.exit(driver.run(settings, driver.Where(**options)))
+
+
+def asked(
+    variants: tuple[str, ...], config: Path | None, quick: bool, options: dict[str, Any]
+) -> Settings:
+    """The settings of flags and a file; the flags that are settings are taken out of `options`.
+
+    Raises:
+        UserError: A setting has a value that it cannot have, or variants are named twice.
+    """
     given = {s.asked: options.pop(s.asked) for s in SETTINGS}
     if variants:
         if given["plugins"] is not None:
@@ -87,5 +99,4 @@ def run(variants: tuple[str, ...], config: Path | None, quick: bool, **options: 
         lines = {name: line for name, line in lines.items() if name not in QUICK}
     runs = [folder for folder in (options["out"], config and config.parent) if folder]
     values = told(values, runs)
-    settings = from_dict(values, str(config or "the command line"), lines)
-    sys.exit(driver.run(settings, driver.Where(**options)))
+    return from_dict(values, str(config or "the command line"), lines)

@@ -5,7 +5,8 @@ import math
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -110,6 +111,23 @@ def run(settings: Settings, where: Where) -> int:
         UserError: The request cannot be met, or the folder cannot be written.
     """
     screen = Console(stderr=True, quiet=where.quiet)
+    place, planned = prepared(settings, where, screen)
+    folder = where.out or default_folder(planned.settings)
+    if where.dry_run:
+        return dry_run(folder, planned, place, screen)
+    with writing(folder), held(folder):
+        begin(folder, settings, planned)
+        carry_out(folder, planned, place, where, screen)
+        made = write(folder)
+    return ended(made, planned, where)
+
+
+def prepared(settings: Settings, where: Where, screen: Console) -> tuple[Place, Plan]:
+    """Where cells are computed, and the plan of them.
+
+    Raises:
+        UserError: The request cannot be met.
+    """
     where.check()
     place = Place(
         root=(where.data_dir or Path("data")).absolute(),
@@ -126,41 +144,65 @@ def run(settings: Settings, where: Where) -> int:
         planned = local.call(plan, settings, place)
     if where.pack > 1 and planned.device == "cpu":
         raise UserError("--pack is for cells that share a GPU; on a CPU --jobs shares out cores.")
-    folder = where.out or _default_folder(planned.settings)
-    if where.dry_run:
-        claimed(folder, planned.settings)
-        there = replace(place, device=planned.device)
+    return place, planned
 
-        def rehearsed(tasks: list[Task]) -> list[dict[str, float] | str | None]:
-            with screen.status("Timing a few steps and images of each kind of cell"):
-                return local.call(rehearse, tuple(tasks), there)
 
-        for line in preview.said(planned.notes):
-            print(line)
-        return 0 if preview.preview(folder, planned, rehearsed) else 1
-    decoder = None if settings.decoder_of is None else frozen.asked(settings.decoder_of)
+def dry_run(folder: Path, planned: Plan, place: Place, screen: Console) -> int:
+    """Print the cells of a plan and how long they may take; 1 where some are known to fail."""
+    claimed(folder, planned.settings)
+    there = replace(place, device=planned.device)
+
+    def rehearsed(tasks: list[Task]) -> list[dict[str, float] | str | None]:
+        with screen.status("Timing a few steps and images of each kind of cell"):
+            return local.call(rehearse, tuple(tasks), there)
+
+    for line in preview.said(planned.notes):
+        print(line)
+    return 0 if preview.preview(folder, planned, rehearsed) else 1
+
+
+def begin(folder: Path, settings: Settings, planned: Plan) -> None:
+    """Make a folder that is held this run's, with a copy of the cell whose decoder it freezes.
+
+    Args:
+        folder: The folder.
+        settings: As asked for.
+        planned: The plan.
+
+    Raises:
+        UserError: The folder is another run's, or the cell cannot be read.
+    """
+    claim(folder, planned.settings)
+    if settings.decoder_of is not None:
+        frozen.keep(folder, frozen.asked(settings.decoder_of))
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turn what keeps a run's folder from being written into a UserError."""
     try:
-        with held(folder):
-            claim(folder, planned.settings)
-            if decoder is not None:
-                frozen.keep(folder, decoder)
-            _run(folder, planned, place, where, screen)
-            made = write(folder)
+        yield
     except OSError as error:
         raise UserError(
             f"{error.filename or folder} cannot be written ({error.strerror}); finished cells are "
             "kept: fix that and run the same command again."
         ) from error
+
+
+def ended(made: Report, planned: Plan, where: Where) -> int:
+    """Print what was made of a run; 0 if all its cells are trained and measured, else 1."""
     _print(made, where.quiet, where.as_json)
     return _outcome(made.run.records, planned)
 
 
-def _default_folder(settings: Settings) -> Path:
+def default_folder(settings: Settings) -> Path:
+    """Where a run is kept that was given no folder."""
     name = "-".join(settings.dataset).replace("/", "_").replace(":", "_")[:60]
     return Path("results") / f"{name}-{run_name(settings)}"
 
 
-def _run(folder: Path, planned: Plan, place: Place, where: Where, screen: Console) -> None:
+def carry_out(folder: Path, planned: Plan, place: Place, where: Where, screen: Console) -> None:
+    """Run the cells of a plan that are missing into a folder that has begun."""
     about.keep(folder, where.title, where.note)
     cells = [task.cell for task in planned.tasks]
     records.adopt(folder, cells)
@@ -197,19 +239,28 @@ def compute(
     todo: list[Task], folders: list[Path], place: Place, where: Where, screen: Console
 ) -> None:
     """Run tasks into their cells' folders, which are of one run, and show how far they are."""
-    alone = place.device != "cpu" or place.devices > 1
-    jobs = min(where.jobs or (where.pack if alone else _cores()), len(todo))
-    place = replace(place, threads=max(1, _cores() // (jobs * place.devices)))
+    jobs, place = spread(place, where, len(todo))
     _run_tasks(todo, folders, place, _engine(where, jobs), screen)
 
 
+def spread(place: Place, where: Where, tasks: int) -> tuple[int, Place]:
+    """How many tasks run at a time, and the place with the threads of each."""
+    alone = place.device != "cpu" or place.devices > 1
+    jobs = min(where.jobs or (where.pack if alone else _cores()), tasks)
+    return jobs, replace(place, threads=max(1, _cores() // (jobs * place.devices)))
+
+
+def limits(where: Where) -> Limits:
+    """What a task may use before it is ended."""
+    return Limits(where.cell_timeout, where.cell_memory)
+
+
 def _engine(where: Where, jobs: int) -> Engine:
-    limits = Limits(where.cell_timeout, where.cell_memory)
     if where.engine == "local":
-        return local.Local(jobs, limits)
+        return local.Local(jobs, limits(where))
     from vaebench.execution.engines.ray import Ray
 
-    return Ray(where.address, where.gpus_per_cell, limits)
+    return Ray(where.address, where.gpus_per_cell, limits(where))
 
 
 def missing(folder: Path, cell: Cell, retry_failed: bool, screen: Console) -> bool:

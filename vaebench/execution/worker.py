@@ -3,14 +3,16 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from vaebench.config.cell import Evaluation, Task
+from vaebench.config.cell import Cell, Evaluation, Task
 from vaebench.config.resources import Place, Progress
 from vaebench.config.settings import Settings
+from vaebench.config.space import Space
 from vaebench.errors import UserError
 from vaebench.runs.effort import Wanted
 from vaebench.runs.schema import Record
+from vaebench.runs.tuning import Criterion
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,48 @@ class Plan:
     wanted: Mapping[Evaluation, tuple[Wanted, ...]] = field(default_factory=dict)
     broken: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+class Searched(NamedTuple):
+    """What is searched of a variant.
+
+    Attributes:
+        space: By setting, and by option in brackets.
+        default: What the first trial has of these.
+    """
+
+    space: dict[str, Space]
+    default: dict[str, Any]
+
+
+class Searches(NamedTuple):
+    """What tuning does.
+
+    Attributes:
+        found: What is searched of each variant, or why it has not got the criterion.
+        criterion: What trials are measured by.
+    """
+
+    found: dict[str, Searched | str]
+    criterion: Criterion
+
+
+class Trial(NamedTuple):
+    """A training that is measured on validation items.
+
+    Attributes:
+        cell: What is trained.
+        evaluation: With how much effort the criterion is measured.
+        criterion: Its name.
+        rungs: The epochs at which it is measured on the way.
+        limits: By epoch the value below which the trial is stopped.
+    """
+
+    cell: Cell
+    evaluation: Evaluation
+    criterion: str
+    rungs: tuple[int, ...]
+    limits: Mapping[int, float]
 
 
 def plan(settings: Settings, place: Place) -> Plan:
@@ -69,6 +113,22 @@ def work(task: Task, place: Place, folder: Path, progress: Progress) -> Record:
     from vaebench.execution.run_cell import run
 
     return run(task, place, folder, progress)
+
+
+def searches(
+    tasks: tuple[Task, ...], spaces: tuple[str, ...], criterion: str, place: Place
+) -> Searches:
+    """What is searched of the variants of tasks; UserError for spaces that are none."""
+    from vaebench.execution.searches import plan
+
+    return plan(tasks, spaces, criterion, place)
+
+
+def trial(asked: Trial, place: Place, report: Callable[[Any], None]) -> None:
+    """Train and measure on validation items; report what it came to."""
+    from vaebench.execution.trial import run
+
+    run(asked, place, report)
 
 
 def rehearse(tasks: tuple[Task, ...], place: Place) -> list[dict[str, float] | str | None]:

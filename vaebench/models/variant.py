@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from vaebench.config.space import Space
 from vaebench.models.objectives import elbo
 from vaebench.models.posterior import Posterior
 from vaebench.models.rival import Rival
@@ -74,6 +75,8 @@ class Variant:
         reference: The paper, with its arXiv number or DOI.
         family: What it is a member of, in the plural; `vaebench list` groups variants by it.
         description: A sentence on what it does, with its formula, for people.
+        search: Options that `vaebench tune` tries other values of, each with its `Range` or
+            `Choice`, which holds the default. Leave out those that change what the variant costs.
 
     Example:
         >>> from vaebench import Gaussian, iwae
@@ -93,6 +96,7 @@ class Variant:
     rival: Callable[..., Rival] | None = None
     needs: Collection[str] = ()
     networks: Callable[..., tuple[nn.Module, nn.Module]] | None = None
+    search: Mapping[str, Space] = field(default_factory=dict)
 
 
 def informed(variant: Variant, **facts: Any) -> Variant:

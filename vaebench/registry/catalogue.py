@@ -10,10 +10,11 @@ from typing import Any
 
 from vaebench._version import __version__
 from vaebench.config.names import parse, spell
+from vaebench.config.space import Space
 from vaebench.errors import UserError, unknown
 from vaebench.models.variant import Variant
 from vaebench.registry import builtin, code
-from vaebench.registry.contents import KINDS, Contents, Facts, read
+from vaebench.registry.contents import KINDS, Contents, Facts, check_space, read
 from vaebench.registry.loading import load
 from vaebench.registry.options import configure, of_variant
 from vaebench.registry.survey import survey
@@ -152,6 +153,22 @@ class Catalogue:
         found: Variant = self.thing("variants", name)
         found = replace(found, name=self.canonical("variants", name))
         return configure(found, options) if options else found
+
+    def search(self, name: str) -> Mapping[str, Space]:
+        """The options of a variant that tuning tries, as it declares them or a plugin does for it.
+
+        Raises:
+            UserError: What a plugin declares is not of options that the variant has.
+        """
+        own = self.variant(name).search
+        if own or name not in self.brought("spaces"):
+            return own
+        found: Mapping[str, Space] = self.thing("spaces", name)
+        try:
+            check_space(found, self.facts("variants", name)["options"])
+        except UserError as error:
+            raise UserError(f"The variant {name!r} {error}.") from None
+        return found
 
     def select(self, names: Iterable[str]) -> list[str]:
         """The spelled variants that `names` stand for, in order, each once.

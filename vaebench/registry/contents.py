@@ -14,6 +14,7 @@ import pluggy
 from vaebench import hookspecs
 from vaebench.config.cell import MEASURED, Cell
 from vaebench.config.metric import TEMPLATE
+from vaebench.config.space import Choice, Range, Space
 from vaebench.data.images import Source
 from vaebench.errors import UserError
 from vaebench.hookspecs import GROUP
@@ -206,8 +207,30 @@ def _variant(thing: Variant) -> Variant:
         _takes("rival", thing.rival, "features")
     if thing.networks is not None:
         _takes("pair of networks", thing.networks, "features", facts=BEFORE)
+    _space(thing.search, f"has search={_shown(thing.search)}, which")
+    check_space(thing.search, options(thing))
     # Of a subclass, what every other part of vaebench knows.
     return Variant(**{field.name: getattr(thing, field.name) for field in fields(Variant)})
+
+
+def _space(thing: Any, subject: str = "") -> Mapping[str, Space]:
+    if not _mapping(lambda space: isinstance(space, Range | Choice))(thing):
+        raise UserError(
+            f"{subject or f'is {_shown(thing)}, which'} is not a dict of Range or Choice"
+        )
+    found: Mapping[str, Space] = thing
+    return found
+
+
+def check_space(search: Mapping[str, Space], known: Mapping[str, Any]) -> None:
+    """Raise UserError unless spaces are of options that there are, and hold their defaults."""
+    for name, space in search.items():
+        if name not in known:
+            raise UserError(
+                f"has a search space of {name!r:.60}, and its options are {', '.join(known)}"
+            )
+        if flaw := space.flaw(known[name]):
+            raise UserError(f"has a search space of {name!r} that {flaw}")
 
 
 def _takes(
@@ -337,11 +360,17 @@ def _of_variant(variant: Variant) -> Facts:
         "needs": sorted({*variant.needs, *(["pictures"] if variant.networks else [])}),
         "networks": variant.networks is not None,
         "description": variant.description,
+        "search": _of_space(variant.search),
     }
+
+
+def _of_space(search: Mapping[str, Space]) -> Facts:
+    return {name: str(space) for name, space in search.items()}
 
 
 KINDS = {
     "variants": Kind("variant", "vaebench_variants", _variant, _of_variant, Variant),
+    "spaces": Kind("search space", "vaebench_search_spaces", _space, _of_space),
     "datasets": Kind("data set", "vaebench_datasets", _source, _of_source),
     "backbones": Kind("backbone", "vaebench_backbones", _backbone, _plain_fields),
     "likelihoods": Kind("likelihood", "vaebench_likelihoods", _likelihood, _of_likelihood),
