@@ -22,7 +22,7 @@ from vaebench.execution import driver
 from vaebench.execution.engines import local
 from vaebench.execution.worker import Plan, Searched, Searches, Trial, searches, trial
 from vaebench.report import write
-from vaebench.runs import files, tuning
+from vaebench.runs import files, trials, tuning
 from vaebench.runs.lock import claim, held
 from vaebench.runs.tuning import BOTH, DEFAULT, TUNED, Tuning
 
@@ -196,7 +196,7 @@ def _rounds(
     screen: Console,
 ) -> None:
     """Run the trials that are missing, and keep each as soon as it has ended."""
-    tuning.write(folder, state)
+    trials.write(folder, state)
     searched = _searched(found)
     for number in range(search.trials):
         todo = [n for n in searched if len(state["variants"][n]["trials"]) == number]
@@ -230,7 +230,7 @@ def _rounds(
             if answer["state"] != "failed":
                 logs[event.task].unlink(missing_ok=True)
             state["variants"][name]["trials"].append({"settings": tried[name], **answer})  # type: ignore[typeddict-item]
-            tuning.write(folder, state)
+            trials.write(folder, state)
             text = _line(name, number, search.trials, tried[name], answer, found)
             screen.print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -252,7 +252,7 @@ def _dead(event: Any, log: Path) -> dict[str, Any]:
 def _line(
     name: str,
     number: int,
-    trials: int,
+    of: int,
     tried: Mapping[str, Any],
     answer: Mapping[str, Any],
     found: Searches,
@@ -262,10 +262,10 @@ def _line(
         "pruned": lambda: "stopped early",
         "failed": lambda: f"failed: {short(answer['reason'])}",
     }
-    return f"{name} {number + 1}/{trials}: {said[answer['state']]()} ({words(tried)})"
+    return f"{name} {number + 1}/{of}: {said[answer['state']]()} ({words(tried)})"
 
 
-def proposed(searched: Searched, trials: Sequence[tuning.Trial], number: int) -> dict[str, Any]:
+def proposed(searched: Searched, before: Sequence[tuning.Trial], number: int) -> dict[str, Any]:
     """What trial `number` tries, given those before it: the defaults first, then as TPE says.
 
     References:
@@ -287,7 +287,7 @@ def proposed(searched: Searched, trials: Sequence[tuning.Trial], number: int) ->
         "pruned": TrialState.PRUNED,
         "failed": TrialState.FAIL,
     }
-    for one in trials:
+    for one in before:
         study.add_trial(
             create_trial(
                 state=states[one["state"]],
@@ -334,7 +334,7 @@ def _final(folder: Path, state: Tuning, planned: Plan) -> Plan:
             cells[cell.id] = {"variant": name, "settings": TUNED}
             tasks.append(task._replace(cell=cell))
     state["cells"] = cells
-    tuning.write(folder, state)
+    trials.write(folder, state)
     return replace(planned, tasks=tuple(tasks))
 
 

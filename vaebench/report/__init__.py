@@ -49,10 +49,12 @@ def write(
             long.
         OSError: A file cannot be written.
     """
+    from vaebench.report.comparison.tuned import tuned
     from vaebench.report.page import page
     from vaebench.report.sheet import sheets
     from vaebench.report.tables.choice import Wish, chosen
     from vaebench.report.tables.text import Terminal
+    from vaebench.report.tables.worth import terminal
     from vaebench.report.tables.write import write
     from vaebench.runs import about
     from vaebench.runs.run import Run
@@ -68,4 +70,6 @@ def write(
         from vaebench.report.plots import export
 
         export.write(run, found, out / "figures", figures)
-    return Report(run, page.write(run, found, out, said), Terminal(shown))
+    return Report(
+        run, page.write(run, found, out, said), Terminal(shown, terminal(tuned(run, found)))
+    )

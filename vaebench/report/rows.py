@@ -54,7 +54,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Row:
-    """A variant under one combination of settings; without `entries` where no cell is done."""
+    """A variant under one combination of settings; without `entries` where no cell is done.
+
+    In a run that was tuned `tuning` says whether the settings are the defaults or tuned.
+    """
 
     label: str
     seeds: int
@@ -64,6 +67,7 @@ class Row:
     entries: dict[str, Entry]
     notes: tuple[int, ...]
     cells: tuple[str, ...]
+    tuning: str = ""
 
     @property
     def state(self) -> str:
@@ -114,6 +118,7 @@ def make_row(
         entries=entries,
         notes=tuple(own),
         cells=tuple(part["cell"]),
+        tuning=str(part.iloc[0]["tuning"]) if "tuning" in part else "",
     )
 
 

@@ -54,6 +54,11 @@ class Block:
         """The largest number of finished seeds of a row."""
         return max((row.seeds for row in self.rows), default=0)
 
+    @property
+    def tuned(self) -> bool:
+        """Whether some of the rows have settings that were tuned."""
+        return any(row.tuning for row in self.rows)
+
 
 @dataclass(frozen=True)
 class Sheet:
@@ -101,7 +106,8 @@ def _sheet(
     columns = list(make_columns(done, attrs["metrics"], [records[cell] for cell in done["cell"]]))
     if digits is not None:
         columns = [fixed(column, done, digits) for column in columns]
-    names = [n for n in groups[0][0] if n not in ("plugin", "dataset", "data_hash")]
+    aside = ("plugin", "dataset", "data_hash", *attrs["apart"])
+    names = [n for n in groups[0][0] if n not in aside]
     blocks: dict[tuple[str, ...], list[tuple[dict[str, Any], pd.DataFrame]]] = {}
     for settings, part in groups:
         blocks.setdefault(tuple(str(settings[n]) for n in names), []).append((settings, part))
@@ -188,7 +194,7 @@ def _block(
     run: Run,
 ) -> Block:
     records = run.records
-    done = {str(s["plugin"]): part[part["status"] == "done"] for s, part in groups}
+    done = {frames.label(s, part): part[part["status"] == "done"] for s, part in groups}
     cells = [cell for part in done.values() for cell in part["cell"]]
     images = numbers.read(run.folder, cells, "per_image.csv", "index")
     rank = _ranks(done, columns)
@@ -212,15 +218,17 @@ def _block(
             if column.name in chosen and len(rows) > 2:
                 pairs[column.name] = pairwise(rows)
     made = []
-    for s, part in sorted(groups, key=lambda group: rank[str(group[0]["plugin"])]):
-        label = str(s["plugin"])
+    for label, part in sorted(
+        ((frames.label(*group), group[1]) for group in groups), key=lambda row: rank[row[0]]
+    ):
         against = [each.kind for each in doubts if each.label == label and each.columns is None]
         made.append(make_row(label, part, columns, verdicts, notes, records, against))
     mine = [records[cell] for cell in cells]
     images_of = {column.name: _images(column, mine) for column in columns}
     known = {row.label: bounds(row.cells, images, records) for row in made if row.entries}
+    apart = groups[0][1].attrs["apart"]
     return Block(
-        groups[0][0],
+        {name: value for name, value in groups[0][0].items() if name not in apart},
         made,
         _references(columns, mine),
         verdicts,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from vaebench.config.cell import ABSENT
-from vaebench.runs import numbers
+from vaebench.runs import numbers, tuning
 from vaebench.runs.numbers import Numbers
 from vaebench.runs.schema import COST, FIXED, MetricRecord, Record
 from vaebench.statistics.cost import seconds_to_elbo
@@ -35,8 +35,11 @@ def frame(
     """The cells of a run, one row each, from records as `records.cells` returns them.
 
     Columns: ``cell``, the settings, ``status``, ``reason``, ``data_hash``, then ``<metric>`` and
-    ``<metric>_se`` for each metric of any cell, and the cost. ``attrs`` holds ``run``, the names
-    of the ``settings`` and, by name, what is known of each of the ``metrics``.
+    ``<metric>_se`` for each metric of any cell, and the cost; in a run that was tuned ``tuning``
+    too, which says whether settings are the default or tuned. ``attrs`` holds ``run``, the names
+    of the ``settings`` and, by name, what is known of each of the ``metrics``; the ``labels`` of
+    rows by cell where they are not the variants' names, and the settings ``apart`` that rows of
+    one table may differ in.
 
     Args:
         run: The run's folder.
@@ -64,7 +67,34 @@ def frame(
     numeric = [c for c in columns if c not in ("cell", *settings, "status", "reason", "data_hash")]
     cells[numeric] = cells[numeric].astype(float)
     cells.attrs = {"run": str(run), "settings": _Names(settings), "metrics": _Shared(metrics)}
+    cells.attrs |= {"labels": _Shared(), "apart": _Names()}
+    return _tuned(cells, tuning.read(run))
+
+
+def _tuned(cells: pd.DataFrame, found: tuning.Tuning | None) -> pd.DataFrame:
+    """The cells of a run that was tuned, with the column ``tuning`` and labels of their rows.
+
+    They stay as they are where it is not known of each what its settings are.
+    """
+    rows = tuning.rows(found) if found else {}
+    if found is None or not all(cell in rows for cell in cells["cell"]):
+        return cells
+    several = {
+        (rows[part.iloc[0]["cell"]].label, str(settings["dataset"]))
+        for settings, part in groups(cells)
+    }
+    if len(several) < sum(1 for _ in groups(cells)):
+        return cells
+    cells.insert(2, "tuning", [rows[cell].settings for cell in cells["cell"]])
+    cells.attrs["labels"] = _Shared({cell: rows[cell].label for cell in cells["cell"]})
+    cells.attrs["apart"] = _Names(tuning.searched(found))
     return cells
+
+
+def label(settings: Mapping[str, Any], part: pd.DataFrame) -> str:
+    """What the row is called of cells that differ by nothing but their seed."""
+    named = part.attrs["labels"].get(part.iloc[0]["cell"]) if len(part) else None
+    return str(named or settings["plugin"])
 
 
 class _Names(tuple[str, ...]):
@@ -177,6 +207,8 @@ def table(cells: pd.DataFrame) -> pd.DataFrame:
         done = part[part["status"] == "done"]
         without = part[part["status"] != "done"]
         row = {key: settings[key] for key in keys}
+        if "tuning" in cells:
+            row["tuning"] = part.iloc[0]["tuning"]
         counts = part["status"].value_counts()
         row |= {"n": len(done)} | {s: int(counts.get(s, 0)) for s in ("failed", "unfinished")}
         row["reason"] = next(iter(without["reason"]), "")

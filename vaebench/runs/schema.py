@@ -32,7 +32,7 @@ COST = (
     *("parameters", "decoder_passes", "peak_memory"),
 )
 #: Columns of a frame that are neither settings nor metrics.
-FIXED = ("cell", "status", "reason", "data_hash", *COST)
+FIXED = ("cell", "status", "reason", "data_hash", "tuning", *COST)
 Status = Literal["done", "failed", "unfinished"]
 
 

@@ -1,16 +1,11 @@
 """What `vaebench tune` found: the trials of each variant, and which cells have what it chose."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NamedTuple, TypedDict
 
-import pandas as pd
-
-from vaebench.config.space import words
 from vaebench.errors import UserError, printable
 from vaebench.runs import files
-from vaebench.runs.frames import inert
 from vaebench.runs.schema import fits
 
 NAME = "tuning.json"
@@ -90,36 +85,6 @@ def read(run: Path | str) -> Tuning | None:
     return found if fits(found, Tuning) else None
 
 
-def write(run: Path, found: Tuning) -> None:
-    """Write what was found so far, and the trials as ``trials.csv``."""
-    files.write_json(run / NAME, found)
-    table = pd.DataFrame(rows(found), columns=_COLUMNS, dtype=object)
-    files.write_text(run / "trials.csv", table.map(inert).to_csv(index=False))
-
-
-_COLUMNS = ["variant", "trial", "settings", "state", "criterion", "value", "se"]
-_COLUMNS += ["chosen", "seconds", "reason"]
-
-
-def rows(found: Tuning) -> Iterator[dict[str, Any]]:
-    """A row for each trial: its variant, settings, criterion with its error, and state."""
-    for variant, search in found["variants"].items():
-        best = chosen(search)
-        for number, trial in enumerate(search["trials"]):
-            yield {
-                "variant": variant,
-                "trial": number,
-                "settings": words(trial["settings"]),
-                "state": trial["state"],
-                "criterion": found["criterion"]["title"],
-                "value": trial["value"],
-                "se": trial["se"],
-                "chosen": number == best,
-                "seconds": trial["seconds"],
-                "reason": trial["reason"],
-            }
-
-
 def chosen(search: Search) -> int | None:
     """The number of the best complete trial, the first of equal ones; None without any."""
     values = {
@@ -144,3 +109,27 @@ def limits(search: Search, rungs: list[int], least: int) -> dict[int, float]:
         if len(seen) >= least:
             found[epoch] = median(seen)
     return found
+
+
+class Row(NamedTuple):
+    """The row of a table that a cell belongs to."""
+
+    label: str
+    settings: str
+
+
+def rows(found: Tuning) -> dict[str, Row]:
+    """The rows of a run's cells."""
+    return {
+        cell: Row(
+            f"{at['variant']} ({TUNED})" if at["settings"] == TUNED else at["variant"],
+            at["settings"],
+        )
+        for cell, at in found["cells"].items()
+    }
+
+
+def searched(found: Tuning) -> list[str]:
+    """The settings that rows may differ in, options of their variants aside."""
+    names = (name for search in found["variants"].values() for name in search["space"])
+    return [name for name in dict.fromkeys(names) if not name.startswith("[")]

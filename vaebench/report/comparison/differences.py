@@ -188,7 +188,7 @@ def sides(run: Path) -> list[Side]:
         if len(done):
             mine = [by_name[cell] for cell in done["cell"]]
             settings = settings | {"data_hash": part.iloc[0]["data_hash"]}
-            found.append(Side(str(settings["plugin"]), run, settings, done, mine))
+            found.append(Side(frames.label(settings, part), run, settings, done, mine))
     return found
 
 
@@ -206,7 +206,8 @@ def _variants(names: tuple[str, ...], run: Path) -> Iterator[tuple[Side, Side]]:
     for first in (side for side in known if side.label == names[0]):
         for name in names[1:]:
             for second in known:
-                if second.label == name and same(first, second, ("plugin",)):
+                apart = ("plugin", *first.cells.attrs["apart"])
+                if second.label == name and same(first, second, apart):
                     yield first, second
 
 

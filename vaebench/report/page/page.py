@@ -20,7 +20,9 @@ from vaebench.report.comparison import overall
 from vaebench.report.comparison.across import across
 from vaebench.report.comparison.pairs import matrix
 from vaebench.report.comparison.ranking import ranking
+from vaebench.report.comparison.tuned import tuned
 from vaebench.report.footnotes import folded, footnoted
+from vaebench.report.page import tuning as tuning_section
 from vaebench.report.page.panels import panels
 from vaebench.report.page.references import linked
 from vaebench.report.page.script import script
@@ -31,10 +33,11 @@ from vaebench.report.plots.section import plots
 from vaebench.report.sheet import Block, Sheet
 from vaebench.report.summary import caption, leader, sentence, signs, spent, told, undecided
 from vaebench.report.template import ASSETS, template
-from vaebench.runs import files
+from vaebench.runs import files, tuning
 from vaebench.runs.about import About
 from vaebench.runs.run import Run
 from vaebench.runs.schema import Record
+from vaebench.runs.tuning import TUNED
 from vaebench.statistics.comparisons import Verdict
 
 #: Bytes that all pictures, and all details of cells, may take.
@@ -72,6 +75,7 @@ def render(run: Run, sheets: list[Sheet], about: About) -> str:
             for number, (sheet, block) in enumerate(pairs)
         ]
         ranks = ranking(pairs, look)
+        gained = tuning_section.section(tuned(run, sheets), tuning.read(folder), look)
         together = overall.section(pairs, by_cell, look)
     drawn = template("page.html", words=_words, minus=_minus, breakable=_breakable)
     return drawn.render(
@@ -87,6 +91,7 @@ def render(run: Run, sheets: list[Sheet], about: About) -> str:
         colours={label: look.colour(label) for label in look.labels},
         tags={label: number for number, label in enumerate(look.labels)},
         ranks=ranks,
+        tuning=gained,
         overall=together,
         broken=[record for record in records if record["status"] != "done"],
         details=list(_details(folder, records)),
@@ -124,14 +129,23 @@ def _command(run: Path, records: list[Record]) -> str:
     """What goes on with the run, or repeats it beside it once it is finished."""
     finished = all(record["status"] == "done" for record in records)
     out = run.with_name(f"{run.resolve().name}-again") if finished else run
-    parts = ["vaebench", "run", "--config", run / "config.yaml", "--out", out]
-    return shlex.join(map(str, parts))
+    search = tuning.read(run)
+    parts = ["vaebench", *(_search(search) if search else ["run"])]
+    return shlex.join(map(str, [*parts, "--config", run / "config.yaml", "--out", out]))
+
+
+def _search(found: tuning.Tuning) -> list[str]:
+    """The command that tunes, with its flags."""
+    spaces = [word for text in found["asked"] for word in ("--space", text)]
+    flags = ["--trials", str(found["trials"]), "--criterion", found["criterion"]["name"]]
+    return ["tune", *flags, *spaces]
 
 
 def _facts(cells: pd.DataFrame, records: list[Record]) -> list[str]:
     """What was run, in a few words each."""
+    variants = cells[cells["tuning"] != TUNED] if "tuning" in cells else cells
     facts = [
-        _count(cells["plugin"].astype(str).nunique(), "variant"),
+        _count(variants["plugin"].astype(str).nunique(), "variant"),
         _count(cells["dataset"].astype(str).nunique(), "data set"),
         _count(cells["seed"].astype(str).nunique(), "seed"),
         _cells(cells),
@@ -177,6 +191,7 @@ def _section(name: str, run: Run, sheet: Sheet, look: Look, budget: int) -> dict
         "remarks": told(block, sheet.columns),
         "columns": sheet.columns,
         "rows": block.rows,
+        "tuned": block.tuned,
         "references": block.references,
         "images": block.images,
         "signs_text": signs(block),

@@ -93,20 +93,22 @@ def _table(sheet: Sheet, label: str, own: str) -> Iterator[str]:
     yield rf"\caption{{{own or escape(f'{title}. {words}')}}}"
     yield rf"\label{{{label}}}"
     yield r"\smallskip"
-    yield rf"\begin{{tabular}}{{l{'r' * (len(columns) + counted)}}}"
+    tuned = block.tuned
+    yield rf"\begin{{tabular}}{{l{'l' * tuned}{'r' * (len(columns) + counted)}}}"
     yield r"\toprule"
-    yield _line(["variant", *(_head(column) for column in columns), *["$n$"] * counted])
+    yield _line(["variant", *["settings"] * tuned, *map(_head, columns), *["$n$"] * counted])
     if any(under := [_under(column) for column in columns]):
-        yield _line(["", *under, *[""] * counted])
+        yield _line(["", *[""] * tuned, *under, *[""] * counted])
     yield r"\midrule"
     marked = {c.name for c in columns for r in block.rows if r.entries and _sign(r.entries[c.name])}
     for row in block.rows:
         cells = [*_cells(row, columns, marked), *[str(row.seeds)] * counted]
-        yield _line([escape(row.label) + _marks(row.notes), *cells])
+        kind = [escape(row.tuning)] * tuned
+        yield _line([escape(row.label) + _marks(row.notes), *kind, *cells])
     if any(column.name in block.references for column in columns):
         texts = (_number(block.references.get(column.name, "")) for column in columns)
         yield r"\midrule"
-        yield _line(["real images", *texts, *[""] * counted])
+        yield _line(["real images", *[""] * tuned, *texts, *[""] * counted])
     yield r"\bottomrule"
     yield r"\end{tabular}"
     below = [escape(words)] * bool(own)

@@ -1,7 +1,7 @@
 """Sheets as Markdown and in the terminal."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -26,35 +26,38 @@ def markdown(sheets: list[Sheet]) -> str:
 def _section(sheet: Sheet) -> str:
     sheet, notes = footnoted(sheet, [column for column in sheet.columns if column.key])
     columns = [column for column in sheet.columns if column.key]
-    parts = [f"## {_escape(sheet.dataset)}"]
+    parts = [f"## {escape(sheet.dataset)}"]
     for block in sheet.blocks:
         if sheet.varying:
-            parts.append(f"### {_escape(sheet.title(block))}")
+            parts.append(f"### {escape(sheet.title(block))}")
         parts.append("\n".join(_rows(block, columns)))
-        parts.extend(_escape(sentence) for sentence in summary(sheet, block))
-        parts.append(_escape(caption(block, columns, "in bold")))
-    parts.append("\n".join(f"{i}. {_escape(note)}" for i, note in enumerate(notes, 1)))
+        parts.extend(escape(sentence) for sentence in summary(sheet, block))
+        parts.append(escape(caption(block, columns, "in bold")))
+    parts.append("\n".join(f"{i}. {escape(note)}" for i, note in enumerate(notes, 1)))
     return "\n\n".join(part for part in parts if part)
 
 
 def _rows(block: Block, columns: list[Column]) -> Iterator[str]:
-    heads = [_escape(f"{c.head} {c.arrow}".strip()) + _unit(c) + _marks(c.notes) for c in columns]
-    yield f"| variant | {' | '.join(heads)} | n |"
-    yield f"|---|{'---:|' * len(columns)}---:|"
+    heads = [escape(f"{c.head} {c.arrow}".strip()) + _unit(c) + _marks(c.notes) for c in columns]
+    tuned = block.tuned
+    yield f"| variant |{' settings |' * tuned} {' | '.join(heads)} | n |"
+    yield f"|---|{'---|' * tuned}{'---:|' * len(columns)}---:|"
     for row in block.rows:
-        label = _escape(row.label) + _marks(row.notes)
+        label = escape(row.label) + _marks(row.notes)
         if row.entries:
             texts = [_entry(row.entries[c.name]) for c in columns]
         else:
             texts = [row.state, *[""] * (len(columns) - 1)]
+        if tuned:
+            label += f" | {row.tuning}"
         yield f"| {label} | {' | '.join(texts)} | {row.seeds} |"
     if any(column.name in block.references for column in columns):
-        texts = [_escape(block.references.get(column.name, "")) for column in columns]
-        yield f"| *real images* | {' | '.join(texts)} |  |"
+        texts = [escape(block.references.get(column.name, "")) for column in columns]
+        yield f"| *real images* |{'  |' * tuned} {' | '.join(texts)} |  |"
 
 
 def _entry(entry: Entry) -> str:
-    text = _escape(f"{entry.text} {entry.error}".strip())
+    text = escape(f"{entry.text} {entry.error}".strip())
     text = f"**{text}**" if entry.mark == "best" else text + _SIGNS.get(entry.mark, "")
     return text + _marks(entry.notes)
 
@@ -64,18 +67,25 @@ def _marks(notes: tuple[int, ...]) -> str:
 
 
 def _unit(column: Column) -> str:
-    return f"<br>{_escape(column.suffix)}" if column.suffix else ""
+    return f"<br>{escape(column.suffix)}" if column.suffix else ""
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
+    """Text that Markdown shows as it is."""
     return re.sub(r"([\\`*{}\[\]<>|#~&]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(str(text).split()))
 
 
 class Terminal:
-    """The tables of a run for rich, leaving out columns where the terminal is narrow."""
+    """The tables of a run for rich, leaving out columns where the terminal is narrow.
 
-    def __init__(self, sheets: list[Sheet]) -> None:
+    Args:
+        sheets: The tables.
+        more: What is shown below them.
+    """
+
+    def __init__(self, sheets: list[Sheet], more: Iterable[RenderableType] = ()) -> None:
         self.sheets = sheets
+        self.more = list(more)
 
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
@@ -96,6 +106,7 @@ class Terminal:
                     yield Text(caption(block, columns, "marked ★"), style="dim")
             for number, note in enumerate(notes, 1):
                 yield Text(f"{number:>2} {note}", style="dim")
+        yield from self.more
 
 
 def _fitting(sheet: Sheet, console: Console, options: ConsoleOptions) -> list[Column]:
@@ -116,6 +127,8 @@ def _table(sheet: Sheet, block: Block, columns: list[Column]) -> Table:
         box=box.SIMPLE_HEAD, title=Text(title), title_justify="left", padding=(0, 1, 0, 0)
     )
     table.add_column("variant", no_wrap=True)
+    if block.tuned:
+        table.add_column("settings", no_wrap=True)
     for c in columns:
         features = f"({c.features})" if c.features else ""
         unit = c.suffix.removesuffix("/image") or features
@@ -127,6 +140,7 @@ def _table(sheet: Sheet, block: Block, columns: list[Column]) -> Table:
     if any(column.name in block.references for column in columns):
         table.add_row(
             Text("real images"),
+            *[""] * block.tuned,
             *(Text(block.references.get(c.name, "")) for c in columns),
             "",
             style="italic",
@@ -138,6 +152,8 @@ def _texts(row: Row, columns: list[Column]) -> Iterator[Text]:
     label = Text(row.label)
     label.truncate(24, overflow="ellipsis")
     yield label.append(_small(row.notes), style="dim")
+    if row.tuning:
+        yield Text(row.tuning)
     if not row.entries:
         style = "bold red" if row.failed else "dim"
         yield from (Text(row.state, style=style), *[Text()] * (len(columns) - 1))

@@ -8,8 +8,9 @@ import pandas as pd
 from pandas.api.types import is_object_dtype
 
 from vaebench.config.metric import SUFFIXES
+from vaebench.report.comparison.tuned import tuned
 from vaebench.report.sheet import Sheet
-from vaebench.report.tables import latex, text
+from vaebench.report.tables import latex, text, worth
 from vaebench.report.tables.choice import Wish, for_paper
 from vaebench.runs import files, frames
 from vaebench.runs.run import Run
@@ -32,7 +33,8 @@ def write(run: Run, sheets: list[Sheet], folder: Path, wish: Wish = _USUAL) -> N
     cells = run.cells
     files.write_text(folder / "results.csv", frames.csv(cells))
     files.write_text(folder / "table.csv", frames.csv(_narrowed(run.table, sheets, wish)))
-    files.write_text(folder / "table.md", text.markdown(sheets))
+    gained = worth.markdown(tuned(run, sheets))
+    files.write_text(folder / "table.md", text.markdown(sheets) + gained)
     papers = sheets if wish.columns else [for_paper(sheet) for sheet in sheets]
     label = wish.label or latex.label_of(run.folder.resolve().name)
     files.write_text(folder / "table.tex", latex.latex(papers, label, wish.caption))
