@@ -43,7 +43,8 @@ NO_TORCH = {
         "execution.preview",
         "execution.status",
     ),
-    *("execution.progress", "execution.worker", "execution.engines.local"),
+    *("execution.progress", "execution.search", "execution.tune", "execution.worker"),
+    "execution.engines.local",
 }
 #: Between the packages of annealing and the rest of vaebench lie these alone.
 ANNEALING = {"evaluation.annealing", "compute.precision"}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vaebench import Backbone, Gaussian, Source, Variant, elbo, hookimpl
+from vaebench import Backbone, Choice, Gaussian, Range, Source, Variant, elbo, hookimpl
 from vaebench.errors import UserError
 from vaebench.registry.contents import read
 from vaebench.registry.options import options
@@ -78,6 +78,12 @@ def test_sound_variants_are_read_whatever_carries_them():
         ({"networks": "mlp"}, "networks='mlp', which is not a function or class, or None"),
         ({"networks": lambda: 3}, "pair of networks that cannot be called with (features)"),
         ({"networks": lambda features, *, encoder: 3}, "'encoder'"),
+        ({"search": [4]}, "search=[4], which is not a dict of Range or Choice"),
+        ({"search": {"rate": (1, 8)}}, "not a dict of Range or Choice"),
+        ({"search": {"rate": Range(1, 8)}}, "'rate', and its options are samples"),
+        ({"search": {"samples": Range(2, 8)}}, "leaves out the default 1"),
+        ({"search": {"samples": Range(8, 1)}}, "smaller number to a larger one"),
+        ({"search": {"samples": Choice(1)}}, "less than two values"),
         ({"name": 5}, "name 5"),
         ({"name": None}, "name None"),
         ({"name": "all"}, "'all'"),
@@ -112,6 +118,8 @@ def test_what_is_not_a_list_of_variants_is_refused(answer):
         ("vaebench_backbones", Backbone("t", None, len), "build=None"),
         ("vaebench_backbones", Backbone("t", len, 200), "width=200"),
         ("vaebench_features", 3, "not a function"),
+        ("vaebench_search_spaces", Range(1, 8), "not a dict of Range or Choice"),
+        ("vaebench_search_spaces", {"beta": 3}, "not a dict of Range or Choice"),
     ],
 )
 def test_the_fields_of_all_else_are_checked_too(hook, thing, reason):
@@ -129,6 +137,8 @@ ANYTHING = st.one_of(
     st.sampled_from([Colour.RED, Colour, Gaussian, Many, Wanting, elbo, len, print, object(), {}]),
     st.dictionaries(st.text(), st.one_of(st.text(), st.just(elbo), st.none())),
     st.lists(st.integers()),
+    st.dictionaries(st.just("samples"), st.builds(Range, st.floats(), st.integers())),
+    st.dictionaries(st.just("samples"), st.lists(st.integers()).map(lambda some: Choice(*some))),
     st.builds(SimpleNamespace),
 )
 
@@ -140,7 +150,15 @@ ANYTHING = st.one_of(
         {"name": st.one_of(st.just("mine"), ANYTHING), "posterior": ANYTHING},
         optional={
             name: ANYTHING
-            for name in ("objective", "samples", "penalties", "deviations", "reference", "rival")
+            for name in (
+                "objective",
+                "samples",
+                "penalties",
+                "deviations",
+                "reference",
+                "rival",
+                "search",
+            )
         },
     )
 )

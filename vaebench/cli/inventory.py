@@ -30,6 +30,7 @@ def collect() -> dict[str, Any]:
                 "package": plugin.package,
                 "variants": [
                     {"name": name, **found.facts("variants", name)}
+                    | {"search": found.search_facts(name)}
                     for name, owner in found.brought("variants").items()
                     if owner is plugin
                 ],
@@ -167,6 +168,7 @@ def _variant(one: dict[str, Any]) -> str:
         one["description"],
         one["reference"],
         _options(one),
+        _search(one),
         "Brings its own networks" if one.get("networks") else "",
         f"Breaks {breaks}" if breaks else "",
         f"Plugin {one['plugin']}" if one["plugin"] != one["name"] else "",
@@ -181,6 +183,11 @@ def _likelihood(one: dict[str, Any]) -> str:
 def _options(one: dict[str, Any]) -> str:
     options = ", ".join(_option(*item) for item in one["options"].items())
     return f"Options {options}" if options else ""
+
+
+def _search(one: dict[str, Any]) -> str:
+    spaces = ", ".join(f"{key} {space}" for key, space in one.get("search", {}).items())
+    return f"Tuned over {spaces}" if spaces else ""
 
 
 def _option(key: str, value: Any) -> str:

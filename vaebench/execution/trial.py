@@ -17,7 +17,7 @@ from vaebench.errors import UserError
 from vaebench.evaluation.metrics.evaluate import evaluate
 from vaebench.evaluation.metrics.select import METRICS
 from vaebench.execution.measure import subject_of
-from vaebench.execution.worker import Trial
+from vaebench.execution.search import Trial
 from vaebench.models.metric import Metric
 from vaebench.models.vae import VAE
 from vaebench.registry.catalogue import catalogue

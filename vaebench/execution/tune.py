@@ -20,7 +20,8 @@ from vaebench.config.space import Choice, Space, changed, rounded, words
 from vaebench.errors import UserError, short, unknown
 from vaebench.execution import driver
 from vaebench.execution.engines import local
-from vaebench.execution.worker import Plan, Searched, Searches, Trial, searches, trial
+from vaebench.execution.search import Searched, Searches, Trial
+from vaebench.execution.worker import Plan, searches, trial
 from vaebench.report import write
 from vaebench.runs import files, trials, tuning
 from vaebench.runs.lock import claim, held

@@ -3,16 +3,15 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from vaebench.config.cell import Cell, Evaluation, Task
+from vaebench.config.cell import Evaluation, Task
 from vaebench.config.resources import Place, Progress
 from vaebench.config.settings import Settings
-from vaebench.config.space import Space
 from vaebench.errors import UserError
+from vaebench.execution.search import Searches, Trial
 from vaebench.runs.effort import Wanted
 from vaebench.runs.schema import Record
-from vaebench.runs.tuning import Criterion
 
 
 @dataclass(frozen=True)
@@ -29,48 +28,6 @@ class Plan:
     wanted: Mapping[Evaluation, tuple[Wanted, ...]] = field(default_factory=dict)
     broken: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-
-class Searched(NamedTuple):
-    """What is searched of a variant.
-
-    Attributes:
-        space: By setting, and by option in brackets.
-        default: What the first trial has of these.
-    """
-
-    space: dict[str, Space]
-    default: dict[str, Any]
-
-
-class Searches(NamedTuple):
-    """What tuning does.
-
-    Attributes:
-        found: What is searched of each variant, or why it has not got the criterion.
-        criterion: What trials are measured by.
-    """
-
-    found: dict[str, Searched | str]
-    criterion: Criterion
-
-
-class Trial(NamedTuple):
-    """A training that is measured on validation items.
-
-    Attributes:
-        cell: What is trained.
-        evaluation: With how much effort the criterion is measured.
-        criterion: Its name.
-        rungs: The epochs at which it is measured on the way.
-        limits: By epoch the value below which the trial is stopped.
-    """
-
-    cell: Cell
-    evaluation: Evaluation
-    criterion: str
-    rungs: tuple[int, ...]
-    limits: Mapping[int, float]
 
 
 def plan(settings: Settings, place: Place) -> Plan:
@@ -119,7 +76,7 @@ def searches(
     tasks: tuple[Task, ...], spaces: tuple[str, ...], criterion: str, place: Place
 ) -> Searches:
     """What is searched of the variants of tasks; UserError for spaces that are none."""
-    from vaebench.execution.searches import plan
+    from vaebench.execution.spaces import plan
 
     return plan(tasks, spaces, criterion, place)
 

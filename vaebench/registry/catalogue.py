@@ -170,6 +170,11 @@ class Catalogue:
             raise UserError(f"The variant {name!r} {error}.") from None
         return found
 
+    def search_facts(self, name: str) -> Facts:
+        """The spaces of `search` in words, without loading a plugin."""
+        own: Facts = self.facts("variants", name)["search"]
+        return own or (self.facts("spaces", name) if name in self.brought("spaces") else {})
+
     def select(self, names: Iterable[str]) -> list[str]:
         """The spelled variants that `names` stand for, in order, each once.
 

@@ -7,8 +7,8 @@ from vaebench.config.names import parse
 from vaebench.config.resources import Place
 from vaebench.config.space import Space, default, of_option, read, shared
 from vaebench.errors import UserError
+from vaebench.execution.search import Searched, Searches
 from vaebench.execution.trial import CRITERIA
-from vaebench.execution.worker import Searched, Searches
 from vaebench.registry.catalogue import Catalogue, catalogue
 from vaebench.registry.options import options
 from vaebench.training import build
