@@ -174,7 +174,7 @@ def test_chosen_settings_are_run_beside_the_defaults_with_the_seeds_asked_for(tm
 
 def asked(rungs=(), **changes):
     small = task(iw_samples=8, iw_images=50, **changes)
-    return Trial(small.cell, small.evaluation, "iwae", rungs, {})
+    return Trial(small.cell, small.evaluation, "iwae", Path("nowhere"), rungs, {})
 
 
 def outcome(one):

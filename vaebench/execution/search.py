@@ -1,6 +1,7 @@
 """What tuning is to do: plain data between the driver and its workers. No torch."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from vaebench.config.cell import Cell, Evaluation
@@ -39,6 +40,7 @@ class Trial(NamedTuple):
         cell: What is trained.
         evaluation: With how much effort the criterion is measured.
         criterion: Its name.
+        run: The folder of the run, which may hold a decoder to be frozen.
         rungs: The epochs at which it is measured on the way.
         limits: By epoch the value below which the trial is stopped.
     """
@@ -46,5 +48,6 @@ class Trial(NamedTuple):
     cell: Cell
     evaluation: Evaluation
     criterion: str
+    run: Path
     rungs: tuple[int, ...]
     limits: Mapping[int, float]

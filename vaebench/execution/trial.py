@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from vaebench.data.dataset import Dataset
 from vaebench.errors import UserError
 from vaebench.evaluation.metrics.evaluate import evaluate
 from vaebench.evaluation.metrics.select import METRICS
+from vaebench.execution import frozen
 from vaebench.execution.measure import subject_of
 from vaebench.execution.search import Trial
 from vaebench.models.metric import Metric
@@ -50,7 +52,7 @@ def run(asked: Trial, place: Place, report: Callable[[Any], None]) -> None:
     rungs: dict[str, float] = {}
     found: dict[str, Any] = {"state": "complete", "value": None, "se": None, "reason": ""}
     try:
-        resolved = resolve(asked.cell, place)
+        resolved = resolve(asked.cell, place, asked.run)
 
         def epoch(row: Mapping[str, float], validated: VAE) -> None:
             now = int(row["epoch"])
@@ -76,11 +78,15 @@ def run(asked: Trial, place: Place, report: Callable[[Any], None]) -> None:
     report(found | {"rungs": rungs, "seconds": round(time.perf_counter() - started, 2)})
 
 
-def resolve(cell: Cell, place: Place) -> Resolved:
-    """What a cell's names stand for, without the test items."""
+def resolve(cell: Cell, place: Place, run: Path) -> Resolved:
+    """What a cell of a run stands for, without the test items."""
     images = validating(read(cell, place))
     set_threads(cell, images, place.threads)
-    return build(cell, catalogue().variant(cell.plugin), images, devices.find(place.device))
+    variant = catalogue().variant(cell.plugin)
+    resolved = build(cell, variant, images, devices.find(place.device))
+    if cell.decoder_of is not None:
+        frozen.fill(resolved.model, run, cell)
+    return resolved
 
 
 def _rung(

@@ -24,7 +24,7 @@ from vaebench.execution.search import Searched, Searches, Trial
 from vaebench.execution.worker import Plan, searches, trial
 from vaebench.report import write
 from vaebench.runs import files, trials, tuning
-from vaebench.runs.lock import claim, held
+from vaebench.runs.lock import held
 from vaebench.runs.tuning import BOTH, DEFAULT, TUNED, Tuning
 
 CRITERIA = ("iwae", "ais")
@@ -82,7 +82,7 @@ def tune(settings: Settings, search: Search, where: driver.Where) -> int:
         return driver.dry_run(folder, planned, place, screen)
     with driver.writing(folder):
         with held(folder):
-            claim(folder, planned.settings)
+            driver.begin(folder, settings, planned)
             state = _begun(folder, search, found, first, seed, screen)
             _rounds(folder, state, found, first, search, where, place, screen)
             planned = _final(folder, state, planned)
@@ -212,6 +212,7 @@ def _rounds(
                 changed(first[name].cell, tried[name]),
                 first[name].evaluation,
                 search.criterion,
+                folder.absolute(),
                 tuple(state["rungs"]),
                 tuning.limits(state["variants"][name], state["rungs"], _LEAST),
             )
