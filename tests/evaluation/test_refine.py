@@ -2,10 +2,12 @@ import math
 
 import pytest
 import torch
-from torch.distributions import Independent, Laplace, MultivariateNormal, Normal
+from torch.distributions import Bernoulli, Independent, Laplace, MultivariateNormal, Normal
+from vaebench_plugins.correlated import FullPosterior
 
 from tests.evaluation.models import LinearGaussian, standard
-from vaebench.evaluation.functional.refine import ARRIVED, location_scale, refine
+from vaebench import Gaussian
+from vaebench.evaluation.functional.refine import ARRIVED, location_scale, refine, refine_features
 
 
 def encoder(batch, features):
@@ -100,3 +102,45 @@ def test_families_are_told_by_their_parameters():
     assert location_scale(MultivariateNormal(zeros, torch.eye(3))) is None
     assert location_scale(Normal(zeros, zeros + 1)) is None
     assert refine(MultivariateNormal(zeros, torch.eye(3)), standard(3), lambda z: z.sum(-1)) is None
+
+
+def features_of(x, count=24):
+    """Features (B, F) that say nothing of the images yet."""
+    return 0.3 * torch.randn(len(x), count, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("family", [Gaussian, FullPosterior])
+def test_the_best_features_are_those_of_the_exact_optimum(family):
+    """The best diagonal Gaussian of a correlated posterior, and the posterior itself."""
+    torch.manual_seed(0)
+    model = LinearGaussian(3, 8, 0.8)
+    x = model.images(6)
+    precision = model.posterior(x).precision_matrix[0]
+    gap = 0.5 * (precision.diagonal().log().sum() - torch.linalg.slogdet(precision).logabsdet)
+    posterior = family(3, 24).double()
+    found = refine_features(
+        posterior, features_of(x), standard(3), model.log_likelihood(x), draws=2048
+    )
+    expected = gap.item() if family is Gaussian else 0.0
+    assert gap > 0.02
+    lost = model.log_evidence(x) - found.best
+    assert lost.mean() == pytest.approx(expected, abs=0.02)
+    assert (found.gain < ARRIVED).all() and (found.best > found.encoder + 0.2).all()
+    if family is Gaussian:
+        q = posterior(features_of(x))
+        same = refine(q, standard(3), model.log_likelihood(x), draws=2048)
+        torch.testing.assert_close(found.best, same.best, atol=0.05, rtol=0)
+
+
+def test_features_without_a_differentiable_draw_are_not_searched():
+    h = torch.zeros(2, 4)
+
+    def law(h):
+        return Independent(Bernoulli(logits=h), 1)
+
+    assert refine_features(law, h, standard(4), lambda z: z.sum(-1)) is None
+
+    def still(h):
+        return Independent(Normal(h.detach(), 1.0), 1)
+
+    assert refine_features(still, h, standard(4), lambda z: z.sum(-1)) is None

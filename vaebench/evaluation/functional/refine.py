@@ -11,10 +11,8 @@ from vaebench.compute.random import seeded
 
 #: log p(x|z) (K, B) in nats of z (K, B, D).
 LogLikelihood = Callable[[Tensor], Tensor]
-
-
-#: loc and scale (B, D).
-Place = tuple[Tensor, Tensor]
+#: Where in a family a posterior is, as tensors (B, ·): loc and scale, or the features behind it.
+Place = tuple[Tensor, ...]
 #: Nats an image from which a round of the climb counts as gaining.
 ARRIVED = 0.1
 
@@ -46,6 +44,18 @@ def location_scale(q: Distribution) -> Callable[[Tensor, Tensor], Distribution] 
         return Independent(type(base)(loc, scale, validate_args=False), 1)
 
     return build
+
+
+class _Family(NamedTuple):
+    """Posteriors that a climb may choose from.
+
+    Attributes:
+        at: The posterior at a place.
+        moved: The place after moves, tensors like it, which all are 0 at the start of a round.
+    """
+
+    at: Callable[..., Distribution]
+    moved: Callable[[Place, Place], Place]
 
 
 def refine(
@@ -88,53 +98,123 @@ def refine(
         return None
     base: Any = q.base_dist  # type: ignore[attr-defined]
     start = base.loc.detach(), base.scale.detach()
-
-    def bound(place: Place, purpose: str) -> Tensor:
-        with torch.no_grad():
-            return _paired(build(*place), p, log_likelihood, draws, purpose)
-
-    def better(new: Place, old: Place, purpose: str) -> tuple[Place, Tensor]:
-        values, former = bound(new, purpose), bound(old, purpose)
-        chosen = values > former
-        place = (new[0].where(chosen[:, None], old[0]), new[1].where(chosen[:, None], old[1]))
-        return place, (values - former).clamp(min=0)
-
+    climb = _Climb(_Family(build, _stretched), p, log_likelihood, steps, samples, draws, rate)
     unit = base.stddev.detach() / start[1]
-    place, _ = better(_curved(start, unit, p, log_likelihood), start, "start")
-    for number in range(rounds):
-        climbed = _climb(place, build, p, log_likelihood, max(1, steps // 2), samples, rate)
-        place, gain = better(climbed, place, f"round {number}")
-        if number and (gain < ARRIVED).all():
-            break
-    place, _ = better(place, start, "trial")
-    return Bounds(bound(start, "final"), bound(place, "final"), gain)
+    first, _ = climb.better(_curved(start, unit, p, log_likelihood), start, "start")
+    return climb.run(start, first, rounds)
 
 
-def _climb(
-    start: Place,
-    build: Callable[[Tensor, Tensor], Distribution],
+def refine_features(
+    law: Callable[[Tensor], Distribution],
+    h: Tensor,
     p: Distribution,
     log_likelihood: LogLikelihood,
-    steps: int,
-    samples: int,
-    rate: float,
-) -> Place:
-    """One round of Adam, in units of the scales that it starts from."""
-    moved, stretched = torch.zeros_like(start[0]), torch.zeros_like(start[1])
-    moved.requires_grad_(True), stretched.requires_grad_(True)
-    optimiser = torch.optim.Adam([moved, stretched], rate)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / steps)
+    *,
+    steps: int = 400,
+    samples: int = 8,
+    draws: int = 256,
+    rate: float = 0.05,
+    rounds: int = 6,
+) -> Bounds | None:
+    """Climb the ELBO of each image in the features that its posterior is computed from.
 
-    def place() -> Place:
-        return start[0] + start[1] * moved, start[1] * stretched.exp()
+    The family is then all q(z|h) with h in R^F, whatever it is: what a flow's networks, which all
+    images share, make of any features. It is the family of `refine` where one linear layer of full
+    rank makes loc and log scale of h. The rounds are those of `refine`, in units of the standard
+    deviations of the features over the images.
 
+    Args:
+        law: Maps features (B, F) to q, batch shape (B,), event shape (D,).
+        h: The encoder's features (B, F).
+        p: Prior, batch shape (), event shape (D,).
+        log_likelihood: Maps z (K, B, D) to log p(x|z) (K, B), differentiably.
+        steps: Number of steps of two rounds.
+        samples: K in each.
+        draws: K for the ELBOs returned.
+        rate: Adam's first learning rate.
+        rounds: The most rounds.
+
+    Returns:
+        None where draws of q do not depend on h differentiably.
+
+    References:
+        Cremer et al. 2018, Inference Suboptimality in Variational Autoencoders,
+        arXiv 1801.03558, sec. 3.2.
+    """
+    start = (h.detach(),)
+    if not _differentiable(law, start[0]):
+        return None
+    spread = h.detach().std(0, correction=0)
+    unit = spread.clamp(min=max(spread.mean().item(), 1e-3) / 10)
+
+    def moved(place: Place, by: Place) -> Place:
+        return (place[0] + unit * by[0],)
+
+    climb = _Climb(_Family(law, moved), p, log_likelihood, steps, samples, draws, rate)
+    return climb.run(start, start, rounds)
+
+
+def _differentiable(law: Callable[[Tensor], Distribution], h: Tensor) -> bool:
+    """Whether draws of q(z|h) depend on h."""
     with torch.enable_grad():
-        for _ in range(steps):
-            value = _elbo(build(*place()), p, log_likelihood, samples)
-            moved.grad, stretched.grad = torch.autograd.grad(-value.sum(), (moved, stretched))
-            optimiser.step()
-            schedule.step()
-    return place()[0].detach(), place()[1].detach()
+        q = law(h.clone().requires_grad_(True))
+        return bool(q.has_rsample and q.rsample().requires_grad)
+
+
+def _stretched(place: Place, by: Place) -> Place:
+    """loc and scale after moves in units of the scale, and of the logarithm of the scale."""
+    return place[0] + place[1] * by[0], place[1] * by[1].exp()
+
+
+class _Climb(NamedTuple):
+    """A search in a family for the posterior of the largest ELBO, see `refine`."""
+
+    family: _Family
+    p: Distribution
+    log_likelihood: LogLikelihood
+    steps: int
+    samples: int
+    draws: int
+    rate: float
+
+    def run(self, start: Place, first: Place, rounds: int) -> Bounds:
+        """What rounds from `first` come to, beside the encoder's q at `start`."""
+        place = first
+        for number in range(rounds):
+            place, gain = self.better(self._round(place), place, f"round {number}")
+            if number and (gain < ARRIVED).all():
+                break
+        place, _ = self.better(place, start, "trial")
+        return Bounds(self._bound(start, "final"), self._bound(place, "final"), gain)
+
+    def better(self, new: Place, old: Place, purpose: str) -> tuple[Place, Tensor]:
+        """For each image the better place of two, and by how much the new one is."""
+        values, former = self._bound(new, purpose), self._bound(old, purpose)
+        chosen = values > former
+        place = tuple(n.where(chosen[:, None], o) for n, o in zip(new, old, strict=True))
+        return place, (values - former).clamp(min=0)
+
+    def _bound(self, place: Place, purpose: str) -> Tensor:
+        with torch.no_grad():
+            q = self.family.at(*place)
+            return _paired(q, self.p, self.log_likelihood, self.draws, purpose)
+
+    def _round(self, start: Place) -> Place:
+        """Half of the steps of Adam, whose rate falls to zero."""
+        moves = tuple(torch.zeros_like(each).requires_grad_(True) for each in start)
+        steps = max(1, self.steps // 2)
+        optimiser = torch.optim.Adam(moves, self.rate)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / steps)
+        with torch.enable_grad():
+            for _ in range(steps):
+                q = self.family.at(*self.family.moved(start, moves))
+                value = _elbo(q, self.p, self.log_likelihood, self.samples)
+                gradients = torch.autograd.grad(-value.sum(), moves)
+                for move, gradient in zip(moves, gradients, strict=True):
+                    move.grad = gradient
+                optimiser.step()
+                schedule.step()
+        return tuple(each.detach() for each in self.family.moved(start, moves))
 
 
 def _curved(
@@ -170,7 +250,11 @@ def _curved(
 
 
 def _elbo(q: Distribution, p: Distribution, log_likelihood: LogLikelihood, samples: int) -> Tensor:
-    z = q.rsample(torch.Size((samples,)))
+    shape = torch.Size((samples,))
+    if hasattr(q, "rsample_and_log_prob"):
+        z, log_q = q.rsample_and_log_prob(shape)
+        return (log_likelihood(z) + p.log_prob(z) - log_q).mean(0)
+    z = q.rsample(shape)
     return log_likelihood(z).mean(0) - _kl(q, p, z)
 
 

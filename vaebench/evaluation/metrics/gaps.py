@@ -1,11 +1,13 @@
 """Columns about what inference costs: how far bounds are below log p(x), and why."""
 
 from dataclasses import replace
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from vaebench.compute.random import seeded
-from vaebench.evaluation.functional.refine import ARRIVED, Bounds, refine
+from vaebench.evaluation.functional.refine import ARRIVED, Bounds, refine, refine_features
 from vaebench.evaluation.functional.summaries import quantiles
 from vaebench.evaluation.metrics.likelihood import AIS, annealed
 from vaebench.evaluation.metrics.subject import Subject
@@ -32,37 +34,48 @@ def _gap(ais: Measurement, bound: Tensor) -> Measurement:
     return replace(found, per_image=gaps)
 
 
-def _refined(subject: Subject) -> Bounds:
+def _refined(subject: Subject) -> tuple[Bounds, dict[str, Any]]:
+    """The bounds of the encoder's q and of the best one, and how that was searched for."""
     x = subject.items[: subject.ais_images]
+    p, model = subject.prior(x), subject.model
+    how: dict[str, Any] = {"steps": 200}
+
+    def log_likelihood(z: Tensor) -> Tensor:
+        return model.log_likelihood(z, x)
+
     with seeded(subject.seed, "refine"):
-        found = refine(
-            subject.model.encode(x),
-            subject.prior(x),
-            lambda z: subject.model.log_likelihood(z, x),
-        )
+        found = refine(model.encode(x), p, log_likelihood)
     if found is None:
-        raise Unavailable("q is of no location-scale family, so that no best member is known")
+        how = {"steps": 400, "searched": "features of q"}
+        with torch.no_grad():
+            h = model.features(x)
+        with seeded(subject.seed, "refine"):
+            found = refine_features(model.posterior, h, p, log_likelihood, steps=how["steps"])
+    if found is None:
+        raise Unavailable("q has no differentiable draws, so that its best member is not known")
     moving = int((found.gain >= ARRIVED).sum())
     if moving > STRAGGLERS * len(x):
         raise Unavailable(
             f"the best q is not found yet: the last round of the search gained {ARRIVED} nats or "
             f"more on {moving} of {len(x)} images, {found.gain.max().item():.2f} on one"
         )
-    return found
+    return found, how
 
 
 def approximation_gap(subject: Subject) -> Measurement:
     """How far the ELBO of the best q of its family is below the AIS estimate."""
-    best = subject.once(_refined).best.double().cpu()
-    ais = annealed(subject)
-    return _gap(ais, best)
+    found, how = subject.once(_refined)
+    best = found.best.double().cpu()
+    measured = _gap(annealed(subject), best)
+    searched = {name: value for name, value in how.items() if name == "searched"}
+    return replace(measured, depends=measured.depends | searched)
 
 
 def amortisation_gap(subject: Subject) -> Measurement:
     """How far the encoder's q is below the best one of its family."""
-    found = subject.once(_refined)
+    found, how = subject.once(_refined)
     gaps = (found.best - found.encoder).double()
-    return Measurement.mean(gaps, None, quantiles(gaps), **subject.depends(steps=200))
+    return Measurement.mean(gaps, None, quantiles(gaps), **subject.depends(**how))
 
 
 METRICS = (
