@@ -9,6 +9,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file
+from torch.distributions import MultivariateNormal
 
 from tests.cells import cell, digits
 from tests.finished import train
@@ -16,6 +17,7 @@ from vaebench import Gaussian, Variant
 from vaebench.cli.app import main
 from vaebench.config.resources import Place
 from vaebench.config.settings import from_dict
+from vaebench.data.batches import observed
 from vaebench.errors import UserError
 from vaebench.execution import frozen, run_cell
 from vaebench.execution.driver import Where
@@ -285,3 +287,36 @@ def test_one_command_trains_resumes_and_reads(source, tmp_path):
     again = CliRunner().invoke(main, ["run", "--config", config, "--out", out, "--jobs", "1", "-q"])
     assert again.exit_code == 0, again.output
     assert [path.name for path in (tmp_path / "run" / "cells").iterdir()] == [name]
+
+
+@pytest.mark.slow
+def test_gaps_under_a_linear_decoder_are_those_of_the_exact_posterior(tmp_path):
+    """x ~ N(W z + b, I): log p(x) and the best diagonal Gaussian have closed forms."""
+    words = {"backbone": "linear", "likelihood": "gaussian[scale=1.0]", "binarise": "none"}
+    name = train(tmp_path, plugin="full", latent=6, epochs=1, lr=1e-4, **words)
+    source = tmp_path / "cells" / name
+    asked_for = {"plugins": "gaussian,full", "epochs": 40, "lr": 0.03}
+    asked_for |= {"metrics": "elbo,ais,gaps", "critic": "none", "ais_images": 64}
+    _, tasks, _ = planned(source, **asked_for)
+    keep(tmp_path, asked(str(source)))
+    found = {task.cell.plugin: run_into(tmp_path, task) for task in tasks}
+
+    weights = decoder(source)
+    w, b = (weights[f"observation.decoder.0.{part}"].double() for part in ("weight", "bias"))
+    likelihood = restore(tmp_path, records.one(tmp_path, name)).model.likelihood
+    x = observed(digits().test, likelihood, "test")[:64].flatten(1).double()
+    covariance = w @ w.T + torch.eye(64, dtype=torch.float64)
+    evidence = MultivariateNormal(b, covariance).log_prob(x).mean().item()
+    precision = w.T @ w + torch.eye(6, dtype=torch.float64)
+    log_det = torch.linalg.slogdet(precision).logabsdet
+    best = {"gaussian": 0.5 * (precision.diagonal().log().sum() - log_det).item(), "full": 0.0}
+    assert best["gaussian"] > 0.03
+    for plugin, folder in found.items():
+        metrics = records.one(tmp_path, folder.name)["metrics"]
+        annealed = metrics["log_likelihood_ais"]
+        noise = 4 * annealed["depends"]["sampler_se"] + 0.005
+        assert annealed["value"] == pytest.approx(evidence, abs=noise), plugin
+        gap = metrics["approximation_gap"]["value"]
+        assert gap == pytest.approx(best[plugin], abs=0.02 + noise), plugin
+    lost = records.one(tmp_path, found["full"].name)["metrics"]["amortisation_gap"]["value"]
+    assert 0 <= lost < 0.05

@@ -151,3 +151,24 @@ def test_a_warning_of_one_seed_names_it(tmp_path):
             write_cell(tmp_path, found)
     found = [note for note in columns(tmp_path).notes if "few chains" in note]
     assert found == ["seed 1: few chains"]
+
+
+def test_under_a_frozen_decoder_gaps_are_in_the_table_and_log_p_is_no_merit(tmp_path):
+    for name, gap in (("gaussian", 0.4), ("iwae", 0.9)):
+        found = result(name, 0)
+        found["metrics"]["inference_gap"] = metric("kl", gap, 0.01, None)
+        write_cell(tmp_path / "trained", found)
+        found["config"]["decoder_of"] = "gaussian-digits-s0-00000000@0123456789abcdef"
+        write_cell(tmp_path / "frozen", found)
+    trained, frozen = (
+        {column.name: column for column in columns(tmp_path / which).columns}
+        for which in ("trained", "frozen")
+    )
+    assert not trained["inference_gap"].key and frozen["inference_gap"].key
+    assert trained["log_likelihood_ais"].better == "higher"
+    assert frozen["log_likelihood_ais"].better is None
+    for which, said in (("trained", False), ("frozen", True)):
+        write_tables(tmp_path / which)
+        text = (tmp_path / which / "table.md").read_text()
+        assert ("gaussian-digits-s0-00000000, frozen" in text) == said
+        assert text.count("0123456789abcdef") == 0

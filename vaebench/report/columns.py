@@ -12,6 +12,8 @@ from vaebench.runs.schema import MetricRecord, Record
 #: What is put in words: of each line the first column of the main table that plays the part.
 _HEADLINES: tuple[tuple[Role, ...], ...] = (("likelihood", "elbo"), ("samples",))
 _SUFFIX = 12
+#: `place` and `keep` of the gaps of inference in a table of posteriors under one frozen decoder.
+_GAPS = {"inference_gap": (21, 8), "approximation_gap": (22, 7), "amortisation_gap": (23, 6)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +147,7 @@ class Column:
 
 def headlines(columns: Sequence[Column]) -> list[Column]:
     """The columns that a summary speaks of."""
-    keys = [column for column in columns if column.key]
+    keys = [column for column in columns if column.key and column.better]
     found = (first(keys, *roles) for roles in _HEADLINES)
     return [column for column in found if column]
 
@@ -189,9 +191,21 @@ def make_columns(
     tried = {n: m for n, m in metrics.items() if any(n in record["metrics"] for record in records)}
     references = {metric["reference"] for metric in tried.values()}
     found = [_metric(n, m, done, records) for n, m in tried.items() if n not in references]
+    if records and all(record["config"].get("decoder_of") for record in records):
+        found = [_of_posteriors(column) for column in found]
     costs = [_cost(name, done) for name in _COST if _COST[name].place or done[name].notna().any()]
     yield from sorted((c for c in (*found, *costs) if c.key), key=lambda c: c.place or 0)
     yield from (c for c in (*found, *costs) if not c.key)
+
+
+def _of_posteriors(column: Column) -> Column:
+    """The column in a table of one frozen decoder: log p(x) is nobody's merit, a small gap is."""
+    if column.role == "likelihood":
+        return replace(column, better=None)
+    if column.name in _GAPS:
+        place, keep = _GAPS[column.name]
+        return replace(column, place=place, keep=keep, error=True)
+    return column
 
 
 def _metric(

@@ -101,7 +101,18 @@ def caption(block: Block, columns: Sequence[Column], best: str) -> str:
             "error of the estimate, “=” those that cannot be told from the best, “?” those whose "
             "interval is too wide to tell: statements about these models, not about the variants."
         )
-    return " ".join(filter(None, (_images(block, columns), text)))
+    return " ".join(filter(None, (_frozen(block), _images(block, columns), text)))
+
+
+def _frozen(block: Block) -> str:
+    """That all rows have one decoder, if they do."""
+    source = block.settings.get("decoder_of")
+    if not isinstance(source, str) or not source:
+        return ""
+    return (
+        f"The decoder is that of {source.partition('@')[0]}, frozen: log p(x) is the same for all "
+        "rows, and what their ELBOs are below it compares posteriors."
+    )
 
 
 def _images(block: Block, columns: Sequence[Column]) -> str:

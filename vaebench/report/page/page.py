@@ -256,6 +256,7 @@ def _brief_settings(block: Block) -> list[str]:
         ("latent", "{} latent dimensions"),
         ("likelihood", "{} likelihood"),
         ("critic", "critic {}"),
+        ("decoder_of", "decoder of {}, frozen"),
     )
     return [text.format(known[key]) for key, text in words if key in known]
 
