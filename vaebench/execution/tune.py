@@ -23,7 +23,7 @@ from vaebench.execution.engines import local
 from vaebench.execution.search import Searched, Searches, Trial
 from vaebench.execution.worker import Plan, searches, trial
 from vaebench.report import write
-from vaebench.runs import files, trials, tuning
+from vaebench.runs import files, records, trials, tuning
 from vaebench.runs.lock import held
 from vaebench.runs.tuning import BOTH, DEFAULT, TUNED, Tuning
 
@@ -83,6 +83,9 @@ def tune(settings: Settings, search: Search, where: driver.Where) -> int:
     with driver.writing(folder):
         with held(folder):
             driver.begin(folder, settings, planned)
+            (folder / "cells").mkdir(exist_ok=True)
+            if not (folder / "plan.json").exists():
+                records.write(folder, [task.cell for task in planned.tasks])
             state = _begun(folder, search, found, first, seed, screen)
             _rounds(folder, state, found, first, search, where, place, screen)
             planned = _final(folder, state, planned)
