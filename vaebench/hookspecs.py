@@ -9,7 +9,7 @@ import pluggy
 if TYPE_CHECKING:
     from torch import nn
 
-    from vaebench.config.space import Space
+    from vaebench.config.space import Choice, Range
     from vaebench.data.images import Source
     from vaebench.models.backbones import Backbone
     from vaebench.models.likelihoods import Likelihood
@@ -31,7 +31,7 @@ def vaebench_variants() -> "list[Variant]":  # type: ignore[empty-body]
 
 
 @hookspec
-def vaebench_search_spaces() -> "dict[str, dict[str, Space]]":  # type: ignore[empty-body]
+def vaebench_search_spaces() -> "dict[str, dict[str, Range | Choice]]":  # type: ignore[empty-body]
     """Return by variant the options that ``vaebench tune`` tries, each a `Range` or `Choice`.
 
     For variants that declare none with `Variant.search`, whoever brings them: a plugin's code is

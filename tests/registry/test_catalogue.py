@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from vaebench import Gaussian, Variant, elbo
+from vaebench import Choice, Gaussian, Range, Variant, elbo
 from vaebench.errors import UserError
 from vaebench.registry.catalogue import Catalogue, Plugin, catalogue
 from vaebench.registry.options import configure, options
@@ -252,3 +252,41 @@ def test_a_feature_extractor_that_is_no_module_is_explained(installed):
     installed("fourier", features(1.0).replace("Halves(torch.tensor(1.0))", "None"))
     with pytest.raises(UserError, match=r"'halves' is not a torch.nn.Module: None"):
         extractor("halves", known=chosen("halves"))
+
+
+SPACES = """
+from vaebench import Choice, Gaussian, Range, Variant, hookimpl
+
+@hookimpl
+def vaebench_variants():
+    mine = Variant("mine", Gaussian, search={{"samples": Choice(1, 2)}})
+    return [mine, Variant("other", Gaussian)]
+
+@hookimpl
+def vaebench_search_spaces():
+    return {spaces}
+"""
+
+
+def test_a_stranger_declares_spaces_as_the_built_in_plugins_do(installed):
+    spaces = '{"mine": {"samples": Range(1, 8)}, "other": {"samples": Range(1, 4)}}'
+    found = installed("spaced", SPACES.format(spaces=spaces))
+    assert found.search("mine") == {"samples": Choice(1, 2)}
+    assert found.search("other") == {"samples": Range(1, 4)}
+    assert found.search_facts("mine") == {"samples": "1|2"}
+    assert found.search_facts("other") == {"samples": "1..4"}
+    assert found.search("gaussian") == found.search_facts("gaussian") == {}
+    assert found.search("beta-vae") == {"beta": Range(0.5, 16.0, log=True)}
+
+
+def test_spaces_of_options_that_there_are_not_are_a_sentence(installed):
+    found = installed("spaced", SPACES.format(spaces='{"other": {"beta": Range(1, 8)}}'))
+    with pytest.raises(UserError, match="'other' has a search space of 'beta', and its options"):
+        found.search("other")
+
+
+def test_the_spaces_that_come_with_vaebench_are_of_options_that_there_are():
+    found = catalogue()
+    names = found.brought("spaces")
+    assert "beta-vae" in names
+    assert all(found.search(name).keys() == found.search_facts(name).keys() for name in names)
