@@ -109,7 +109,7 @@ def features_of(x, count=24):
     return 0.3 * torch.randn(len(x), count, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("family", [Gaussian, FullPosterior])
+@pytest.mark.parametrize("family", [FullPosterior, pytest.param(Gaussian, marks=pytest.mark.slow)])
 def test_the_best_features_are_those_of_the_exact_optimum(family):
     """The best diagonal Gaussian of a correlated posterior, and the posterior itself."""
     torch.manual_seed(0)
@@ -118,17 +118,15 @@ def test_the_best_features_are_those_of_the_exact_optimum(family):
     precision = model.posterior(x).precision_matrix[0]
     gap = 0.5 * (precision.diagonal().log().sum() - torch.linalg.slogdet(precision).logabsdet)
     posterior = family(3, 24).double()
-    found = refine_features(
-        posterior, features_of(x), standard(3), model.log_likelihood(x), draws=2048
-    )
+    h, p, log_likelihood = features_of(x), standard(3), model.log_likelihood(x)
+    found = refine_features(posterior, h, p, log_likelihood, draws=1024)
     expected = gap.item() if family is Gaussian else 0.0
     assert gap > 0.02
     lost = model.log_evidence(x) - found.best
     assert lost.mean() == pytest.approx(expected, abs=0.02)
     assert (found.gain < ARRIVED).all() and (found.best > found.encoder + 0.2).all()
     if family is Gaussian:
-        q = posterior(features_of(x))
-        same = refine(q, standard(3), model.log_likelihood(x), draws=2048)
+        same = refine(posterior(h), p, log_likelihood, draws=1024)
         torch.testing.assert_close(found.best, same.best, atol=0.05, rtol=0)
 
 

@@ -74,7 +74,8 @@ def frozen(where: Asked) -> Frozen:
             f"{refused}{known.cell.plugin} brings networks of its own, which other variants cannot "
             "have; name a cell of another variant."
         )
-    if learned(resolved.model.posterior):
+    # What is restored has no gradients: whether a prior is trained shows where it is built anew.
+    if learned(build(known.cell, resolved.variant, resolved.images).model.posterior):
         raise UserError(
             f"{refused}{known.cell.plugin} learns its prior, which belongs to its posterior; name "
             "a cell whose prior is fixed, such as one of gaussian or iwae."
@@ -97,18 +98,11 @@ def digest(module: nn.Module) -> str:
     return found.hexdigest()[:16]
 
 
-def learned(posterior: nn.Module) -> bool:
-    """Whether the density of a posterior's prior depends on its parameters, or on others."""
-    trained = [p for p in posterior.parameters() if not p.requires_grad]
-    for parameter in trained:
-        parameter.requires_grad_(True)
-    try:
-        with torch.enable_grad(), seeded(0, "learned prior"):
-            p = prior_of(posterior)  # type: ignore[arg-type]
-            return bool(p.log_prob(p.sample(torch.Size((2,)))).requires_grad)
-    finally:
-        for parameter in trained:
-            parameter.requires_grad_(False)
+def learned(posterior: Posterior) -> bool:
+    """Whether the density of a posterior's prior depends on anything that is trained."""
+    with torch.enable_grad(), seeded(0, "learned prior"):
+        p = prior_of(posterior)
+        return bool(p.log_prob(p.sample(torch.Size((2,)))).requires_grad)
 
 
 def inherited(settings: Settings, source: Frozen) -> Settings:
