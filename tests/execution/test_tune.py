@@ -219,6 +219,32 @@ def test_measuring_on_the_way_changes_nothing():
     assert measured == plain
 
 
+def test_a_model_is_trained_on_as_it_was_before_it_was_measured(monkeypatch):
+    measured = trials_of.measured
+
+    def disturbing(*given):
+        torch.rand(1)
+        return measured(*given)
+
+    one = asked((1,))
+    resolved = trials_of.resolve(one.cell, PLACE, one.run)
+    model = resolved.model.train()
+    model.encoder.eval()
+    next(model.posterior.parameters()).requires_grad_(False)
+
+    def state():
+        modes = [module.training for module in model.modules()]
+        return modes, [each.requires_grad for each in model.parameters()]
+
+    before, random = state(), torch.get_rng_state()
+    assert {True, False} == set(before[0]) == set(before[1])
+    monkeypatch.setattr(trials_of, "measured", disturbing)
+    rungs = {}
+    trials_of._rung(1, one, resolved, PLACE, rungs)
+    assert rungs.keys() == {"1"} and state() == before
+    assert torch.equal(torch.get_rng_state(), random)
+
+
 def test_a_trial_below_the_limit_is_stopped_and_one_that_breaks_is_failed():
     stopped = outcome(asked((1,))._replace(limits={1: 0.0}))
     assert (stopped["state"], stopped["value"]) == ("pruned", None) and "1" in stopped["rungs"]
