@@ -1,5 +1,6 @@
 """Pictures of a folder that are decoded once: the same to the bit, and safe from damage."""
 
+import gc
 import json
 import os
 import shutil
@@ -54,6 +55,38 @@ def test_what_is_mapped_is_what_is_decoded_to_the_bit(many, monkeypatch):
             mine, theirs = getattr(found, part), getattr(memory, part)
             assert torch.equal(mine.pixels, theirs.pixels)
             assert torch.equal(mine.labels, theirs.labels)
+
+
+def test_chosen_rows_of_a_map_are_read_from_its_file(many, monkeypatch):
+    path, _ = many
+    mine = folder(path)
+    monkeypatch.setattr(reader, "WORTH", 1000)
+    memory = folder(path)
+    read = []
+    whole = os.preadv
+    monkeypatch.setattr(
+        os, "preadv", lambda file, *more: read.append(file) or whole(file, *more), raising=True
+    )
+    for part in ("train", "validation", "test"):
+        one, other = (getattr(found, part).pixels for found in (mine, memory))
+        chosen = torch.randperm(len(one))[:5].repeat(2)
+        assert torch.equal(mapped.rows(one, chosen), other[chosen])
+        assert torch.equal(mapped.rows(one[1:], chosen[:0]), other[:0])
+        assert torch.equal(mapped.rows(one[1:], torch.tensor([1])), other[2:3])
+        assert len(read) == len(chosen) + 1
+        assert torch.equal(mapped.rows(other, chosen), other[chosen]) and len(read) == len(chosen) + 1
+        read.clear()
+
+
+def test_a_map_that_is_gone_closes_its_file(many):
+    path, _ = many
+    gc.collect()
+    before = len(os.listdir("/proc/self/fd"))
+    found = folder(path)
+    assert len(os.listdir("/proc/self/fd")) > before
+    del found
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_a_colour_picture_among_grey_ones_and_grey_ones_alone(many, tmp_path, monkeypatch):

@@ -20,10 +20,6 @@ from vaebench.models.modalities import Joint
 
 #: Fixed binarisation, validation and test noise are the same in every cell and seed.
 EVALUATION_SEED = 0
-
-
-#: Stored numbers between two looks at what stays mapped of a data set.
-_TOUCHED = 2**22
 #: Batches that sequences are sorted among by their length.
 _WINDOW = 50
 
@@ -134,12 +130,11 @@ class Batches:
         parts = order[: len(self) * self.size].split(self.size)
         if self.lengths is not None:
             parts = alike(parts, self.lengths, generator(self.seed, "lengths", epoch))
-        often = max(1, _TOUCHED * len(self.stored) // (self.size * max(1, self.stored.numel())))
         for number, chosen in list(enumerate(parts))[start:]:
             # What comes after the last batch is the next epoch.
             self.epoch, self._position = divmod(epoch * len(self) + number + 1, len(self))
             index, chosen = chosen, chosen.to(self.stored.device)
-            stored = self.stored.index_select(0, chosen)
+            stored = mapped.rows(self.stored, chosen)
             if self.once is None:
                 noise = generator(self.seed, "observe", epoch, number)
                 x = met(self.likelihood, stored, noise)
@@ -151,8 +146,6 @@ class Batches:
                 given = ranks.mine(condition(picked, self.likelihood.levels))
             labels = None if self.labels is None else self.labels[index]
             items = Items(ranks.mine(x), Seen(given, labels, index))
-            if number % often == 0:
-                mapped.release()
             yield ranks.mine(stored).to(self.device, non_blocking=True), items.to(self.device)
 
     def state_dict(self) -> dict[str, int]:

@@ -12,6 +12,10 @@ from vaebench.data.mapped import pieces
 from vaebench.models.items import NOUNS, Kind
 
 S = TypeVar("S")
+D = TypeVar("D", bound="Dataset")
+#: The most items of validation and of test that are looked at: a random sample of them says as
+#: much as any number needs, and all of them as float32 would be what fills the memory.
+MOST = 20_000
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,21 @@ def subset(split: S, rows: Tensor | slice) -> S:
     whole = {field.name: getattr(known, field.name) for field in fields(known)}
     parts = {name: value[rows] for name, value in whole.items() if value is not None}
     return replace(known, **parts)
+
+
+def bounded(images: D) -> D:
+    """The data set with at most `MOST` items of validation and of test, which a note says."""
+    more = {
+        name: len(split)
+        for name in ("validation", "test")
+        if len(split := getattr(images, name)) > MOST
+    }
+    if not more:
+        return images
+    counts = " and ".join(f"{count:,} of {name}" for name, count in more.items())
+    note = f"Of the {images.noun}s, {counts}, a random sample of {MOST:,} each is used."
+    some = {name: subset(getattr(images, name), slice(MOST)) for name in more}
+    return replace(images, **some, notes=(*images.notes, note))
 
 
 def permuted(split: S) -> S:

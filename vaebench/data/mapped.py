@@ -16,7 +16,7 @@ from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, finalize
 
 import numpy as np
 import torch
@@ -36,7 +36,16 @@ _PIECE = 2**25
 #: Files of a data set.
 PIXELS, LABELS = "pixels.npy", "labels.npy"
 _ABOUT = "about.json"
-_maps: WeakSet[mmap.mmap] = WeakSet()
+
+
+class _File(NamedTuple):
+    """What a map is of: an open file, and the bytes of memory that it lies at."""
+
+    number: int
+    memory: range
+
+
+_maps: WeakKeyDictionary[mmap.mmap, _File] = WeakKeyDictionary()
 
 
 class Kept(NamedTuple):
@@ -158,8 +167,7 @@ def _read(folder: Path, identity: str) -> Kept | None:
         os.utime(folder)
     except (UserError, OSError, KeyError, TypeError, ValueError, AttributeError):
         return None
-    if isinstance(pixels.base, mmap.mmap):
-        _maps.add(pixels.base)
+    _remember(pixels, folder / PIXELS)
     with warnings.catch_warnings():
         # Nobody writes to what is read from a data set.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
@@ -172,9 +180,38 @@ def _read(folder: Path, identity: str) -> Kept | None:
     return Kept(each, dict(zip(counts, of, strict=True)), notes)
 
 
+def _remember(pixels: np.ndarray, path: Path) -> None:
+    """Note what an array is mapped from, for as long as it is."""
+    if isinstance(pixels, np.memmap) and isinstance(pixels.base, mmap.mmap):
+        first = pixels.ctypes.data - pixels.offset
+        number = os.open(path, os.O_RDONLY)
+        finalize(pixels.base, os.close, number)
+        _maps[pixels.base] = _File(number, range(first, first + len(pixels.base)))
+
+
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
+
+
+def rows(stored: Tensor, chosen: Tensor) -> Tensor:
+    """The rows `chosen` (B,) of a tensor; those of a mapped one are read from its file.
+
+    Looking at a row of a map would bring up to two megabytes around it into this process's memory.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    file = next((one for one in _maps.values() if stored.data_ptr() in one.memory), None)
+    if file is None or not stored.is_contiguous():
+        return stored.index_select(0, chosen)
+    found = torch.empty((len(chosen), *stored.shape[1:]), dtype=stored.dtype)
+    content = found.flatten(1).numpy()
+    start = stored.data_ptr() - file.memory.start
+    for row, place in zip(content, chosen.tolist(), strict=True):
+        if os.preadv(file.number, [row], start + place * row.nbytes) != row.nbytes:
+            raise OSError(errno.EIO, "the pictures in the cache end too soon")
+    return found
 
 
 def pieces(stored: Tensor) -> Iterator[Tensor]:
@@ -187,7 +224,7 @@ def pieces(stored: Tensor) -> Iterator[Tensor]:
 
 def release() -> None:
     """Give back the pages of mapped arrays, which come again from the disk when they are needed."""
-    for each in _maps if hasattr(mmap, "MADV_DONTNEED") else ():
+    for each in list(_maps) if hasattr(mmap, "MADV_DONTNEED") else ():
         with suppress(OSError, ValueError):
             each.madvise(mmap.MADV_DONTNEED)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from vaebench.config.names import absolute, parse, spell, spelled
 from vaebench.data import conditions, heldout
-from vaebench.data.dataset import Dataset, permuted
+from vaebench.data.dataset import Dataset, bounded, permuted
 from vaebench.data.images import Images, Request, Source, negative
 from vaebench.data.modalities import Modalities
 from vaebench.data.remarks import remarks
@@ -130,7 +130,7 @@ def source(name: str) -> Source:
 
 
 def load(name: str, request: Request) -> Dataset:
-    """Read a data set, the items of each split in random order.
+    """Read a data set, the items of each split in random order, held-out ones up to 20,000 each.
 
     Raises:
         UserError: It is missing, damaged, too small or not what it must be.
@@ -163,7 +163,7 @@ def load(name: str, request: Request) -> Dataset:
         # What is known is the probability of an item of any class.
         images = replace(images, log_prob=None)
     check(what, images)
-    return images
+    return bounded(images)
 
 
 def _check_size(name: str, images: Dataset, size: int | None) -> None:
