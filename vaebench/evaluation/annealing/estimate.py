@@ -90,12 +90,14 @@ class Estimate:
 
     @property
     def warnings(self) -> list[str]:
-        """A sentence for each reason not to trust some of the estimates."""
+        """A sentence on the estimates that are not to be trusted, if any: why, and how many."""
+        counts = {reason: int(which.sum()) for reason, which in self._reasons().items()}
+        why = ", ".join(f"{reason} ({count})" for reason, count in counts.items() if count)
+        if not why:
+            return []
         return [
-            f"{int(which.sum())} of {len(which)} log-likelihoods are not to be trusted: {reason}; "
-            "ask for more steps or a larger budget."
-            for reason, which in self._reasons().items()
-            if which.any()
+            f"{int((~self.trusted).sum())} of {len(self.se)} log-likelihoods are not to be "
+            f"trusted: {why}; ask for more steps or a larger budget."
         ]
 
     def take(self, images: Tensor) -> "Estimate":

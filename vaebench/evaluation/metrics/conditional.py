@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from vaebench.data.modalities import Modalities
-from vaebench.evaluation.metrics.likelihood import AIS, annealed
+from vaebench.evaluation.metrics.likelihood import AIS, annealed, warning
 from vaebench.evaluation.metrics.subject import Subject
 from vaebench.models.metric import MODEL, Measurement, Metric, Unavailable
 
@@ -27,11 +27,11 @@ def conditional(subject: Subject) -> Measurement:
     gaps = [gap for part in found.values() if (gap := part.per_image) is not None]
     # Of log p(x), which all differences share, the error does not become smaller in their mean.
     noise = math.hypot(*(_noise(other) / len(names) for other in rest.values()), _noise(whole))
-    warnings = [one.warning for one in (whole, *rest.values()) if one.warning]
+    others = {f"Without {name}": other for name, other in rest.items()}
     return replace(
         _mean(torch.stack(gaps).mean(0)),
         depends=whole.depends | {"sampler_se": round(noise, 4)},
-        warning=" ".join(dict.fromkeys(warnings)) or None,
+        warning=warning({"Of whole items": whole, **others}),
         trusted=whole.trusted and all(other.trusted for other in rest.values()),
         parts=found,
     )
@@ -60,11 +60,10 @@ def _less(whole: Measurement, other: Measurement) -> Measurement:
     assert whole.per_image is not None and other.per_image is not None
     gap = whole.per_image.double().cpu() - other.per_image.double().cpu()
     noise = math.hypot(_noise(whole), _noise(other))
-    warnings = [one.warning for one in (whole, other) if one.warning]
     return replace(
         _mean(gap),
         depends=whole.depends | {"sampler_se": round(noise, 4)},
-        warning=" ".join(dict.fromkeys(warnings)) or None,
+        warning=warning({"Of whole items": whole, "Without the part": other}),
         trusted=whole.trusted and other.trusted,
     )
 

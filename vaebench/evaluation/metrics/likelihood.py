@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -79,6 +79,12 @@ def _rows(subject: Subject) -> int:
         return subject.rows
     outputs = subject.model.likelihood.outputs * math.prod(subject.images.shape)
     return min(subject.rows, max(64, PIXELS // outputs))
+
+
+def warning(found: Mapping[str, Measurement]) -> str | None:
+    """What estimates, each under the words that say of what it is, warn of."""
+    texts = [f"{of}, {one.warning}" for of, one in found.items() if one.warning]
+    return " ".join(texts) or None
 
 
 def annealed(subject: Subject) -> Measurement:

@@ -10,7 +10,7 @@ from torch import Tensor
 from vaebench.compute.random import generator, seeded
 from vaebench.data.batches import EVALUATION_SEED
 from vaebench.data.sets import Sets
-from vaebench.evaluation.metrics.likelihood import AIS, annealed
+from vaebench.evaluation.metrics.likelihood import AIS, annealed, warning
 from vaebench.evaluation.metrics.subject import Subject
 from vaebench.models.distributions import closed_kl
 from vaebench.models.elements import EachElement, Elements
@@ -45,7 +45,6 @@ def predictive(subject: Subject) -> Measurement:
     n = len(kept)
     if not n:
         raise Unavailable("no set can be trusted with and without its last element")
-    warnings = [one for one in (whole.warning, others.warning) if one]
     depends = {**whole.depends, "given": elements - 1}
     # What the sampler does not know of the two is as much as it does not know of one, or more.
     noise = math.hypot(*(found.depends["sampler_se"] for found in (whole, others)))
@@ -55,7 +54,7 @@ def predictive(subject: Subject) -> Measurement:
         kept.std().item() / math.sqrt(n) if n > 1 else None,
         depends | {"sampler_se": round(noise, 4)},
         gap,
-        " ".join(dict.fromkeys(warnings)) or None,
+        warning({"Of whole sets": whole, "Without the last element": others}),
         trusted=whole.trusted and others.trusted,
     )
 
