@@ -16,7 +16,13 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-from vaebench.compute.processes import adopt_orphans, end_alike, end_children, end_with_parent
+from vaebench.compute.processes import (
+    adopt_orphans,
+    end_alike,
+    end_children,
+    end_with_parent,
+    lead_session,
+)
 
 #: Bytes that a log may have; of more, both ends are kept.
 LARGEST = 10 * 2**20
@@ -119,7 +125,7 @@ def _become(work: Callable[[], Any], guardian: int, temporary: str, output: int 
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         end_with_parent(guardian)
-        os.setsid()
+        lead_session()
         os.environ["TMPDIR"] = tempfile.tempdir = temporary
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
