@@ -90,7 +90,7 @@ class Estimate:
 
     @property
     def warnings(self) -> list[str]:
-        """A sentence on the estimates that are not to be trusted, if any: why, and how many."""
+        """One sentence that says how many estimates are not to be trusted and why, or none."""
         counts = {reason: int(which.sum()) for reason, which in self._reasons().items()}
         why = ", ".join(f"{reason} ({count})" for reason, count in counts.items() if count)
         if not why:
