@@ -6,6 +6,8 @@ from torch.nn.functional import conv2d
 
 #: ITU-R BT.601 luma, as in tf.image.rgb_to_grayscale.
 LUMA = (0.2989, 0.587, 0.114)
+#: Images at a time, for memory's sake.
+_ROWS = 2048
 
 
 def sharpness(images: Tensor) -> Tensor:
@@ -27,6 +29,10 @@ def sharpness(images: Tensor) -> Tensor:
             "Sharpness is defined for grey or colour images (N, 1 or 3, H, W) of at least 3 × 3 "
             f"pixels, not {tuple(images.shape)}."
         )
+    return torch.cat([_sharpness(some) for some in images.split(_ROWS)])
+
+
+def _sharpness(images: Tensor) -> Tensor:
     grey = images.clamp(0, 1)
     if images.shape[1] == 3:
         grey = (grey * grey.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
