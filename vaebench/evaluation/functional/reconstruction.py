@@ -7,11 +7,15 @@ from torch import Tensor
 
 from vaebench.errors import UserError
 
+#: Images at a time, for memory's sake.
+_ROWS = 2048
+
 
 def mse(images: Tensor, reconstructions: Tensor) -> Tensor:
     """Mean squared error (N,) over channels and pixels, for images (N, C, H, W) in [0, 1]."""
     _check(images, reconstructions)
-    return (images - reconstructions).square().flatten(1).mean(1)
+    parts = zip(images.split(_ROWS), reconstructions.split(_ROWS), strict=True)
+    return torch.cat([(a - b).square().flatten(1).mean(1) for a, b in parts])
 
 
 def psnr(images: Tensor, reconstructions: Tensor) -> Tensor:

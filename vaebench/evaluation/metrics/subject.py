@@ -255,11 +255,14 @@ class Subject:
             Unavailable: The model is not one of pictures.
         """
         _ = self.pictured
-        if items is None:
-            items = self.items[torch.arange(len(z), device=self.device) % len(self.x)]
-        parts = zip(z.split(self.rows), items.split(self.rows), strict=True)
+        whole, count = (self.items, len(self.x)) if items is None else (items, len(z))
         with torch.no_grad():
-            return torch.cat([self.model.pictures(*part) for part in parts])
+            return torch.cat(
+                [
+                    self.model.pictures(z[rows], whole[rows % count])
+                    for rows in torch.arange(len(z), device=self.device).split(self.rows)
+                ]
+            )
 
     def completed(self, pictures: Tensor, split: Split | None = None) -> Tensor:
         """Pictures (N, C, H, W) of the first test images, or of a split, beside what is given.
