@@ -26,7 +26,7 @@ def psnr(images: Tensor, reconstructions: Tensor) -> Tensor:
     return -10 * mse(images, reconstructions).log10()
 
 
-def ssim(images: Tensor, reconstructions: Tensor, chunk: int = 500) -> Tensor:
+def ssim(images: Tensor, reconstructions: Tensor, chunk: int = 100) -> Tensor:
     """Structural similarity (N,) at a Gaussian window of 11 × 11 pixels, 1 for equal images.
 
     The window reaches past the border of images smaller than itself, which mirror it: at 8 × 8
