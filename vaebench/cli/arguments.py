@@ -76,6 +76,15 @@ RUN = click.option(
     help="The run.  [default: the newest in results]",
     shell_complete=completion.runs,
 )
+FIRST_LOOK = click.option(
+    "--quick", is_flag=True, help="Measure with little effort, for a first look."
+)
+CONFIG = click.option(
+    "--config", type=Path, help="Settings from a run's config.yaml; flags override it."
+)
+OUT = click.option(
+    "--out", type=Path, help="Folder of the run.  [default: results/<data set>-<hash>]"
+)
 TITLE = click.option("--title", help="What the page is called.  [default: the run's folder]")
 NOTE = click.option("--note", help="What the page says below its title.")
 _FEW = 3

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from vaebench.cli.arguments import NOTE, TITLE, setting_options
+from vaebench.cli.arguments import CONFIG, FIRST_LOOK, NOTE, OUT, TITLE, setting_options
 from vaebench.cli.completion import names
 from vaebench.config.cell import QUICK, SETTINGS
 from vaebench.config.settings import Settings, from_dict
@@ -17,9 +17,9 @@ from vaebench.runs.frozen import told
 @click.command()
 @click.argument("variants", nargs=-1, shell_complete=names("plugin"))
 @setting_options(SETTINGS)
-@click.option("--quick", is_flag=True, help="Measure with little effort, for a first look.")
-@click.option("--config", type=Path, help="Settings from a run's config.yaml; flags override it.")
-@click.option("--out", type=Path, help="Folder of the run.  [default: results/<data set>-<hash>]")
+@FIRST_LOOK
+@CONFIG
+@OUT
 @TITLE
 @NOTE
 @click.option(

@@ -6,7 +6,15 @@ from typing import Any
 
 import click
 
-from vaebench.cli.arguments import NOTE, TITLE, setting_options
+from vaebench.cli.arguments import (
+    CONFIG,
+    FIRST_LOOK,
+    NOTE,
+    OUT,
+    TITLE,
+    place_options,
+    setting_options,
+)
 from vaebench.cli.completion import names
 from vaebench.cli.run import asked
 from vaebench.config.cell import SETTINGS
@@ -28,15 +36,12 @@ from vaebench.config.cell import SETTINGS
     help="What is searched: lr=1e-3..1e-2, kl_warmup=off, 'gmm[components=2|4|8]'; repeatable.",
 )
 @setting_options(SETTINGS)
-@click.option("--quick", is_flag=True, help="Measure with little effort, for a first look.")
-@click.option("--config", type=Path, help="Settings from a run's config.yaml; flags override it.")
-@click.option("--out", type=Path, help="Folder of the run.  [default: results/<data set>-<hash>]")
+@FIRST_LOOK
+@CONFIG
+@OUT
 @TITLE
 @NOTE
-@click.option("--data-dir", type=Path, envvar="VAEBENCH_DATA", help="As in `vaebench run`.")
-@click.option("--download", is_flag=True, help="Fetch data and weights that are missing.")
-@click.option("--fid-weights", type=Path, help="Weights of the Inception network.")
-@click.option("--device", default="auto", help="As in `vaebench run`.")
+@place_options
 @click.option("--jobs", type=int, help="Trials and cells at a time, as in `vaebench run`.")
 @click.option("--retry-failed", is_flag=True, help="Run cells again that failed before.")
 @click.option("--dry-run", is_flag=True, help="Print what is searched, the cells and their time.")

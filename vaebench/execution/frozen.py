@@ -205,13 +205,13 @@ def _other_prior(mine: Posterior, theirs: Posterior) -> str:
 
 
 def fill(model: VAE, run: Path, cell: Cell) -> None:
-    """Give a cell's model the weights of its frozen decoder, which the run keeps.
+    """Give a cell's model the weights of its frozen decoder, which the run keeps, if it has one.
 
     Raises:
         UserError: They are not there, or not those of the cell.
     """
-    assert cell.decoder_of is not None
+    if cell.decoder_of is None:
+        return
     name, _, wanted = cell.decoder_of.partition("@")
     source = frozen(Asked(run / KEPT / "cells" / name, wanted))
     model.observation.load_state_dict(source.model.observation.state_dict())
-    model.freeze()

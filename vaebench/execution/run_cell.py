@@ -111,8 +111,7 @@ def _resolved(
 ) -> Resolved:
     """The cell in a folder, ready to be trained."""
     resolved = resolve(cell, place, device)
-    if cell.decoder_of is not None:
-        frozen.fill(resolved.model, folder.parents[1], cell)
+    frozen.fill(resolved.model, folder.parents[1], cell)
     return resolved
 
 

@@ -84,8 +84,7 @@ def resolve(cell: Cell, place: Place, run: Path) -> Resolved:
     set_threads(cell, images, place.threads)
     variant = catalogue().variant(cell.plugin)
     resolved = build(cell, variant, images, devices.find(place.device))
-    if cell.decoder_of is not None:
-        frozen.fill(resolved.model, run, cell)
+    frozen.fill(resolved.model, run, cell)
     return resolved
 
 
