@@ -1,4 +1,4 @@
-"""Runs a recipe and writes its table, its picture and the page that shows both."""
+"""Runs a recipe and writes its table, its pictures and the page that shows them."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -9,7 +9,7 @@ import pandas as pd
 from vaebench.config.settings import run_name
 from vaebench.errors import UserError, unknown
 from vaebench.execution import driver
-from vaebench.reproduction import curves, recipe, table
+from vaebench.reproduction import course, curves, recipe, table
 from vaebench.reproduction.recipe import Recipe
 from vaebench.runs import files, frames
 from vaebench.runs.records import cells
@@ -17,7 +17,7 @@ from vaebench.runs.schema import Record
 
 
 def reproduce(name: str, budget: str, where: driver.Where) -> int:
-    """Run what is missing of a recipe and write ``table.csv``, ``curves.png`` and ``README.md``.
+    """Run what is missing of a recipe and write its table, its pictures and ``README.md``.
 
     Args:
         name: A recipe that comes with vaebench, or the path of one.
@@ -46,22 +46,33 @@ def reproduce(name: str, budget: str, where: driver.Where) -> int:
 
 
 def write(asked: Recipe, budget: str, folder: Path, runs: list[Path]) -> None:
-    """Write the table, the picture and the page of a recipe from its runs."""
-    records = [record for run in runs for record in cells(run)]
+    """Write the table, the pictures and the page of a recipe from its runs."""
+    by_run = {run: cells(run) for run in runs}
+    records = [record for of_run in by_run.values() for record in of_run]
     if not records:
         raise UserError(f"No cell of {asked.name} has finished; see the log in {folder}/runs.")
-    every = frames.frame(folder, records)
+    histories = {
+        cell: history
+        for run, of_run in by_run.items()
+        for cell, history in frames.histories(run, of_run).items()
+    }
+    every = frames.frame(folder, records, histories)
     extra = pd.DataFrame([table.readings(asked, r) for r in records], every.index)
-    done = every["status"] == "done"
-    found = table.rows(asked, budget, pd.concat([every, extra], axis=1)[done])
+    done = pd.concat([every, extra], axis=1)[every["status"] == "done"]
+    found = table.rows(asked, budget, done)
     frame = table.frame(asked, budget, found)
+    gaps = course.png(asked, budget, found, done, histories)
     files.write_text(folder / "cells.csv", frames.csv(every))
     files.write_text(folder / "table.csv", frame.to_csv(index=False, float_format="%.6g"))
     files.write_bytes(folder / "curves.png", curves.png(asked, found))
-    files.write_text(folder / "README.md", _page(asked, budget, found, records))
+    if gaps:
+        files.write_bytes(folder / "gaps.png", gaps)
+    files.write_text(folder / "README.md", _page(asked, budget, found, records, bool(gaps)))
 
 
-def _page(asked: Recipe, budget: str, found: list[table.Row], records: list[Record]) -> str:
+def _page(
+    asked: Recipe, budget: str, found: list[table.Row], records: list[Record], gaps: bool
+) -> str:
     plan = asked.budgets[budget]
     done = [record for record in records if record["status"] == "done"]
     lines = [
@@ -85,11 +96,20 @@ def _page(asked: Recipe, budget: str, found: list[table.Row], records: list[Reco
         "stands on the paper's side of the row that the paper compares it with, beyond doubt over "
         "seeds. Each row is judged by itself.",
         "",
+        *([_GAPS, ""] if gaps else []),
         *([asked.notes.strip(), ""] if asked.notes else []),
         _made(done),
         "",
     ]
     return "\n".join(lines)
+
+
+_GAPS = (
+    "![How far each row was from the paper during training](gaps.png)\n\n"
+    "Each line is the objective on validation images, the mean over seeds, moved so that it ends "
+    "at the measured distance; the band is what counts as near. It shows where a row is going, "
+    "under a schedule of this length."
+)
 
 
 def _line(row: table.Row, name: str) -> str:

@@ -93,7 +93,7 @@ def rows(recipe: Recipe, budget: str, cells: pd.DataFrame) -> list[Row]:
         for point in recipe.points
     }
     points = {(point.line, point.x): point for point in recipe.points}
-    done = {place for place, each in points.items() if len(_of(recipe, budget, each, cells))}
+    done = {place for place, each in points.items() if len(cells_of(recipe, budget, each, cells))}
     return [
         Row(
             key,
@@ -132,12 +132,12 @@ def _seeds(
     recipe: Recipe, budget: str, point: Point, measure: Measure, cells: pd.DataFrame
 ) -> pd.Series:
     """The measure at a point, a value for each seed."""
-    mine = _of(recipe, budget, point, cells)
+    mine = cells_of(recipe, budget, point, cells)
     value = _read(mine, measure)
     if point.matched is None:
         return value.groupby(mine["seed"].astype(int)).mean().dropna()
     partner = next(p for p in recipe.points if (p.line, p.x) == (point.matched, point.x))
-    theirs = _of(recipe, budget, partner, cells)
+    theirs = cells_of(recipe, budget, partner, cells)
     rates = theirs[_RATE].astype(float).groupby(theirs["seed"].astype(int)).mean()
     found = {
         seed: _interpolated(mine.loc[part, _RATE].astype(float), value[part], rates.get(seed))
@@ -154,7 +154,7 @@ def _interpolated(rates: pd.Series, values: pd.Series, rate: float | None) -> fl
     return float(np.interp(rate, rates.to_numpy()[order], values.to_numpy()[order]))
 
 
-def _of(recipe: Recipe, budget: str, point: Point, cells: pd.DataFrame) -> pd.DataFrame:
+def cells_of(recipe: Recipe, budget: str, point: Point, cells: pd.DataFrame) -> pd.DataFrame:
     """The cells that a point is about."""
     wanted = recipe.cells(point, budget)
     chosen = pd.Series(point.x not in recipe.budgets[budget].without, cells.index)
