@@ -166,3 +166,12 @@ def test_finished_cells_without_a_number(load):
     verdicts = {(row.key.line, row.key.x): row.verdict for row in found}
     assert verdicts["A", 1] == "not measured: no cell gives a number"
     assert verdicts["C", 1] == "not run: no cell has finished"
+
+
+def test_a_sampler_in_a_columns_name_is_no_point_of_a_curve(tmp_path):
+    text = RECIPE.replace("column: score, sign: -1", 'column: "fid@gmm", sign: -1')
+    (tmp_path / "own.yaml").write_text(text)
+    found = recipe.load(str(tmp_path / "own.yaml"))
+    curve = {"k": [1, 10], "bound": [-3.0, -2.0]}
+    record = {"metrics": {"iwae_100": {"value": -1.5, "detail": {"curve": curve}}}}
+    assert table.readings(found, record) == {"iwae_100@10": -2.0}

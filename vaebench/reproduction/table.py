@@ -111,7 +111,7 @@ def readings(recipe: Recipe, record: Record) -> dict[str, float]:
     found = {}
     for name in [n for m in recipe.measures.values() for n in (m.column, m.minus) if n]:
         column, _, k = name.partition("@")
-        if k:
+        if k.isdecimal():
             metric = record["metrics"].get(column)
             curve = metric["detail"].get("curve") if metric else None
             points = dict(zip(curve["k"], curve["bound"], strict=False)) if curve else {}
