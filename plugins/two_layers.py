@@ -12,8 +12,16 @@ from vaebench import Chain, Gaussian, Posterior, Variant, hookimpl, iwae
 
 
 def tanh_layers(size: int, width: int) -> nn.Sequential:
-    """Two tanh layers of `width` units on vectors of `size` dimensions."""
-    return nn.Sequential(nn.Linear(size, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh())
+    """Two tanh layers of `width` units on vectors of `size` dimensions.
+
+    Their weights begin as Glorot & Bengio 2010 advise, which keeps the size of what passes; with
+    smaller ones the signal drowns in the noise of the code between two such networks.
+    """
+    first, second = nn.Linear(size, width), nn.Linear(width, width)
+    for layer in (first, second):
+        nn.init.xavier_uniform_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    return nn.Sequential(first, nn.Tanh(), second, nn.Tanh())
 
 
 class Encoder(nn.Module):

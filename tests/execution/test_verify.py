@@ -110,3 +110,16 @@ def test_a_number_may_be_off_by_its_own_noise(before, now, verdict):
     found = judged("column", before, now)
     assert found.verdict == verdict
     assert math.isnan(found.allowed) == (now is None)
+
+
+def test_cells_without_weights_are_passed_over_unless_none_has_any(copied):
+    run, name = copied
+    (run / "cells" / name / "model.safetensors").unlink()
+    (run / "cells" / name / "per_image.csv").unlink()
+    found = one(run, name)
+    assert found.bare and found.good
+    result = CliRunner().invoke(main, ["verify", str(run)])
+    assert result.exit_code == 1 and "passed over, its weights are not here" in result.stdout
+    files.write_bytes(run / "cells" / name / "history.csv", b"epoch\n1\n")
+    assert "history.csv was altered" in one(run, name).flaw
+    assert not one(run, name).good

@@ -31,7 +31,8 @@ def verify(
     """Measure finished cells again from their weights: does each number come out?
 
     On the machine and the versions that measured it a number is the same to the bit; elsewhere it
-    may be off by its own noise. Exit code 1 where one is not, or a cell is damaged.
+    may be off by its own noise. Cells whose weights were left out of the folder are passed over.
+    Exit code 1 where a number does not come out, a cell is damaged, or none has weights.
 
     \b
     vaebench verify results/NAME
@@ -52,13 +53,17 @@ def verify(
             _print(checked)
     if as_json:
         print_json({checked.cell: checked.plain() for checked in found})
-    context.exit(0 if all(checked.good for checked in found) else 1)
+    some = any(not checked.bare for checked in found)
+    context.exit(0 if some and all(checked.good for checked in found) else 1)
 
 
 def _print(checked: "Checked") -> None:
     """A line for a cell, and one for each number that is not the same."""
     if checked.flaw:
         click.echo(printable(f"{checked.cell}: cannot be verified: {checked.flaw}", 2000))
+        return
+    if checked.bare:
+        click.echo(printable(f"{checked.cell}: passed over, its weights are not here", 2000))
         return
     counts = [
         f"{count} {words}" for verdict, words in _WORDS.items() if (count := checked.count(verdict))

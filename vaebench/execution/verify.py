@@ -51,12 +51,14 @@ class Checked:
         numbers: Each of its numbers.
         flaw: Why nothing can be said of the cell: damaged files, or data that are not there.
         changed: Versions that are others than when it was measured, as "torch 2.14 → 2.15".
+        bare: Whether its weights were left out of the folder, so that there is nothing to measure.
     """
 
     cell: str
     numbers: tuple[Number, ...] = ()
     flaw: str = ""
     changed: tuple[str, ...] = ()
+    bare: bool = False
 
     @property
     def good(self) -> bool:
@@ -97,9 +99,12 @@ def damaged(run: Path) -> list[str]:
 
 
 def _verify(run: Path, name: str, where: driver.Where) -> Checked:
-    if flaw := files.flaw(run / "cells" / name):
+    folder, record = run / "cells" / name, records.one(run, name)
+    if not (folder / "model.safetensors").exists():
+        wrong = "" if record["status"] == "done" else str(record["reason"])
+        return Checked(name, flaw=wrong, bare=True)
+    if flaw := files.flaw(folder):
         return Checked(name, flaw=f"its files are damaged ({flaw})")
-    record = records.one(run, name)
     annealed = record["metrics"].get(_AIS)
     steps = annealed["depends"].get("ais_steps") if annealed else None
     wish = Wish({}, steps if type(steps) is int else None, again=True)
