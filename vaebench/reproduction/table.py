@@ -218,7 +218,9 @@ def _verdict(
     else:
         return "not reproduced: another value, and no row to see a direction by"
     low, high, _ = interval(gaps.to_numpy())
-    if len(gaps) < 2 or np.isnan(claimed):
+    if np.isnan(claimed):
+        return f"not reproduced: another value, and no published one of {where}"
+    if len(gaps) < 2:
         return f"not reproduced: no second seed to tell it from {where}"
     if not (low > 0 or high < 0):
         return f"not reproduced: not told from {where}"
