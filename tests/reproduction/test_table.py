@@ -104,6 +104,11 @@ def test_what_is_not_reproduced_says_why(load, scores, says):
     assert verdicts(load(A=80.0, B=79.0), "short", cells(**scores))["A"].startswith(says)
 
 
+def test_a_direction_needs_a_published_number_of_both_rows(load):
+    found = verdicts(load(A=80.0), "short", cells(A=[-90.0, -90.1], B=[-88.0, -88.1]))
+    assert found["A"].endswith("another value, and no published one of B, k = 1")
+
+
 def test_without_a_published_number_there_is_no_verdict(load):
     found = verdicts(load(B=79.0), "short", cells(A=[-90.0, -90.1], B=[-88.0, -88.1]))
     assert found["A"] == "no published number"

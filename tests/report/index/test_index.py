@@ -142,6 +142,11 @@ def test_an_entry_is_made_once_until_the_run_changes(tmp_path, cache, monkeypatc
     assert entry(tmp_path, run) == first and len(made) == 1
     write_cell(run, result("iwae", 0))
     assert entry(tmp_path, run).variants == ("gaussian", "iwae") and len(made) == 2
+    # Verdicts are paired by image where they can be.
+    (cell, *_) = sorted((run / "cells").iterdir())
+    (cell / "per_image.csv").write_text("index,elbo\n0,-20\n")
+    assert entry(tmp_path, run).done == 2 and len(made) == 3
+    made.pop()
     for path in (cache / "index").iterdir():
         path.write_text(json.dumps({"path": 3, "variants": "x"}))
     assert entry(tmp_path, run).variants == ("gaussian", "iwae") and len(made) == 3

@@ -95,7 +95,8 @@ def _state(run: Path) -> str:
     """A digest of the path of a run and of when its cells were written last."""
     state = hashlib.sha256(f"{__version__}\n{run.resolve()}".encode("utf-8", "replace"))
     names = sorted(run.glob("cells/*"))[: MOST + 1]
-    for path in (run / "plan.json", *(each / "result.json" for each in names)):
+    parts = (each / name for each in names for name in ("result.json", "per_image.csv"))
+    for path in (run / "plan.json", *parts):
         with suppress(OSError):
             about = path.lstat()
             state.update(f"{path.parent.name} {about.st_mtime_ns} {about.st_size}".encode())
