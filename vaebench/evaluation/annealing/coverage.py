@@ -1,6 +1,7 @@
 """Does the start cover the posterior? Chains from the prior tell, and join where it does not."""
 
 from dataclasses import replace
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from vaebench.evaluation.annealing.chains import Measured
 from vaebench.evaluation.annealing.joint import Joint
 from vaebench.evaluation.annealing.kernels import Kernel
 from vaebench.evaluation.annealing.laplace import ascend, climb, fit
+from vaebench.evaluation.annealing.modes import Found, valley
 from vaebench.evaluation.annealing.signs import BEYOND, HOLE, Signs
 from vaebench.evaluation.annealing.starts import Start, prior_start
 from vaebench.evaluation.annealing.streams import Random
@@ -24,6 +26,9 @@ _LEAST = 0.125  # share of the chains that start at the prior, where any do
 _COUNTS = 5.0  # nats below the evidence down to which a chain's weight counts, or a mode
 _LIGHT = 1.5  # nats below the evidence from which on a mode can be missed
 _CLIMBS = (20, 12)  # iterations, in the coordinates of the prior and of the start
+_LEFT = 3  # climbers left on their way that go on
+_FURTHER = 40  # iterations for these
+_ROUNDS = (1, 8)  # of fits there: these go on where climbing along a bent ridge is slow
 
 
 def covered(
@@ -138,13 +143,20 @@ def rivalled(
 
 
 def searched(
-    joint: Joint, start: Start, signs: Signs, random: Random, kernel: Kernel, moves: int
+    joint: Joint,
+    start: Start,
+    signs: Signs,
+    found: Found,
+    random: Random,
+    kernel: Kernel,
+    moves: int,
 ) -> Signs:
     """The signs with what a search from the prior knows and what is strange to the start.
 
-    Four chains are annealed from the prior and climb from where they end. A mode counts if it is at
-    most a few nats lower than the best; the start has not met it if it has a hole there. What a
-    Gaussian fitted to the highest of these weighs tells whether it matters.
+    Four chains are annealed from the prior and climb from where they end; some climbers that the
+    search for modes left on their way go on. A mode counts if it is at most a few nats lower than
+    the best; the start has not met it if it has a hole there. What a Gaussian fitted to the highest
+    of these weighs tells whether it matters.
     """
     evidence = signs.evidence.maximum(signs.rival)
     prior = prior_start(joint.space, joint.space.draw(random("spread"), 64))
@@ -161,13 +173,70 @@ def searched(
     counts = (heights > heights.amax(0) - _COUNTS)[1:]
     new = counts & (values - start.log_density(points) > evidence + HOLE)[1:]
     known = counts.any(0) & ~new.any(0) & ~missed
-    return replace(
-        signs, known=known, strange=_heavy(joint, points[1:], heights[1:], new, evidence, random)
-    )
+    strange = _heavy(joint, points[1:], heights[1:], new, evidence, random, 1)
+    left, there, unmet = _left(joint, start, found, evidence)
+    unmet &= there > heights.amax(0) - _COUNTS
+    for rounds, k in product(_ROUNDS, range(_LEFT)):
+        some = unmet[k : k + 1] & ~strange
+        strange |= _heavy(joint, left[k : k + 1], there[k : k + 1], some, evidence, random, rounds)
+    return replace(signs, known=known, strange=strange)
+
+
+def _left(
+    joint: Joint, start: Start, found: Found, evidence: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Where climbers lead that were left beyond a valley, and whether a start has holes there.
+
+    In the coordinates of one mode the way to another may be long.
+
+    Returns:
+        Points (3, B, D), heights there, -inf for none, and whether these are holes, both (3, B).
+    """
+    places, heights = found.places, found.heights
+    beyond = _beyond(joint, start, found, evidence)
+    order, index = heights.where(beyond, -torch.inf).topk(_LEFT, 0)
+    points = places.gather(0, index[..., None].expand(-1, -1, places.shape[-1]))
+    there, unmet = torch.full_like(order, -torch.inf), torch.zeros_like(order, dtype=torch.bool)
+    images = order[0].isfinite().nonzero()[:, 0].cpu()
+    part = joint.take(images) if len(images) else None
+    if part is None:
+        return points, there, unmet
+    ours = start.take(images)
+    climbed, _ = climb(part, points[:, images], _FURTHER, rate=0.1)
+    climbed, values = ascend(part, ours.whitening, climbed, _CLIMBS[1])
+    values = values.where(order[:, images].isfinite(), -torch.inf)
+    ratio = values - part.space.height(climbed)[0] - ours.log_density(climbed)
+    points[:, images], there[:, images] = climbed, values
+    unmet[:, images] = ratio > evidence[images] + HOLE
+    if part is not joint:
+        joint.evaluations[images] += part.evaluations
+    return points, there, unmet
+
+
+def _beyond(joint: Joint, start: Start, found: Found, evidence: Tensor) -> Tensor:
+    """Which of the places (N, B) are in holes of a start, and across a valley from its middle."""
+    places, heights = found.places, found.heights
+    hole = heights - joint.space.height(places)[0] - start.log_density(places) > evidence + HOLE
+    images = hole.any(0).nonzero()[:, 0].cpu()
+    part = joint.take(images) if len(images) else None
+    if part is None:
+        return torch.zeros_like(hole)
+    places, middle = places[:, images], start.whitening.center[images]
+    across = valley(part, middle.expand_as(places), places, heights[:, images])
+    hole[:, images] &= across
+    if part is not joint:
+        joint.evaluations[images] += part.evaluations
+    return hole
 
 
 def _heavy(
-    joint: Joint, points: Tensor, heights: Tensor, new: Tensor, evidence: Tensor, random: Random
+    joint: Joint,
+    points: Tensor,
+    heights: Tensor,
+    new: Tensor,
+    evidence: Tensor,
+    random: Random,
+    rounds: int,
 ) -> Tensor:
     """Whether the highest of the new ones (C, B) among points (C, B, D) weighs much (B,)."""
     heavy = new.any(0)
@@ -176,7 +245,7 @@ def _heavy(
     if part is None:
         return heavy
     best = heights.where(new, -torch.inf).argmax(0)[images]
-    found = fit(part, points[best, images], random.take(images)("search"), 1)
+    found = fit(part, points[best, images], random.take(images)("search"), rounds)
     joint.evaluations[images] += part.evaluations if part is not joint else 0
     heavy[images] = found.elbo > evidence[images] - _LIGHT
     return heavy

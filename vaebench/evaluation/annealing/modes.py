@@ -25,11 +25,15 @@ class Found(NamedTuple):
         start: Gaussians at the modes.
         modes: Number of modes (B,).
         curvature: See `signs.Signs` (B,).
+        places: Where the other climbers are (N, B, D): at modes, or still on their way.
+        heights: log p(x, u) there, with the height of the space (N, B).
     """
 
     start: Start
     modes: Tensor
     curvature: Tensor
+    places: Tensor
+    heights: Tensor
 
 
 def valley(joint: Joint, one: Tensor, other: Tensor, lower: Tensor) -> Tensor:
@@ -130,8 +134,8 @@ def laplace_start(
     others, values = ascend(joint, white, others, climbs[2])
     middle = first.loc[None]
     height = joint(middle)[0] + joint.space.height(middle)[0]
-    points, values = torch.cat([middle, others]), torch.cat([height, values])
-    points, mode, height = distinct(joint, white, points, values, MOST_MODES)
+    points, heights = torch.cat([middle, others]), torch.cat([height, values])
+    points, mode, height = distinct(joint, white, points, heights, MOST_MODES)
     fits = [first]
     for k in range(1, int(mode.sum(0).max())):
         fits.append(_fit_some(joint, points[k], mode[k], random, k, full))
@@ -150,4 +154,5 @@ def laplace_start(
     gaussians = [Whitening(loc, scale) for loc, scale in zip(*ordered, strict=True)][:used]
     start = Start(joint.space, gaussians, share / share.sum(0))
     within = mode & (height > height.amax(0) - _NEAR)
-    return Found(start, within.sum(0).clamp_min(1), first.curvature)
+    modes = within.sum(0).clamp_min(1)
+    return Found(start, modes, first.curvature, others, values)

@@ -136,7 +136,7 @@ def prepare(joint: Joint, proposal: Proposal | None, random: Random, settings: S
     schedule = measured.schedule()
     steps = enough(schedule, joint.evaluations, settings)
     if found is not None:
-        signs = searched(joint, start, signs, random, settings.moves, moves)
+        signs = searched(joint, start, signs, found, random, settings.moves, moves)
     return Plan(start, schedule, steps, joint.evaluations.clone(), signs)
 
 
