@@ -12,12 +12,16 @@ from tests.cells import cell, digits
 from vaebench.data.images import Images, Request, Split
 from vaebench.errors import UserError
 from vaebench.evaluation.features.extractor import Extractor
+from vaebench.evaluation.functional.reconstruction import mse, psnr, ssim
 from vaebench.evaluation.functional.refine import Bounds
-from vaebench.evaluation.metrics import features, likelihood
+from vaebench.evaluation.functional.sharpness import sharpness
+from vaebench.evaluation.metrics import features, images, likelihood
+from vaebench.evaluation.metrics import subject as subjects
 from vaebench.evaluation.metrics.evaluate import evaluate
 from vaebench.evaluation.metrics.novelty import closest
 from vaebench.evaluation.metrics.select import METRICS, select
 from vaebench.evaluation.metrics.subject import Subject
+from vaebench.models.metric import Measurement
 from vaebench.registry.catalogue import catalogue
 from vaebench.registry.lookup import load
 from vaebench.training.build import build
@@ -183,6 +187,23 @@ def test_real_images_score_what_a_perfect_model_would(records):
 def test_feature_numbers_name_their_features(records, gaussian):
     for name in ("fid_digits", "rec_fid_digits", "kid_digits", "recall_digits"):
         assert records[name]["depends"]["features"] == gaussian.extractor.identity
+
+
+def test_pictures_are_read_some_at_a_time_with_the_same_numbers(monkeypatch):
+    whole = subject()
+    a, b = whole.pictures, whole.reconstructions
+    expected = {"mse": mse(a, b), "psnr": psnr(a, b), "ssim": ssim(a, b)}
+    features = whole.extractor(a)
+    monkeypatch.setattr(images, "ROWS", 100)
+    monkeypatch.setattr(subjects, "_ROWS", 256)
+    monkeypatch.setattr(Subject, "pictures", None)
+    some = subject()
+    found = measure(some, "mse", "reconstruction", "sharpness")
+    for name, values in expected.items():
+        assert found[name]["per_image"].equal(values)
+    sharp = sharpness(a)
+    assert found["sharpness_real"]["value"] == Measurement.mean(sharp).value
+    assert some.real.features.equal(features)
 
 
 class Copying(Subject):

@@ -85,3 +85,23 @@ def test_a_critic_learns_to_tell_noise_from_flat_pictures():
 def test_none_is_no_critic():
     assert build("none", (1, 8, 8), 4) is None
     assert set(CRITICS) == {"none", "patchgan"}
+
+
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 9, 11)])
+def test_maps_are_made_some_at_a_time_with_the_same_numbers(shape):
+    torch.manual_seed(0)
+    _, decoder = backbone("resnetv2").build(shape, 5, 16)
+    for parameter in decoder.parameters():
+        torch.nn.init.normal_(parameter, 0, 0.1)
+    z, seen = torch.randn(90, 5), []
+    decoder.first.register_forward_hook(lambda block, given, made: seen.append(len(made)))
+    whole = decoder(z).detach()
+    decoder._together = 32
+    with torch.no_grad():
+        assert decoder(z).equal(whole)
+    assert seen == [90, 32, 58]
+
+
+def test_as_many_maps_are_made_at_a_time_as_their_size_allows():
+    sizes = [backbone("resnetv2").build((3, n, n), 2, 16)[1]._together for n in (16, 32, 64, 256)]
+    assert sizes == [512, 128, 32, 16]

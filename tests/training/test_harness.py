@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from tests.cells import cell, digits
 from vaebench import Draw, Gaussian, Posterior, Rival, Variant, elbo, iwae
@@ -61,6 +62,21 @@ def test_training_repeats_bit_for_bit():
     second, *_ = train(critic="patchgan", backbone="resnetv2", width=4)
     a, b = first.state_dict(), second.state_dict()
     assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_validation_items_are_there_once_and_not_longer_than_training(monkeypatch):
+    held_out = []
+    storages = set()
+
+    def loader(dataset, **options):
+        held_out.append(dataset)
+        storages.update(some.x.untyped_storage().data_ptr() for some in dataset)
+        assert sum(map(len, dataset)) == len(digits().validation)
+        return DataLoader(dataset, **options)
+
+    monkeypatch.setattr("vaebench.training.fit.DataLoader", loader)
+    train(epochs=1)
+    assert len(storages) == 1 and held_out == [[]]
 
 
 def test_training_leaves_the_global_random_state_alone():

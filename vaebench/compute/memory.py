@@ -1,4 +1,4 @@
-"""How much memory is free, and keeping what is freed. No torch."""
+"""How much memory is free, and when freed memory is kept. No torch."""
 
 import ctypes
 from contextlib import suppress
@@ -20,6 +20,16 @@ def free() -> int | None:
     with suppress(OSError, ValueError):
         found.append(int(_LIMIT.read_text()) - int(_USED.read_text()))
     return max(0, min(found)) if found else None
+
+
+def give_back() -> None:
+    """Give what is free back to the kernel, where glibc is.
+
+    Between two phases that take memory of other sizes: what one has left in pieces, the next
+    would take beside them.
+    """
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def keep_freed() -> None:

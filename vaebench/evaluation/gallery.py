@@ -96,9 +96,8 @@ def _all(subject: Subject) -> Iterator[tuple[str, bytes, list[str]]]:
             if codes.shape[1] == 2:
                 yield "map", grid(_along(subject, plane(codes))), []
     # The last one, which says that all are there.
-    originals, copies = (
-        subject.completed(some[:SHOWN]) for some in (subject.pictures, subject.reconstructions)
-    )
+    originals = subject.completed(subject.shown(slice(SHOWN)))
+    copies = subject.completed(subject.reconstructions[:SHOWN])
     yield "reconstructions", grid(originals, copies), []
 
 

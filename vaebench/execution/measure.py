@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 
 from vaebench.compute import devices
+from vaebench.compute.memory import give_back
 from vaebench.config.cell import MEASURED, Cell, Evaluation, Task
 from vaebench.config.resources import Place, Progress
 from vaebench.errors import UserError
@@ -154,9 +155,11 @@ def _measure(
 
     subject.tell = lambda what, done, total: progress((what, done, total))
 
+    give_back()
     for found in steps(subject, metrics.values(), timings, report, resting):
         draft.add(found)
         draft.now()
+        give_back()
     for group, seconds in timings.items():
         draft.spent(group, seconds)
     started = time.perf_counter()

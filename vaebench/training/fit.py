@@ -141,8 +141,9 @@ def fit(
     )
     parts = math.ceil(len(images.validation) / cell.batch_size)
     validation = items_of(images.validation, model.likelihood, "validation").to(device)
-    rows = torch.arange(len(validation), device=device).tensor_split(parts)
-    held_out: Any = [validation[some] for some in rows]
+    # Views: a copy of each batch would be all of them once more.
+    rows = torch.arange(len(validation)).tensor_split(parts)
+    held_out: Any = [validation[int(some[0]) : int(some[-1]) + 1] for some in rows]
     harness = Harness(model, resolved.variant, resolved.critic, cell, ranks, resolved.rival, replay)
     best = _Best(report)
     group = _GROUP if keeper.every else 1
@@ -186,6 +187,8 @@ def fit(
                 ckpt_path=resume,
                 weights_only=True,
             )
+    # Lightning's objects hold each other, and these, until they are collected.
+    held_out.clear()
     if trainer.interrupted:
         raise KeyboardInterrupt
     model.to(device)

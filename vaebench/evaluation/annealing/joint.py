@@ -9,7 +9,8 @@ from vaebench.evaluation.annealing.latent_space import LatentSpace
 
 _CACHE = 2.0**24  # bytes that one call keeps on a CPU: what its caches are good at
 _DEVICE = 2.0**32  # bytes that one call keeps on a GPU
-_ROWS = 512  # z that one call decodes at least
+_ROWS = 512  # z that one call decodes at least, as far as they keep no more than
+_MOST = 2.0**27  # bytes
 LogLikelihood = Callable[[Tensor], Tensor]
 
 
@@ -91,10 +92,12 @@ class Joint:
             with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
                 self._gradient(u[:1])
             self.evaluations += 1
-        memory, rows = self._memory, 1.0
-        if memory is None:
-            memory, rows = (_CACHE if u.device.type == "cpu" else _DEVICE), _ROWS
-        return max(1, int(max(memory / max(self._kept, 1.0), rows) / self.batch))
+        memory, rows, each = self._memory, 1.0, max(self._kept, 1.0)
+        if memory is None and u.device.type == "cpu":
+            memory, rows = _CACHE, min(_ROWS, _MOST / each)
+        elif memory is None:
+            memory, rows = _DEVICE, _ROWS
+        return max(1, int(max(memory / each, rows) / self.batch))
 
     def evaluate(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """Values (K, B) in float64 and gradients (K, B, D) at u (K, B, D)."""

@@ -7,14 +7,14 @@ from torch import Tensor
 
 from vaebench.errors import UserError
 
-#: Images at a time, for memory's sake.
-_ROWS = 2048
+#: Images at a time, for memory's sake; a multiple of those that SSIM compares at a time.
+ROWS = 2000
 
 
 def mse(images: Tensor, reconstructions: Tensor) -> Tensor:
     """Mean squared error (N,) over channels and pixels, for images (N, C, H, W) in [0, 1]."""
     _check(images, reconstructions)
-    parts = zip(images.split(_ROWS), reconstructions.split(_ROWS), strict=True)
+    parts = zip(images.split(ROWS), reconstructions.split(ROWS), strict=True)
     return torch.cat([(a - b).square().flatten(1).mean(1) for a, b in parts])
 
 

@@ -193,10 +193,14 @@ class Subject:
             raise Unavailable(f"it is of pictures, and the data set holds {self.images.noun}s")
         return self.images
 
-    @cached_property
+    @property
     def pictures(self) -> Tensor:
-        """All test images in [0, 1], (N, C, H, W)."""
-        return grey(self.pictured.test.pixels, self.images.levels).to(self.device)
+        """All test images in [0, 1], (N, C, H, W), made anew each time."""
+        return self.shown(slice(None))
+
+    def shown(self, rows: slice) -> Tensor:
+        """Some of the test images in [0, 1], (N, C, H, W)."""
+        return grey(self.pictured.test.pixels[rows], self.images.levels).to(self.device)
 
     @cached_property
     def h(self) -> Tensor:
@@ -312,7 +316,7 @@ class Subject:
     def real(self) -> Real:
         """Features of the test images; Unavailable where they are the same for all of them."""
         count = min(len(self.x), MOST_IMAGES)
-        found = self._real(f"test[:{count}]", lambda: self.completed(self.pictures[:count]))
+        found = self._features_of("test", self.pictured.test, count)
         spread = found.features.amax(0) - found.features.amin(0)
         if (spread <= _SAME * found.features.abs().amax(0)).all():
             raise Unavailable("the features of all test images are the same: they measure nothing")
@@ -325,8 +329,12 @@ class Subject:
 
     def training_features(self, count: int) -> Real:
         """Features of the first `count` training images."""
+        return self._features_of("train", self.pictured.train, count)
+
+    def _features_of(self, name: str, split: Split, count: int) -> Real:
+        """Features of the first `count` images of a split."""
         parts = [
-            subset(self.pictured.train, slice(start, min(start + _ROWS, count)))
+            subset(split, slice(start, min(start + _ROWS, count)))
             for start in range(0, count, _ROWS)
         ]
 
@@ -335,7 +343,7 @@ class Subject:
                 yield self.completed(grey(some.pixels, self.images.levels).to(self.device), some)
                 release()
 
-        return self._real(f"train[:{count}]", read)
+        return self._real(f"{name}[:{count}]", read)
 
     @cached_property
     def noise(self) -> Real:

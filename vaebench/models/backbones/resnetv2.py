@@ -13,6 +13,8 @@ from torch.nn.functional import interpolate
 from vaebench.errors import UserError
 
 SMALLEST, LARGEST = 8, 256
+#: Numbers of the largest map of a decoder that are made at a time on a CPU without gradients.
+_NUMBERS = 2**22
 
 
 def sides(length: int) -> list[int]:
@@ -77,7 +79,10 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Latents (N, D) to outputs (N, C, H, W), the encoder's levels in reverse."""
+    """Latents (N, D) to outputs (N, C, H, W), the encoder's levels in reverse.
+
+    Without gradients, a CPU makes only so many maps at a time as suits its memory.
+    """
 
     def __init__(self, shape: tuple[int, int, int], latent: int, width: int) -> None:
         super().__init__()
@@ -93,11 +98,23 @@ class Decoder(nn.Module):
         self.unflatten = nn.Unflatten(-1, lowest)
         self.first = Block(channels[0], channels[0])
         self.blocks = nn.ModuleList(Block(a, b) for a, b in pairwise(channels))
+        inputs = [channels[0], *channels[:-1]]
+        largest = max(n * h * w for n, (h, w) in zip(inputs, self.sizes, strict=True))
+        # Convolutions of fewer pictures are computed in other ways, with other last digits.
+        self._together = max(16, _NUMBERS // largest // 16 * 16)
         self.head = nn.Sequential(_norm(width), nn.SiLU(), nn.Conv2d(width, colours, 3, padding=1))
 
     def forward(self, z: Tensor) -> Tensor:
         """Latents to outputs."""
-        x = self.first(self.unflatten(self.stem(z)))
+        lowest = self.unflatten(self.stem(z))
+        if torch.is_grad_enabled() or torch.compiler.is_compiling() or lowest.device.type != "cpu":
+            return self._raised(lowest)
+        cuts = range(self._together, len(lowest) - self._together + 1, self._together)
+        return torch.cat([self._raised(some) for some in lowest.tensor_split([*cuts])])
+
+    def _raised(self, lowest: Tensor) -> Tensor:
+        """Maps (N, F, H, W) of the lowest level to outputs."""
+        x = self.first(lowest)
         for size, block in zip(self.sizes[1:], self.blocks, strict=True):
             x = block(interpolate(x, size=size))
         return self.head(x)
