@@ -87,21 +87,26 @@ def test_none_is_no_critic():
     assert set(CRITICS) == {"none", "patchgan"}
 
 
-@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 9, 11)])
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 28, 28)])
 def test_maps_are_made_some_at_a_time_with_the_same_numbers(shape):
     torch.manual_seed(0)
-    _, decoder = backbone("resnetv2").build(shape, 5, 16)
-    for parameter in decoder.parameters():
+    encoder, decoder = backbone("resnetv2").build(shape, 5, 16)
+    for parameter in (*encoder.parameters(), *decoder.parameters()):
         torch.nn.init.normal_(parameter, 0, 0.1)
-    z, seen = torch.randn(90, 5), []
-    decoder.first.register_forward_hook(lambda block, given, made: seen.append(len(made)))
-    whole = decoder(z).detach()
-    decoder._together = 32
-    with torch.no_grad():
-        assert decoder(z).equal(whole)
-    assert seen == [90, 32, 58]
+    for network, first, given in (
+        (encoder, encoder.layers[0], torch.rand(90, *shape)),
+        (decoder, decoder.first, torch.randn(90, 5)),
+    ):
+        seen = []
+        first.register_forward_hook(lambda block, x, made, seen=seen: seen.append(len(made)))
+        whole = network(given).detach()
+        network._together = 32
+        with torch.no_grad():
+            assert network(given).equal(whole)
+        assert seen == [90, 32, 58]
 
 
 def test_as_many_maps_are_made_at_a_time_as_their_size_allows():
-    sizes = [backbone("resnetv2").build((3, n, n), 2, 16)[1]._together for n in (16, 32, 64, 256)]
-    assert sizes == [512, 128, 32, 16]
+    pairs = [backbone("resnetv2").build((3, n, n), 2, 16) for n in (16, 32, 64, 256)]
+    assert [encoder._together for encoder, _ in pairs] == [1024, 256, 64, 16]
+    assert [decoder._together for _, decoder in pairs] == [512, 128, 32, 16]

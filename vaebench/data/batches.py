@@ -58,7 +58,9 @@ def seen(split: Any, levels: int) -> Seen:
 
 def items_of(split: Any, likelihood: Likelihood | Joint, purpose: str) -> Items:
     """The whole split as a model meets it in evaluation; `purpose` seeds the noise."""
-    return Items(observed(split, likelihood, purpose), seen(split, likelihood.levels))
+    found = Items(observed(split, likelihood, purpose), seen(split, likelihood.levels))
+    mapped.release()
+    return found
 
 
 class Batches:

@@ -4,6 +4,7 @@ Group normalisation stands in for batch normalisation: with the latter, images a
 would share statistics, and neither the bound nor the likelihood would be that of one image.
 """
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -13,7 +14,7 @@ from torch.nn.functional import interpolate
 from vaebench.errors import UserError
 
 SMALLEST, LARGEST = 8, 256
-#: Numbers of the largest map of a decoder that are made at a time on a CPU without gradients.
+#: Numbers of the largest map that are made at a time on a CPU without gradients.
 _NUMBERS = 2**22
 
 
@@ -32,6 +33,22 @@ def _channels(width: int, levels: int) -> list[int]:
 
 def _norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(max(1, channels // 8), channels)
+
+
+def _together(largest: int) -> int:
+    """Pictures at a time whose largest map has so many numbers, for memory's sake.
+
+    Convolutions of fewer than 16 are computed in other ways, with other last digits.
+    """
+    return max(16, _NUMBERS // largest // 16 * 16)
+
+
+def _parted(network: Callable[[Tensor], Tensor], x: Tensor, together: int) -> Tensor:
+    """A network's outputs for inputs (N, …), on a CPU without gradients made some at a time."""
+    if torch.is_grad_enabled() or torch.compiler.is_compiling() or x.device.type != "cpu":
+        return network(x)
+    cuts = range(together, len(x) - together + 1, together)
+    return torch.cat([network(some) for some in x.tensor_split([*cuts])])
 
 
 class Block(nn.Module):
@@ -70,19 +87,17 @@ class Encoder(nn.Module):
         for inputs, outputs in pairwise(channels):
             layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), Block(outputs, outputs)]
         self.layers = nn.Sequential(*layers, _norm(channels[-1]), nn.SiLU(), nn.Flatten())
+        self._together = _together(width * height * breadth)
         with torch.no_grad():
             self.features = self.layers(torch.zeros(1, *shape)).shape[-1]
 
     def forward(self, x: Tensor) -> Tensor:
         """Images to features."""
-        return self.layers(x)
+        return _parted(self.layers, x, self._together)
 
 
 class Decoder(nn.Module):
-    """Latents (N, D) to outputs (N, C, H, W), the encoder's levels in reverse.
-
-    Without gradients, a CPU makes only so many maps at a time as suits its memory.
-    """
+    """Latents (N, D) to outputs (N, C, H, W), the encoder's levels in reverse."""
 
     def __init__(self, shape: tuple[int, int, int], latent: int, width: int) -> None:
         super().__init__()
@@ -100,17 +115,12 @@ class Decoder(nn.Module):
         self.blocks = nn.ModuleList(Block(a, b) for a, b in pairwise(channels))
         inputs = [channels[0], *channels[:-1]]
         largest = max(n * h * w for n, (h, w) in zip(inputs, self.sizes, strict=True))
-        # Convolutions of fewer pictures are computed in other ways, with other last digits.
-        self._together = max(16, _NUMBERS // largest // 16 * 16)
+        self._together = _together(largest)
         self.head = nn.Sequential(_norm(width), nn.SiLU(), nn.Conv2d(width, colours, 3, padding=1))
 
     def forward(self, z: Tensor) -> Tensor:
         """Latents to outputs."""
-        lowest = self.unflatten(self.stem(z))
-        if torch.is_grad_enabled() or torch.compiler.is_compiling() or lowest.device.type != "cpu":
-            return self._raised(lowest)
-        cuts = range(self._together, len(lowest) - self._together + 1, self._together)
-        return torch.cat([self._raised(some) for some in lowest.tensor_split([*cuts])])
+        return _parted(self._raised, self.unflatten(self.stem(z)), self._together)
 
     def _raised(self, lowest: Tensor) -> Tensor:
         """Maps (N, F, H, W) of the lowest level to outputs."""
