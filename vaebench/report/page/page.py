@@ -42,7 +42,7 @@ from vaebench.statistics.comparisons import Verdict
 
 #: Bytes that all pictures, and all details of cells, may take.
 _PICTURES = 1_500_000
-_DETAILS = 700_000
+_DETAILS = 600_000
 _CONFIG = 2**16
 #: Sentences on its data that a section shows; cells of several machines may have several of each.
 _NOTES = 8
