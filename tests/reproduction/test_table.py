@@ -121,6 +121,15 @@ def test_what_the_budget_leaves_out_is_named(load):
     assert left == {"not run: in the full budget only"}
 
 
+def test_what_other_budgets_cover_is_said_of_them(load, tmp_path):
+    text = RECIPE.replace("  short:", "  long: {says: more, without: [5]}\n  short:")
+    (tmp_path / "own.yaml").write_text(text.replace("says: less, without: [5]", "says: less"))
+    (tmp_path / "published.csv").write_text("recipe,line,x,measure,value,std,source\n")
+    rows = table.rows(recipe.load(str(tmp_path / "own.yaml")), "long", cells(A=[-80.0]))
+    left = {row.verdict for row in rows if row.key.x == 5}
+    assert left == {"not run: in the full and short budgets only"}
+
+
 def test_a_control_is_interpolated_to_its_partners_rate(load):
     frame = cells(B=[-88.0], low=[-80.0], high=[-100.0])
     rows = table.rows(load(), "short", frame)

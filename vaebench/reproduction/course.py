@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter
 
 from vaebench.report.plots.look import Look
 from vaebench.report.plots.style import styled
@@ -15,6 +16,7 @@ from vaebench.runs.numbers import Numbers
 
 #: Nats about zero within which the axis is linear.
 _LINEAR = 1.0
+_TICKS = (-20, -10, -5, -2, -1, 0, 1, 2, 5, 10, 20, 50, 100)
 
 
 def course(history: Numbers, column: str, warmup: float, best: bool) -> np.ndarray:
@@ -104,6 +106,11 @@ def png(
                 axes.axhspan(-near, near, color="#16a06a", alpha=0.08, linewidth=0)
             axes.set_xscale("log")
             axes.set_yscale("symlog", linthresh=_LINEAR)
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_minor_formatter(NullFormatter())
+            axes.yaxis.set_major_locator(FixedLocator(_TICKS))
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_major_formatter("{x:g}")
             axes.axhline(0, color="#8a8d93", linewidth=0.8)
             axes.set_xlabel("% of the paper's passes")
             axes.set_title(f"nats short of the paper: {measure}", fontsize=9)

@@ -192,10 +192,10 @@ def _verdict(
     if not len(seeds):
         if finished:
             return "not measured: no cell gives a number"
-        left_out = key.x in plan.without
-        return "not run: " + (
-            "in the full budget only" if left_out else plan.needs or "no cell has finished"
-        )
+        if key.x not in plan.without:
+            return f"not run: {plan.needs or 'no cell has finished'}"
+        others = [n for n, each in recipe.budgets.items() if key.x not in each.without]
+        return f"not run: in the {' and '.join(others)} budget{'s'[len(others) == 1 :]} only"
     if np.isnan(paper):
         return "no published number"
     measure = recipe.measures[key.measure]
