@@ -7,7 +7,9 @@ the part of the paper's passes that was made and its verdict, and how many there
 """
 
 from collections import Counter
+from collections.abc import Hashable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -38,9 +40,14 @@ def collected(folder: Path) -> pd.DataFrame:
     return pd.concat(found).drop_duplicates(["recipe", "row"], ignore_index=True)
 
 
+def counted(rows: pd.DataFrame) -> str:
+    """How many rows there are of each kind."""
+    counts = Counter(map(kind, rows["verdict"]))
+    return f"{len(rows)} rows: " + ", ".join(f"{counts[each]} {each}" for each in KINDS) + "."
+
+
 def page(rows: pd.DataFrame) -> str:
     """The table in Markdown, a section for each recipe and budget, with counts before them."""
-    counts = Counter(map(kind, rows["verdict"]))
     lines = [
         "# All rows",
         "",
@@ -48,7 +55,7 @@ def page(rows: pd.DataFrame) -> str:
         "a published number and a measured one, from the longest budget that was run. *Passes* is "
         "the share of the paper's that was made, where the paper says how many these are.",
         "",
-        f"{len(rows)} rows: " + ", ".join(f"{counts[each]} {each}" for each in KINDS) + ".",
+        counted(rows),
     ]
     for (name, budget), part in rows.groupby(["recipe", "budget"], sort=False):
         lines += [
@@ -57,18 +64,17 @@ def page(rows: pd.DataFrame) -> str:
             "",
             "| row | paper | measured | 95 % interval | passes | verdict |",
             "|---|---:|---:|---:|---:|---|",
-            *map(_line, part.itertuples()),
+            *map(_line, part.to_dict("records")),
         ]
     return "\n".join([*lines, ""])
 
 
-def _line(row: object) -> str:
-    values = row._asdict()  # type: ignore[attr-defined]
-    low, high = _number(values["ci_low"]), _number(values["ci_high"])
-    passes = "" if pd.isna(values["share"]) else f"{100 * values['share']:.2g} %"
+def _line(row: dict[Hashable, Any]) -> str:
+    low, high = _number(row["ci_low"]), _number(row["ci_high"])
+    passes = "" if pd.isna(row["share"]) else f"{100 * row['share']:.2g} %"
     shown = [
-        *(values["row"], _number(values["paper"]), _number(values["measured"])),
-        *(f"{low} … {high}" if low else "one seed", passes, values["verdict"]),
+        *(row["row"], _number(row["paper"]), _number(row["measured"])),
+        *(f"{low} … {high}" if low else "one seed", passes, row["verdict"]),
     ]
     return "| " + " | ".join(shown) + " |"
 
@@ -82,7 +88,7 @@ def main() -> None:
     rows = collected(FOLDER)
     files.write_text(FOLDER / "rows.csv", rows.to_csv(index=False))
     files.write_text(FOLDER / "rows.md", page(rows))
-    print(page(rows).split("\n\n")[2])
+    print(counted(rows))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """How far a paper's numbers were during training, against the part of its passes that was made."""
 
-import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,6 +9,7 @@ from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter
 
 from vaebench.report.plots.look import Look
 from vaebench.report.plots.style import styled
+from vaebench.reproduction.curves import finished
 from vaebench.reproduction.recipe import Measure, Recipe
 from vaebench.reproduction.table import Row, cells_of
 from vaebench.runs.numbers import Numbers
@@ -114,11 +114,7 @@ def png(
             axes.axhline(0, color="#8a8d93", linewidth=0.8)
             axes.set_xlabel("% of the paper's passes")
             axes.set_title(f"nats short of the paper: {measure}", fontsize=9)
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=110, facecolor="white", metadata={"Software": None})
-    return file.getvalue()
+        return finished(figure)
 
 
 def _name(recipe: Recipe, row: Row) -> str:

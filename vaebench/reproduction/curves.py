@@ -31,8 +31,13 @@ def png(recipe: Recipe, rows: list[Row]) -> bytes:
             _panel(axes, recipe, [row for row in rows if row.key.measure == measure], look, known)
         for axes in panels[len(measures) :]:
             axes.remove()
-        handles, labels = figure.axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
+        return finished(figure)
+
+
+def finished(figure: Figure) -> bytes:
+    """A PNG of a figure, with the legend of its first panel below."""
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=110, facecolor="white", metadata={"Software": None})
     return file.getvalue()

@@ -195,7 +195,7 @@ def _verdict(
         if key.x not in plan.without:
             return f"not run: {plan.needs or 'no cell has finished'}"
         others = [n for n, each in recipe.budgets.items() if key.x not in each.without]
-        return f"not run: in the {' and '.join(others)} budget{'s'[len(others) == 1 :]} only"
+        return f"not run: in the {' and '.join(others)} budget{'s' * (len(others) > 1)} only"
     if np.isnan(paper):
         return "no published number"
     measure = recipe.measures[key.measure]
