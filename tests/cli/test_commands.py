@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from typing import NamedTuple
@@ -167,6 +168,19 @@ def test_another_experiment_is_kept_out_of_the_folder(vaebench, finished):
     assert "epochs" in done.stderr and "vaebench merge" in done.stderr
     again = vaebench("run", "--plugins", "gaussian", "--epochs", "3", "--out", "run", "--dry-run")
     assert again.returncode == 2 and again.stderr == done.stderr
+
+
+def test_a_run_grows_by_variants_and_keeps_what_it_has(vaebench, finished):
+    grown = vaebench.home / "grown"
+    shutil.copytree(vaebench.home / "run", grown)
+    before = {path.parent.name: path.read_bytes() for path in grown.glob("cells/*/result.json")}
+    variants = "gaussian,gmm[components=2],mine"
+    done = vaebench.alone("run", "--plugins", variants, *SMALL, "--out", "grown")
+    assert done.returncode == 0, done.stderr
+    after = {path.parent.name: path.read_bytes() for path in grown.glob("cells/*/result.json")}
+    assert len(after) == len(before) + 1 and before.items() <= after.items()
+    names = list(pd.read_csv(grown / "results.csv")["plugin"])
+    assert len(names) == len(after) and "mine" in names
 
 
 def test_a_folder_of_other_things_is_left_alone(vaebench):

@@ -48,7 +48,7 @@ def test_names_are_taken_apart():
     with pytest.raises(UserError, match=r"No option of mnist: 'with'\. Did you mean 'without'"):
         located("mnist[with=3]")
     with pytest.raises(
-        UserError, match=r"option of mnist: .size..*given, labels, sets, views, without"
+        UserError, match=r"option of mnist: .size..*given, labels, sets, train, views, without"
     ):
         located("mnist[without=3,size=2]")
     assert located("mnist[]") == "mnist"

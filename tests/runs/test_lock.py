@@ -3,13 +3,14 @@ import fcntl
 import multiprocessing
 import os
 import signal
+from dataclasses import replace
 
 import pytest
 
 from vaebench.config.settings import Settings
 from vaebench.errors import UserError
 from vaebench.runs import files
-from vaebench.runs.lock import claim, held, running, stages
+from vaebench.runs.lock import claim, claimed, held, running, stages
 
 
 def hold(folder, ready):
@@ -91,6 +92,17 @@ def test_a_folder_that_a_write_was_killed_in_is_nobodys(tmp_path):
     claim(tmp_path, Settings())
     with pytest.raises(UserError, match="another experiment"):
         claim(tmp_path, Settings(epochs=(7,)))
+
+
+def test_an_experiment_grows_along_its_axes_and_in_no_other_way(tmp_path):
+    some = Settings(plugins=("gaussian",), seeds=(0, 1), latent=(2,))
+    claim(tmp_path, some)
+    more = replace(some, plugins=("iwae", "gaussian"), seeds=(0, 1, 2), latent=(2, 8))
+    claim(tmp_path, more)
+    for less in (some, replace(more, seeds=(1, 2, 3)), replace(more, decoder_of="run/cells/x")):
+        with pytest.raises(UserError, match="ask for all that it holds and more"):
+            claimed(tmp_path, less)
+    assert claimed(tmp_path, more) == more
 
 
 def test_a_pipe_for_a_configuration_hangs_nobody(tmp_path):

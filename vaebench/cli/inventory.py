@@ -215,9 +215,10 @@ def _sentences(*parts: str) -> str:
 
 #: What is said of all things of a kind, below them.
 _BESIDE = {
-    "Data sets": "Each has the option given=left (right halves given the left ones), and, with "
-    "labels, given=label, labels=100 (training sees that many; or all), without=CLASS (left out), "
-    "sets=5 or views=3 (so many images of one class in an item, as a set or as its parts)."
+    "Data sets": "Each has the options train=10000 (so many training items) and given=left (right "
+    "halves given the left ones), and, with labels, given=label, labels=100 (training sees that "
+    "many; or all), without=CLASS (left out), sets=5 or views=3 (so many images of one class in an "
+    "item, as a set or as its parts)."
 }
 _PARTS: dict[str, tuple[str, _Describe]] = {
     "datasets": ("Data sets", _dataset),

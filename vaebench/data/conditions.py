@@ -31,9 +31,13 @@ D = TypeVar("D", bound=Dataset)
 def check(what: str, options: Mapping[str, str]) -> None:
     """Raise UserError where options of a data set cannot be had, whatever its images are."""
     kind, labels = options.get("given"), options.get("labels")
+    if (number := options.get("train")) is not None and not _counts(number):
+        raise UserError(
+            f"{what}[train={number}] does not say how many items training has; write a number."
+        )
     for each, holder in _GROUPS.items():
         if (number := options.get(each)) is not None:
-            if not (number.isascii() and number.isdecimal() and len(number) <= 6 and int(number)):
+            if not _counts(number):
                 raise UserError(
                     f"{what}[{each}={number}] does not say how many images {holder} has; write a "
                     "number."
@@ -66,6 +70,11 @@ def check(what: str, options: Mapping[str, str]) -> None:
             f"{what} cannot have given=label beside without={options['without']}: images of the "
             "class that is left out would have no label to be given; leave out one of the two."
         )
+
+
+def _counts(number: str) -> bool:
+    """Whether a text is a whole number from 1 on that is no absurd one."""
+    return number.isascii() and number.isdecimal() and len(number) <= 9 and int(number) > 0
 
 
 def conditioned(what: str, images: Dataset, options: Mapping[str, str]) -> Dataset:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vaebench.data.mapped import pieces
+from vaebench.errors import UserError
 from vaebench.models.items import NOUNS, Kind
 
 S = TypeVar("S")
@@ -130,6 +131,27 @@ def bounded(images: D) -> D:
     note = f"Of the {images.noun}s, {counts}, a random sample of {MOST:,} each is used."
     some = {name: subset(getattr(images, name), slice(MOST)) for name in more}
     return replace(images, **some, notes=(*images.notes, note))
+
+
+def fewer(what: str, images: D, count: int) -> D:
+    """The data set with `count` of its training items, a random sample, which a note says.
+
+    A smaller sample is part of every larger one.
+
+    Args:
+        what: The data set in words, for errors.
+        images: The data set, its items in random order.
+        count: How many training items are kept.
+
+    Raises:
+        UserError: It has not as many.
+    """
+    most, noun = len(images.train), images.noun
+    if count > most:
+        raise UserError(f"{what} has {most:,} training {noun}s: train takes at most {most}.")
+    note = f"Training sees {count:,} of {most:,} {noun}s, a random sample."
+    train = subset(images.train, slice(count))
+    return replace(images, train=train, notes=(*images.notes, note))
 
 
 def permuted(split: S) -> S:

@@ -8,7 +8,7 @@ from typing import Any
 
 from vaebench.config.names import absolute, parse, spell, spelled
 from vaebench.data import conditions, heldout
-from vaebench.data.dataset import Dataset, bounded, permuted
+from vaebench.data.dataset import Dataset, bounded, fewer, permuted
 from vaebench.data.images import Images, Request, Source, negative
 from vaebench.data.modalities import Modalities
 from vaebench.data.remarks import remarks
@@ -24,7 +24,7 @@ from vaebench.registry.catalogue import catalogue
 from vaebench.registry.options import chosen, keywords
 
 #: The options that every data set has.
-_OURS = ("without", "sets", "views", *conditions.OPTIONS)
+_OURS = ("without", "train", "sets", "views", *conditions.OPTIONS)
 
 
 def backbone(name: str) -> Backbone:
@@ -61,8 +61,9 @@ def located(name: str) -> str:
 def options(name: str) -> dict[str, Any]:
     """The options of a spelled data set; UserError where it has none of that name or kind.
 
-    Every one has ``without``, the class that is left out, ``sets``, the images of a set, ``views``,
-    the images of an item, and those of `conditions`, beside what its reader takes.
+    Every one has ``without``, the class that is left out, ``train``, the number of training items,
+    ``sets``, the images of a set, ``views``, the images of an item, and those of `conditions`,
+    beside what its reader takes.
     """
     taken, ours = _options(name)
     return taken | ours
@@ -150,6 +151,9 @@ def load(name: str, request: Request) -> Dataset:
         images = _each(images, permuted)
     if (label := ours.pop("without", None)) is not None:
         images = heldout.without(what, images, label)
+        check(what, images)
+    if (count := ours.pop("train", None)) is not None:
+        images = fewer(what, images, int(count))
         check(what, images)
     images = replace(images, notes=(*images.notes, *remarks(images)))
     if (elements := ours.pop("sets", None)) is not None:

@@ -9,9 +9,10 @@ from typing import Any, TypedDict
 
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
-from vaebench.config.cell import MEASURED
+from vaebench.config.cell import MEASURED, SETTINGS
+from vaebench.config.declaration import Setting
 from vaebench.config.names import leads_to
-from vaebench.config.settings import Settings, from_dict, trainings
+from vaebench.config.settings import Settings, from_dict
 from vaebench.config.yaml_files import dump, read
 from vaebench.errors import UserError
 from vaebench.runs import files
@@ -85,31 +86,37 @@ def claim(folder: Path, settings: Settings) -> None:
 
 
 def claimed(folder: Path, settings: Settings) -> Settings | None:
-    """The settings of the folder, where it is this experiment's already.
+    """The settings of the folder, where it is this experiment's already, or a part of it.
 
-    Trainings make an experiment: what is measured may differ.
+    Trainings make an experiment: what is measured may differ. It grows by variants, seeds and other
+    values of an axis that are asked for beside all of its own.
 
     Raises:
         UserError: The folder is another experiment's.
     """
     config = folder / "config.yaml"
-    wanted = trainings(settings)
     if config.exists():
         found: Settings | None = None
         with suppress(UserError):
             given = read(config)[0] if config.is_file() else {}
             found = _located(from_dict(given, str(config)), settings) if given else None
-        there = {} if found is None else trainings(found)
-        if there != wanted:
-            keys = [k for k in wanted if wanted[k] != there.get(k)]
+        counted = [s for s in SETTINGS if s.name not in MEASURED]
+        if other := [s.asked for s in counted if found is None or not _kept(s, found, settings)]:
             raise UserError(
-                f"{folder} holds another experiment (other {', '.join(keys)}); choose another "
-                "--out, which `vaebench merge` may put together with it."
+                f"{folder} holds another experiment (other {', '.join(other)}); ask for all that "
+                "it holds and more, or choose another --out, which `vaebench merge` may put "
+                "together with it."
             )
         return found
     if folder.is_dir() and any(not files.own(path) for path in folder.iterdir()):
         raise UserError(f"{folder} is not empty and does not hold a run; choose another --out.")
     return None
+
+
+def _kept(setting: Setting, found: Settings, wanted: Settings) -> bool:
+    """Whether all that a run has of a setting is wanted too; of an axis there may be more."""
+    before, now = getattr(found, setting.asked), getattr(wanted, setting.asked)
+    return set(before) <= set(now) if setting.axis else bool(before == now)
 
 
 def _located(found: Settings, wanted: Settings) -> Settings:
