@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from vaebench.errors import UserError
 from vaebench.reproduction import curves, recipe, table
 
 RECIPE = """
@@ -128,6 +129,20 @@ def test_what_other_budgets_cover_is_said_of_them(load, tmp_path):
     rows = table.rows(recipe.load(str(tmp_path / "own.yaml")), "long", cells(A=[-80.0]))
     left = {row.verdict for row in rows if row.key.x == 5}
     assert left == {"not run: in the full and short budgets only"}
+
+
+def test_a_line_alone_is_left_out_by_its_name(load, tmp_path):
+    load()
+    text = RECIPE.replace("without: [5]", "without: {B: [5]}")
+    (tmp_path / "own.yaml").write_text(text)
+    own = recipe.load(str(tmp_path / "own.yaml"))
+    assert {(p.line, p.x) for p in own.planned("short")} == {("A", 1), ("A", 5), ("B", 1), ("C", 1)}
+    rows = table.rows(own, "short", cells(A=[-80.0]))
+    left = {row.key.line: row.verdict for row in rows if row.key.x == 5}
+    assert left["B"] == "not run: in the full budget only"
+    (tmp_path / "own.yaml").write_text(RECIPE.replace("without: [5]", "without: {D: [5]}"))
+    with pytest.raises(UserError, match="No line of own: 'D'"):
+        recipe.load(str(tmp_path / "own.yaml"))
 
 
 def test_a_control_is_interpolated_to_its_partners_rate(load):

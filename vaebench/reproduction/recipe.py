@@ -4,7 +4,7 @@ A recipe is a YAML file. A row of its table is one measure at one point of one l
 the settings of the cells that it needs, so that the runs follow from the rows.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from importlib.resources import files
 from pathlib import Path
@@ -69,16 +69,21 @@ class Budget:
     Attributes:
         says: The schedule in words.
         settings: What differs from the recipe's settings.
-        without: Positions that are left out.
+        without: Positions that are left out, of all lines, or for each line by its name.
         needs: What it takes.
         share: The part of the paper's decoder passes that are made, where it is known.
     """
 
     says: str
     settings: Mapping[str, Any] = field(default_factory=dict)
-    without: tuple[X, ...] = ()
+    without: tuple[X, ...] | Mapping[str, Sequence[X]] = ()
     needs: str = ""
     share: float | None = None
+
+    def covers(self, line: str, x: X) -> bool:
+        """Whether the point at a position of a line is run."""
+        found = self.without
+        return x not in (found.get(line, ()) if isinstance(found, Mapping) else found)
 
 
 @dataclass(frozen=True)
@@ -99,9 +104,13 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Check that every point can be run; UserError if not."""
-        for budget in self.budgets:
+        for name, budget in self.budgets.items():
+            if isinstance(budget.without, Mapping):
+                lines = {point.line for point in self.points}
+                for line in budget.without.keys() - lines:
+                    raise unknown(f"line of {self.name}:", str(line), lines)
             for point in self.points:
-                self.cells(point, budget)
+                self.cells(point, name)
 
     def cells(self, point: Point, budget: str) -> Settings:
         """The settings of the cells that a point needs."""
@@ -110,7 +119,7 @@ class Recipe:
 
     def planned(self, budget: str) -> list[Point]:
         """The points that the budget covers."""
-        return [p for p in self.points if p.x not in self.budgets[budget].without]
+        return [p for p in self.points if self.budgets[budget].covers(p.line, p.x)]
 
     def runs(self, budget: str) -> list[Settings]:
         """The fewest runs that hold the cells of all points and no others."""

@@ -157,7 +157,7 @@ def _interpolated(rates: pd.Series, values: pd.Series, rate: float | None) -> fl
 def cells_of(recipe: Recipe, budget: str, point: Point, cells: pd.DataFrame) -> pd.DataFrame:
     """The cells that a point is about."""
     wanted = recipe.cells(point, budget)
-    chosen = pd.Series(point.x not in recipe.budgets[budget].without, cells.index)
+    chosen = pd.Series(recipe.budgets[budget].covers(point.line, point.x), cells.index)
     for name in ("plugin", *point.settings):
         values = getattr(wanted, "plugins" if name == "plugin" else name, ())
         if name != "plugins":
@@ -192,9 +192,9 @@ def _verdict(
     if not len(seeds):
         if finished:
             return "not measured: no cell gives a number"
-        if key.x not in plan.without:
+        if plan.covers(key.line, key.x):
             return f"not run: {plan.needs or 'no cell has finished'}"
-        others = [n for n, each in recipe.budgets.items() if key.x not in each.without]
+        others = [n for n, each in recipe.budgets.items() if each.covers(key.line, key.x)]
         return f"not run: in the {' and '.join(others)} budget{'s' * (len(others) > 1)} only"
     if np.isnan(paper):
         return "no published number"
