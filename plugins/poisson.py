@@ -35,12 +35,20 @@ class RelaxedPoisson(Poisson):
         if not self.temperature:
             return self.sample(torch.Size(sample_shape))
         shape = self._extended_shape(sample_shape)
+        rate = self.rate.expand(shape).flatten()
         # Events after 1 + 10 temperature count less than e^-10 each.
-        largest = self.rate.max().item() * (1 + 10 * self.temperature)
-        events = math.ceil(largest + 6 * math.sqrt(largest) + 10)
-        waits = torch.empty(events, *shape, dtype=self.rate.dtype, device=self.rate.device)
-        times = waits.exponential_().cumsum(0) / self.rate
-        return torch.sigmoid((1 - times) / self.temperature).sum(0)
+        horizon = 1 + 10 * self.temperature
+        largest = rate.max().item() * horizon
+        soft, going = torch.zeros_like(rate), torch.arange(len(rate), device=rate.device)
+        time = soft
+        for _ in range(math.ceil(largest + 6 * math.sqrt(largest) + 10)):
+            time = time + torch.empty_like(time).exponential_() / rate[going]
+            soft = soft.index_add(0, going, torch.sigmoid((1 - time) / self.temperature))
+            more = time < horizon
+            going, time = going[more], time[more]
+            if not len(going):
+                break
+        return soft.view(shape)
 
 
 class PoissonPosterior(Posterior):
@@ -52,15 +60,20 @@ class PoissonPosterior(Posterior):
         features: D, the number of latent dimensions.
         context: F, the number of encoder features.
         temperature: Of the relaxed draws in training.
+        rate: Of the prior before training; the paper draws e^-6 to e^-4 where the decoder is
+            linear and latents are many.
     """
 
-    def __init__(self, features: int, context: int, temperature: float = 0.1) -> None:
+    def __init__(
+        self, features: int, context: int, temperature: float = 0.1, rate: float = 1.0
+    ) -> None:
         super().__init__(features, context)
-        if not temperature > 0:
-            raise ValueError(f"The temperature is positive, not {temperature}.")
+        for name, value in (("temperature", temperature), ("rate", rate)):
+            if not value > 0:
+                raise ValueError(f"The {name} is positive, not {value}.")
         self.temperature = temperature
         self.head = nn.Linear(context, features)
-        self.log_rate = nn.Parameter(torch.zeros(features))
+        self.log_rate = nn.Parameter(torch.full((features,), math.log(rate)))
 
     def forward(self, h: Tensor) -> Distribution:
         """Features h (B, F) to independent counts, relaxed in training mode only."""

@@ -1,5 +1,7 @@
 """The Laplace posterior: its KL to the normal prior, and the moments of its heads."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from scipy.integrate import quad
@@ -7,9 +9,10 @@ from torch.distributions import kl_divergence
 from vaebench_plugins.laplace import LaplacePosterior
 
 
-def test_kl_is_that_of_the_densities() -> None:
+@pytest.mark.parametrize("prior", ["normal", "laplace"])
+def test_kl_is_that_of_the_densities(prior: str) -> None:
     torch.manual_seed(0)
-    made = LaplacePosterior(3, 4).double()
+    made = LaplacePosterior(3, 4, prior).double()
     q, p = made(3 * torch.randn(1, 4).double()), made.prior()
     total = 0.0
     for d in range(3):
@@ -22,8 +25,9 @@ def test_kl_is_that_of_the_densities() -> None:
             return (log_q.exp() * (log_q - log_p)).item()
 
         centre = each.loc[0, d].item()
-        total += quad(integrand, centre - 60, centre, epsabs=1e-10, limit=200)[0]
-        total += quad(integrand, centre, centre + 60, epsabs=1e-10, limit=200)[0]
+        kinks = sorted({centre - 60, centre, 0.0, centre + 60})
+        for low, high in pairwise(kinks):
+            total += quad(integrand, low, high, epsabs=1e-10, limit=200)[0]
 
     assert kl_divergence(q, p).item() == pytest.approx(total, rel=1e-7)
 
@@ -35,3 +39,10 @@ def test_has_the_moments_of_the_gaussian_with_the_same_heads() -> None:
 
     torch.testing.assert_close(q.mean, gaussian.mean)
     torch.testing.assert_close(q.variance, gaussian.variance)
+
+
+def test_the_prior_is_one_of_two() -> None:
+    draws = LaplacePosterior(2, 4, "laplace").prior().sample(torch.Size([200_000]))
+    torch.testing.assert_close(draws.abs().mean(0), torch.ones(2), atol=0.02, rtol=0)
+    with pytest.raises(ValueError, match="normal or laplace, not 'flat'"):
+        LaplacePosterior(2, 4, "flat")

@@ -130,3 +130,11 @@ def test_a_frozen_temperature_is_refused() -> None:
 
 def test_is_declared_no_bound_in_training() -> None:
     assert set(vaebench_variants()[0].deviations) == {"bound"}
+
+
+def test_the_prior_begins_at_the_rate_that_is_asked_for() -> None:
+    made = PoissonPosterior(3, 4, rate=0.01)
+
+    torch.testing.assert_close(made.prior().mean, torch.full((3,), 0.01))
+    with pytest.raises(ValueError, match="The rate is positive, not 0"):
+        PoissonPosterior(3, 4, rate=0)

@@ -21,13 +21,14 @@ X = int | float | str
 
 @dataclass(frozen=True)
 class Measure:
-    """A number that the paper gives for each point: ``sign`` · (``column`` - ``minus``).
+    """A number that the paper gives for each point: ``sign`` · (``column`` - ``minus``) + ``plus``.
 
     Attributes:
         column: Of a cell's metrics; ``iwae_5000@50`` is the bound's curve at 50 draws.
         unit: What it is counted in.
         sign: -1 where the paper prints the negative.
         minus: Another column to subtract.
+        plus: A constant that the paper counts or leaves out.
         within: Half the paper's last digit, or its own spread: a difference that says nothing.
         near: A difference that a part of the paper's training may leave; 0 for none.
         budgets: Where it is measured.
@@ -37,6 +38,7 @@ class Measure:
     unit: str = ""
     sign: int = 1
     minus: str | None = None
+    plus: float = 0.0
     within: float = 0.0
     near: float = 0.0
     budgets: tuple[str, ...] = BUDGETS

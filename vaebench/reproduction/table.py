@@ -125,7 +125,7 @@ def _read(cells: pd.DataFrame, measure: Measure) -> pd.Series:
     value = cells.get(measure.column, missing).astype(float)
     if measure.minus is not None:
         value = value - cells.get(measure.minus, missing).astype(float)
-    return measure.sign * value
+    return measure.sign * value + measure.plus
 
 
 def _seeds(

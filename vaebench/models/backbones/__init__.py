@@ -13,6 +13,7 @@ they are the same at all places. Plugins add more of both kinds.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -91,6 +92,11 @@ BACKBONES = {
     "linear": Backbone(
         "the values themselves one way, one linear layer the other way",
         linear.build,
+        lambda shape: 1,
+    ),
+    "linear-unbiased": Backbone(
+        "as linear, whose outputs have no constant term (Vafaii et al. 2024)",
+        partial(linear.build, bias=False),
         lambda shape: 1,
     ),
     "lstm": Backbone(

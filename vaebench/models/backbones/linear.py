@@ -17,7 +17,9 @@ class Encoder(nn.Module):
         return x.flatten(1)
 
 
-def build(shape: tuple[int, int, int], latent: int, width: int) -> tuple[Encoder, nn.Module]:
+def build(
+    shape: tuple[int, int, int], latent: int, width: int, *, bias: bool = True
+) -> tuple[Encoder, nn.Module]:
     """The values themselves, and latents (N, D) to outputs (N, C, H, W)."""
-    out = nn.Linear(latent, math.prod(shape))
+    out = nn.Linear(latent, math.prod(shape), bias=bias)
     return Encoder(shape), nn.Sequential(out, nn.Unflatten(-1, shape))
