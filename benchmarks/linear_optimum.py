@@ -2,10 +2,10 @@
 
     python benchmarks/linear_optimum.py --data-dir DIR
 
-It is probabilistic PCA with noise of variance 1/2 (Tipping & Bishop 1999, eq. 7): each eigenvalue of
-the training images' covariance above 1/2 is modelled, all others are noise. Printed is the negative
-log-likelihood of the test images in nats an image without its constant 392 log π, as the recipe
-poisson-linear has it, for a decoder with a constant term and for one without.
+It is probabilistic PCA with noise of variance 1/2 (Tipping & Bishop 1999, eq. 7): eigenvalues of
+the training images' covariance above 1/2 are modelled, all others are noise. Printed is the
+negative log-likelihood of the test images in nats an image without its constant 392 log π, as the
+recipe poisson-linear has it, for a decoder with a constant term and for one without.
 """
 
 import argparse
