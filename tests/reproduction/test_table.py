@@ -98,6 +98,7 @@ def test_the_right_side_of_its_partner_is_a_direction_in_the_short_budget_only(l
         ({"A": [-88.0, -88.1], "B": [-90.0, -90.1]}, "not reproduced: on the other side of B"),
         ({"A": [-88.0, -91.0], "B": [-90.0, -88.0]}, "not reproduced: not told from B"),
         ({"A": [-90.0], "B": [-88.0]}, "not reproduced: no second seed to tell it from B"),
+        ({"A": [-90.0, -91.0]}, "not reproduced: another value, and no measured one of B"),
         ({"B": [-88.0]}, "not run: no cell has finished"),
     ],
 )

@@ -220,6 +220,8 @@ def _verdict(
     low, high, _ = interval(gaps.to_numpy())
     if np.isnan(claimed):
         return f"not reproduced: another value, and no published one of {where}"
+    if not len(gaps):
+        return f"not reproduced: another value, and no measured one of {where}"
     if len(gaps) < 2:
         return f"not reproduced: no second seed to tell it from {where}"
     if not (low > 0 or high < 0):
