@@ -35,9 +35,14 @@ def png(recipe: Recipe, rows: list[Row]) -> bytes:
 
 
 def finished(figure: Figure) -> bytes:
-    """A PNG of a figure, with the legend of its first panel below."""
+    """A PNG of a figure, with the legend of its first panel below, as wide as the figure at most."""
     handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
+    for columns in range(min(4, len(labels)), 0, -1):
+        legend = figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+        figure.draw_without_rendering()
+        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            break
+        legend.remove()
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=110, facecolor="white", metadata={"Software": None})
     return file.getvalue()
@@ -63,6 +68,8 @@ def _panel(axes: Axes, recipe: Recipe, rows: list[Row], look: Look, known: set[s
         axes.vlines(at, bounds[:, 0], bounds[:, 1], color=colour, alpha=0.5)
     axes.set_xticks(range(len(places)), [str(place) for place in places])
     axes.margins(x=0.1)
+    if len(places) == 1:
+        axes.set_xlim(-0.5, 0.5)
     axes.set_xlabel(recipe.x)
     unit = rows[0].unit
     axes.set_title(rows[0].key.measure + (f" ({unit})" if unit else ""), fontsize=9)
