@@ -35,7 +35,7 @@ def png(recipe: Recipe, rows: list[Row]) -> bytes:
 
 
 def finished(figure: Figure) -> bytes:
-    """A PNG of a figure, with the legend of its first panel below, as wide as the figure at most."""
+    """A PNG of a figure; below is the legend of its first panel, at most as wide as the figure."""
     handles, labels = figure.axes[0].get_legend_handles_labels()
     for columns in range(min(4, len(labels)), 0, -1):
         legend = figure.legend(handles, labels, loc="outside lower center", ncols=columns)
