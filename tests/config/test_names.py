@@ -3,7 +3,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vaebench.config.command import command
-from vaebench.config.names import absolute, expand, join, leads_to, parse, shown, spell, split
+from vaebench.config.names import (
+    absolute,
+    alike,
+    expand,
+    join,
+    leads_to,
+    parse,
+    shown,
+    spell,
+    split,
+)
 from vaebench.errors import UserError
 
 words = st.text("abcxyz_", min_size=1, max_size=5)
@@ -85,3 +95,21 @@ def test_whole_numbers_are_shown_without_a_point(value, text):
 def test_an_option_is_said_once(text):
     with pytest.raises(UserError, match="twice; write it once"):
         parse(text)
+
+
+def test_spellings_that_say_the_same_are_alike():
+    for one, other in (
+        ("m2[alpha=1]", "m2[alpha=1.0]"),
+        ("gmm[components=4,estimator=exact]", "gmm[estimator=exact,components=4]"),
+        ("poisson[rate=1e-3]", "poisson[rate=0.001]"),
+        ("a[b", "a[b"),
+    ):
+        assert alike(one, other) and alike(other, one)
+    for one, other in (
+        ("m2[alpha=1]", "m2"),
+        ("m2[alpha=1]", "m2[alpha=2]"),
+        ("m2[alpha=1]", "m1[alpha=1]"),
+        ("a[b", "a"),
+        ("0.10", "0.1"),
+    ):
+        assert not alike(one, other)

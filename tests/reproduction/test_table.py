@@ -132,6 +132,16 @@ def test_what_other_budgets_cover_is_said_of_them(load, tmp_path):
     assert left == {"not run: in the full and short budgets only"}
 
 
+def test_options_are_found_however_a_recipe_writes_them(load, tmp_path):
+    load()
+    text = RECIPE.replace("beta-vae[beta=1.0]", "beta-vae[beta=1]")
+    (tmp_path / "own.yaml").write_text(text)
+    own = recipe.load(str(tmp_path / "own.yaml"))
+    found = cells(low=[-80.0], high=[-100.0])
+    (point,) = [point for point in own.points if point.line == "C"]
+    assert len(table.cells_of(own, "short", point, found)) == 2
+
+
 def test_a_line_alone_is_left_out_by_its_name(load, tmp_path):
     load()
     text = RECIPE.replace("without: [5]", "without: {B: [5]}")

@@ -91,6 +91,26 @@ def spelled(dataset: str) -> tuple[str, dict[str, str]]:
     return match[1], _options(match[2], dataset)
 
 
+def alike(one: str, other: str) -> bool:
+    """Whether two spellings say the same: options in any order, 1 and 1.0 the same number."""
+    return one == other or _meaning(one) == _meaning(other)
+
+
+def _meaning(text: str) -> tuple[str, dict[str, Any]]:
+    try:
+        name, options = spelled(text)
+    except UserError:
+        return text, {}
+    return name, {key: _value(value) for key, value in options.items()}
+
+
+def _value(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def spell(name: str, options: Mapping[str, Any]) -> str:
     """The inverse of `parse`, options in alphabetical order."""
 

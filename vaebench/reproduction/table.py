@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from vaebench.config.names import alike
 from vaebench.errors import UserError
 from vaebench.reproduction.recipe import Measure, Point, Recipe, X
 from vaebench.runs.schema import Record
@@ -161,7 +162,9 @@ def cells_of(recipe: Recipe, budget: str, point: Point, cells: pd.DataFrame) -> 
     for name in ("plugin", *point.settings):
         values = getattr(wanted, "plugins" if name == "plugin" else name, ())
         if name != "plugins":
-            chosen &= cells[name].map(str).isin({str(value) for value in values})
+            there = cells[name].map(str)
+            meant = [each for each in set(there) if any(alike(each, str(v)) for v in values)]
+            chosen &= there.isin(meant)
     return cells[chosen]
 
 
