@@ -4,8 +4,9 @@
 
 writes ranks.md into the folder above the first. Ranks are taken for each seed by itself, 1 is best;
 shown are their mean and, in brackets, the best and the worst of them. Log p(x) is compared on the
-images whose estimate is trusted for all variants of a seed. Fewer than six data sets are too few
-for a test of mean ranks (Demšar 2006), so there is none.
+images whose estimate is trusted for all variants of a seed; variants with less than three quarters
+of their images trusted are left out. Fewer than six data sets are too few for a test of mean ranks
+(Demšar 2006), so there is none.
 """
 
 import sys
@@ -17,6 +18,9 @@ import pandas as pd
 
 import vaebench
 from vaebench.runs import files
+
+#: The least part of the images with a trusted estimate that a variant is ranked with.
+TRUSTED = 0.75
 
 
 class Measure(NamedTuple):
@@ -44,7 +48,18 @@ def values(run: vaebench.Run, measure: Measure) -> pd.DataFrame:
         return run.cells.pivot(index="seed", columns="plugin", values=name)
     images = run.per_image[run.per_image["metric"] == measure.column]
     each = images.pivot(index=["seed", "index"], columns="plugin", values="value")
-    return each.dropna(axis=1, how="all").dropna().groupby("seed").mean()
+    return comparable(each).groupby("seed").mean()
+
+
+def comparable(images: pd.DataFrame) -> pd.DataFrame:
+    """Of values for each seed, image and variant those of images that all variants have.
+
+    Images that no variant has were not measured; variants that have few of the others in a seed
+    are left out.
+    """
+    measured = images.dropna(how="all")
+    share = measured.notna().groupby("seed").mean().min()
+    return measured.loc[:, share >= TRUSTED].dropna()
 
 
 def ranked(frames: Iterable[pd.DataFrame], *, larger: bool) -> list[pd.DataFrame]:
@@ -79,7 +94,8 @@ def main(folders: list[Path]) -> None:
         "",
         f"Made by `python benchmarks/ranks.py {' '.join(map(str, folders))}`: 1 is best; the mean "
         "over seeds and, in brackets, the best and worst of one seed. Log p(x) is on images whose "
-        "estimate is trusted for all variants. With fewer than six data sets mean ranks cannot be "
+        "estimate is trusted for all variants, without variants that have less than three quarters "
+        "of them. With fewer than six data sets mean ranks cannot be "
         "tested: read them as a summary, and the intervals of each data set for what is sure.",
     ]
     for measure in MEASURES:

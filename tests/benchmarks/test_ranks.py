@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from benchmarks.ranks import ranked, table
+from benchmarks.ranks import comparable, ranked, table
 
 
 def frame(**variants):
@@ -30,3 +30,16 @@ def test_the_table_has_the_best_mean_first_and_the_range_over_seeds():
         "| `b` | 1.5 (1–2) | 1.0 (1–1) | 1.2 |",
         "| `a` | 1.5 (1–2) | 2.0 (2–2) | 1.8 |",
     ]
+
+
+def test_a_variant_with_few_trusted_images_takes_none_from_the_others():
+    places = pd.MultiIndex.from_product([[0, 1], range(5)], names=["seed", "index"])
+    some = {
+        "a": [1.0, 2, 3, 4, None] * 2,
+        "b": [1.0] * 6 + [None, None, 2, None],
+        "c": [5.0] * 7 + [None] * 3,
+    }
+    found = comparable(pd.DataFrame(some, places))
+    assert list(found) == ["a"] and len(found) == 8
+    whole = comparable(pd.DataFrame({"a": some["a"], "d": [1.0, 2, 3, None, None] * 2}, places))
+    assert list(whole) == ["a", "d"] and len(whole) == 6
