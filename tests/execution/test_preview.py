@@ -94,4 +94,3 @@ def test_a_rehearsal_times_every_phase(monkeypatch):
     assert expected <= found.keys()
     assert all(seconds >= 0 for seconds in found.values())
     assert all(found[name] > 0 for name in expected)
-    assert found["bdmc"] > found["ais"]

@@ -12,7 +12,7 @@ from vaebench.report.plots.history import curve
 from vaebench.report.plots.ladder import ladder
 from vaebench.report.plots.look import Look
 from vaebench.report.plots.scatter import scatter
-from vaebench.report.plots.style import brief
+from vaebench.report.plots.style import brief, with_unit
 from vaebench.report.plots.terms import figures
 from vaebench.report.sheet import sheets
 from vaebench.runs import files
@@ -230,3 +230,10 @@ def test_distortion_by_level_is_drawn_over_the_rate_of_the_levels(tmp_path):
     (line,) = axes.lines
     assert line.get_xdata().tolist() == [0, 3, 8.5]
     assert line.get_ydata().tolist() == [40, 30.5, 20]
+
+
+def test_a_unit_has_a_line_of_its_own_where_the_text_is_long():
+    assert with_unit("difference to iwae", "nats/image") == "difference to iwae, nats/image"
+    assert with_unit("difference to iwae", None) == "difference to iwae"
+    long = with_unit("difference to gaussian[samples=8]", "squared feature distance")
+    assert long == "difference to gaussian[samples=8]\nsquared feature distance"

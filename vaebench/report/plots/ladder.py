@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from vaebench.report.columns import Column
 from vaebench.report.plots.look import Look
-from vaebench.report.plots.style import INK, axis_title, blank, brief, tagged
+from vaebench.report.plots.style import INK, axis_title, blank, brief, tagged, with_unit
 from vaebench.report.rows import Row
 from vaebench.statistics.comparisons import Verdict
 
@@ -23,8 +23,8 @@ def differences(column: Column, verdict: Verdict, look: Look) -> Figure:
     found = {name: (d.mean, d.margin, d.margin) for name, d in verdict.differences.items()}
     figure, axes = ladder({verdict.best: (0.0, 0.0, 0.0)} | found, look)
     axes.axvline(0, color=INK, linewidth=1, zorder=0.5)
-    unit = f", {column.unit}" if column.unit else ""
-    axes.set_xlabel(f"difference to {brief(verdict.best)}{unit}", parse_math=False)
+    text = with_unit(f"difference to {brief(verdict.best)}", column.unit)
+    axes.set_xlabel(text, parse_math=False)
     return figure
 
 

@@ -71,6 +71,14 @@ def styled() -> AbstractContextManager[None]:
     return matplotlib.rc_context(_STYLE)
 
 
+def with_unit(text: str, unit: str | None) -> str:
+    """A text and its unit; in two lines where it is long."""
+    if not unit:
+        return text
+    both = f"{text}, {unit}"
+    return both if len(both) <= _LINE else f"{text}\n{unit}"
+
+
 def axis_title(column: Column) -> str:
     """What a column is, in which unit, and which way is better; in two lines where it is long."""
     hint = {"higher": ", higher is better", "lower": ", lower is better"}.get(
