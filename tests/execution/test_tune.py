@@ -9,6 +9,7 @@ from rich.console import Console
 
 from tests.cells import cell, digits, task
 from vaebench.config.resources import Place
+from vaebench.config.settings import Settings
 from vaebench.config.space import Choice, Range
 from vaebench.errors import UserError
 from vaebench.execution import trial as trials_of
@@ -18,6 +19,7 @@ from vaebench.execution.engines import Event
 from vaebench.execution.search import Searched, Searches, Trial
 from vaebench.execution.spaces import plan
 from vaebench.runs import tuning
+from vaebench.runs.lock import claim
 
 PLACE = Place(root=Path("nowhere"), device="cpu")
 SPACE = {
@@ -142,6 +144,27 @@ def test_more_trials_go_on_and_another_search_is_refused(searching):
         searching(4)
     with pytest.raises(UserError, match="another space of u"):
         searching(5, spaces={**SPACE, "lr": Range(1e-3, 1e-2)})
+
+
+def test_what_cannot_be_added_to_a_search_leaves_its_folder_as_it_was(
+    searching, tmp_path, monkeypatch
+):
+    from tests.execution.test_driver import planned
+
+    settings = Settings(plugins=("u", "v"), seeds=(0, 1), epochs=(9,))
+    claim(tmp_path, settings)
+    searching(3)
+    before = (tmp_path / "config.yaml").read_text()
+    more = replace(settings, seeds=(0, 1, 1000))
+    whole = planned(
+        [cell(plugin=name, seed=seed, epochs=9) for name in "uv" for seed in more.seeds]
+    )
+    found = Searches(dict.fromkeys("uv", SEARCHED), CRITERION)
+    monkeypatch.setattr(tune.driver, "prepared", lambda *_: (PLACE, replace(whole, settings=more)))
+    monkeypatch.setattr(tune.local, "call", lambda *_: found)
+    with pytest.raises(UserError, match="holds a search with another seed"):
+        tune.tune(more, tune.Search(3), Where(out=tmp_path, jobs=1, quiet=True))
+    assert (tmp_path / "config.yaml").read_text() == before
 
 
 def test_a_damaged_search_is_not_begun_anew_unasked(searching, tmp_path):

@@ -24,7 +24,7 @@ from vaebench.execution.search import Searched, Searches, Trial
 from vaebench.execution.worker import Plan, searches, trial
 from vaebench.report import write
 from vaebench.runs import files, records, trials, tuning
-from vaebench.runs.lock import held
+from vaebench.runs.lock import claimed, held
 from vaebench.runs.tuning import BOTH, DEFAULT, TUNED, Tuning
 
 CRITERIA = ("iwae", "ais")
@@ -82,11 +82,12 @@ def tune(settings: Settings, search: Search, where: driver.Where) -> int:
         return driver.dry_run(folder, planned, place, screen)
     with driver.writing(folder):
         with held(folder):
+            claimed(folder, planned.settings)
+            state = _begun(folder, search, found, first, seed, screen)
             driver.begin(folder, settings, planned)
             (folder / "cells").mkdir(exist_ok=True)
             if not (folder / "plan.json").exists():
                 records.write(folder, [task.cell for task in planned.tasks])
-            state = _begun(folder, search, found, first, seed, screen)
             _rounds(folder, state, found, first, search, where, place, screen)
             planned = _final(folder, state, planned)
             driver.carry_out(folder, planned, place, where, screen)
@@ -166,7 +167,9 @@ def _begun(
                 f"{folder / tuning.NAME} is damaged; remove it, and the search begins again."
             )
         return state
-    if any(before[key] != state[key] for key in ("seed", "criterion", "rungs")):
+    if before["seed"] != state["seed"]:
+        raise UserError(f"{folder} holds a search with another seed; choose another --out.")
+    if any(before[key] != state[key] for key in ("criterion", "rungs")):
         raise UserError(f"{folder} holds a search by another criterion; choose another --out.")
     if before["trials"] > search.trials:
         raise UserError(
